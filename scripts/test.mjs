@@ -1,0 +1,28 @@
+// Runs the uvu suites under test/ straight from the TypeScript sources and closes with one line of counts.
+//   node scripts/test.mjs [PATTERN]      PATTERN: a regular expression over paths below test/
+import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const require = createRequire(import.meta.url);
+const uvu = join(dirname(require.resolve("uvu/package.json")), "bin.js");
+const pattern = process.argv[2] ?? "\\.test\\.ts$";
+const child = spawn(
+  process.execPath,
+  ["--conditions=source", "--import", "tsx", uvu, "test", pattern, "--ignore", "fixtures|golden"],
+  { cwd: root, env: { ...process.env, FORCE_COLOR: process.stdout.isTTY ? "1" : "0" }, stdio: ["ignore", "pipe", "inherit"] },
+);
+let tail = "";
+child.stdout.on("data", (chunk) => {
+  process.stdout.write(chunk);
+  tail = (tail + chunk).slice(-4000);
+});
+child.on("close", (code) => {
+  const count = (label) => Number(new RegExp(`${label}:\\s+(\\d+)`).exec(tail)?.[1] ?? 0);
+  const [total, passed, skipped] = ["Total", "Passed", "Skipped"].map(count);
+  console.log(`${passed} passed, ${total - passed} failed, ${skipped} skipped`);
+  // A run that executed nothing has proved nothing.
+  process.exit(code !== 0 ? code : total === 0 ? 1 : 0);
+});
