@@ -1,0 +1,178 @@
+// The CPU kernel library: one table of plain functions per instruction set, chosen at run time.
+//
+// Conventions, for every function here:
+//  * Sizes and strides count elements, never bytes. Pointers need only the alignment of their element
+//    (weights are mapped straight from a file), except scratch, which must be 64-byte aligned.
+//  * All sums are accumulated in f32. An output element is computed by the same sequence of operations
+//    whichever range, partition or thread computes it, so results never depend on the number of threads.
+//    Two tables (two instruction sets) may differ in the last bits.
+//  * Nothing allocates, locks, throws or keeps state. Arguments are not checked (plans are validated before
+//    they run); each comment states what must hold.
+//  * `out` may be exactly one of the inputs of a row function (in place); partial overlap is not allowed.
+//    Matrix and attention functions allow no overlap between output, scratch and inputs.
+//  * Denormals are honoured, except inside the bf16 dot instruction of `avx512bf16`, which flushes them.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace weft::cpu {
+
+// Storage type of a matrix or cache. bf16 and f16 elements are uint16_t bit patterns.
+enum class DType : int { f32, bf16, f16 };
+
+// Bytes of one element: 4, 2, 2.
+size_t element_bytes(DType type);
+
+// Elementwise functions of one operand. exp, log, tanh, sigmoid and silu are within about 2 ulp; sqrt,
+// reciprocal and rsqrt are made from correctly rounded divisions and roots; sin and cos are libm's.
+// logical_not: 1 where x == 0, else 0 (a NaN gives 0).
+enum class UnaryOp : int {
+  neg, abs, exp, log, sqrt, rsqrt, reciprocal, sin, cos, tanh, sigmoid, silu, square, floor, logical_not,
+};
+inline constexpr size_t unary_op_count = 15;
+
+// Elementwise functions of two operands. max and min return NaN if either operand is NaN. pow is libm's.
+// Comparisons give 1 or 0; a comparison with NaN gives 0.
+enum class BinaryOp : int { add, sub, mul, div, max, min, pow, less, less_equal, equal };
+inline constexpr size_t binary_op_count = 10;
+
+// Y[rows][columns] = X[rows][depth] * W[columns][depth]^T, for few rows: W is streamed once.
+//
+// A range of columns is computed by moving `w` and `y` to its first column and setting `columns`; the bits
+// of an element do not depend on the range, nor on `rows`. Any rows >= 1 is correct; 1..8 is what it is for.
+struct GemvArguments {
+  size_t rows, columns, depth;
+  const void* x;  // [rows][depth], f32 or bf16
+  DType x_type;
+  size_t x_stride;  // between rows of X
+  const void* w;    // [columns][depth], f32, bf16 or f16
+  DType w_type;
+  size_t w_stride;  // between rows of W
+  float* y;         // [rows][columns]
+  size_t y_stride;  // between rows of Y
+};
+
+// C[rows][columns] = A[rows][depth] * W[columns][depth]^T, for one panel of columns.
+//
+// One call computes one panel (64 to 256 columns is good; a multiple of `gemm_column_tile` wastes nothing).
+// Move `w` and `c` to the panel's first column. C is overwritten. depth 0 gives zeros.
+// With A and W both bf16, `avx512bf16` multiplies pairs of bf16; every other case multiplies in f32.
+// The strides let a training step contract over either axis: element A(m, k) is at
+// a[m * a_row_stride + k * a_depth_stride] and W(n, k) at w[n * w_column_stride + k * w_depth_stride]. Fast when
+// one of the two strides of each operand is 1.
+struct GemmArguments {
+  size_t rows, columns, depth;
+  const void* a;  // f32 or bf16; not read when packed_a is given
+  DType a_type;
+  size_t a_row_stride, a_depth_stride;
+  const void* packed_a;  // made by pack_a from the same rows, depth, a, a_type and w_type; or nullptr
+  const void* w;         // f32, bf16 or f16
+  DType w_type;
+  size_t w_column_stride, w_depth_stride;
+  float* c;
+  size_t c_stride;  // between rows of C
+  void* scratch;    // gemm_scratch_bytes(...) bytes, 64-byte aligned, one per thread
+};
+
+// Grouped-query attention over a cache: out = softmax(scale * q . k) v, in f32.
+//
+// Query head h reads K/V head h / (heads / kv_heads); heads must be a multiple of kv_heads. The chunk's own keys
+// are already in the cache. causal: query i sees keys j <= past + i (and past + queries <= keys must hold).
+// Not causal: every query sees all `keys`. A query that sees no key gives zeros. `queries` may be 0.
+struct AttentionArguments {
+  size_t queries, heads, kv_heads, head_dim;
+  size_t keys;  // keys in the cache, this chunk's included
+  size_t past;  // keys cached before this chunk
+  bool causal;
+  float scale;
+  const float* q;  // [queries][heads][head_dim]
+  size_t q_stride;  // between queries
+  const void* k;    // element (head, position, d) at head * k_head_stride + position * k_position_stride + d
+  const void* v;
+  DType kv_type;  // f32, bf16 or f16
+  size_t k_head_stride, k_position_stride;
+  size_t v_head_stride, v_position_stride;
+  float* out;         // [queries][heads][head_dim]
+  size_t out_stride;  // between queries
+};
+
+// Keys per work item of attention_decode. A constant, so that the split never depends on the thread count.
+inline constexpr size_t attention_chunk_keys = 256;
+
+struct KernelTable {
+  const char* name;       // "portable", "avx2", "avx512", "avx512bf16", "neon"
+  size_t vector_lanes;    // f32 lanes of one vector
+  size_t gemm_column_tile;  // columns of one register block of gemm_panel
+
+  // Row functions: n contiguous f32 elements, any n.
+  void (*unary[unary_op_count])(float* out, const float* a, size_t n);
+  void (*binary[binary_op_count])(float* out, const float* a, const float* b, size_t n);
+  void (*binary_vector_scalar[binary_op_count])(float* out, const float* a, float b, size_t n);
+  void (*binary_scalar_vector[binary_op_count])(float* out, float a, const float* b, size_t n);
+  void (*select)(float* out, const float* mask, const float* a, const float* b, size_t n);  // mask != 0 ? a : b
+  // a * b + c with one rounding (`portable`: two).
+  void (*multiply_add)(float* out, const float* a, const float* b, const float* c, size_t n);
+  void (*multiply_add_scalar)(float* out, const float* a, float b, const float* c, size_t n);
+  void (*copy)(float* out, const float* a, size_t n);
+  void (*fill)(float* out, float value, size_t n);
+
+  // Reductions of n f32 elements, in an order fixed by n alone. Empty: 0, and -infinity for reduce_max.
+  float (*reduce_sum)(const float* a, size_t n);
+  float (*reduce_sum_of_squares)(const float* a, size_t n);
+  float (*reduce_max)(const float* a, size_t n);  // NaN if any element is NaN
+  float (*dot)(const float* a, const float* b, size_t n);
+
+  // Conversions. To bf16 and f16: round to nearest even, NaN stays a quiet NaN, overflow gives infinity.
+  void (*bf16_to_f32)(float* out, const uint16_t* in, size_t n);
+  void (*f32_to_bf16)(uint16_t* out, const float* in, size_t n);
+  void (*f16_to_f32)(float* out, const uint16_t* in, size_t n);
+  void (*f32_to_f16)(uint16_t* out, const float* in, size_t n);
+  void (*round_to_bf16)(float* out, const float* in, size_t n);  // f32 storage, bf16 values
+
+  void (*gemv)(const GemvArguments&);
+
+  void (*gemm_panel)(const GemmArguments&);
+  // Scratch of one gemm_panel call; grows with each size, so the maximum sizes give the maximum.
+  size_t (*gemm_scratch_bytes)(size_t rows, size_t columns, size_t depth, DType a_type, DType w_type, bool a_is_packed);
+  // A in the micro-kernel's order, made once and read by every panel of one matmul. Work is split over threads by
+  // item: pack_a(items [begin, end)), items from pack_a_items. `packed` is 64-byte aligned, pack_a_bytes long.
+  size_t (*pack_a_bytes)(size_t rows, size_t depth, DType a_type, DType w_type);
+  size_t (*pack_a_items)(size_t rows, size_t depth, DType a_type, DType w_type);
+  void (*pack_a)(const GemmArguments&, void* packed, size_t item_begin, size_t item_end);
+
+  // True if gemv is expected to beat gemm_panel. Both are correct for every size.
+  bool (*prefer_gemv)(size_t rows, size_t columns, size_t depth);
+
+  // Attention for few queries: the cache is split into items of one K/V head and attention_chunk_keys keys, whose
+  // partial results land in `partials` (shared by all threads, 64-byte aligned); after a barrier, merge items
+  // combine them in a fixed order. One chunk needs no merge: then merge_items is 0 and `out` is already complete.
+  // `scratch` is per thread.
+  size_t (*attention_decode_items)(const AttentionArguments&);
+  size_t (*attention_decode_partials_bytes)(const AttentionArguments&);
+  size_t (*attention_decode_scratch_bytes)(const AttentionArguments&);
+  void (*attention_decode)(const AttentionArguments&, void* partials, void* scratch, size_t item_begin, size_t item_end);
+  size_t (*attention_merge_items)(const AttentionArguments&);
+  void (*attention_merge)(const AttentionArguments&, const void* partials, size_t item_begin, size_t item_end);
+
+  // Attention for many queries: items are one K/V head (all its query heads) and one block of queries, each
+  // independent. `scratch` is per thread. Blocks of keys that no query of the item sees are skipped.
+  size_t (*attention_prefill_items)(const AttentionArguments&);
+  size_t (*attention_prefill_scratch_bytes)(const AttentionArguments&);
+  void (*attention_prefill)(const AttentionArguments&, void* scratch, size_t item_begin, size_t item_end);
+
+  // True if the decode path is expected to be the faster one. Depends on queries, heads and kv_heads only.
+  bool (*prefer_attention_decode)(const AttentionArguments&);
+};
+
+// The table of that name, or nullptr if it is not compiled in or this processor lacks its instructions. Beside the
+// names above there is "avx512bf16-emulated" (for tests): avx512bf16 with its dot instruction emulated.
+const KernelTable* find_kernels(const char* name);
+
+// The fastest table that this processor runs. `portable` always does.
+const KernelTable& best_kernels();
+
+// Names that find_kernels accepts on this processor, slowest first, the test-only table last. Ends with nullptr.
+const char* const* available_kernels();
+
+}  // namespace weft::cpu
