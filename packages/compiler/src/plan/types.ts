@@ -1,0 +1,333 @@
+/**
+ * The plan: plain data that a runtime executes without the compiler. From the types of this file `scripts/generate.ts`
+ * writes the C++ header that reads a plan, so keep to interfaces, arrays, strings, numbers, booleans and unions of
+ * interfaces told apart by `kind`. Element offsets and strides count elements, sizes in `bytes` count bytes.
+ */
+
+/** Raised whenever a runtime of the old version could misread a new plan. */
+export const planVersion = 1;
+
+export type PlanDtype = "f32" | "bf16" | "f16" | "i32";
+
+/** A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it. */
+export interface PlanSymbol {
+  name: string;
+  /** The largest value that memory is planned for. */
+  max: number;
+  sum: number[];
+}
+
+/** `constant + sum of factor x symbol`. */
+export interface Affine {
+  constant: number;
+  terms: AffineTerm[];
+}
+
+export interface AffineTerm {
+  /** Index into `Plan.symbols`. */
+  symbol: number;
+  factor: number;
+}
+
+/** `weights` are bound by name at load, `state` lives from run to run, the other classes belong to one program. */
+export type BufferClass = "weights" | "state" | "activations" | "input" | "output";
+
+export interface PlanBuffer {
+  name: string;
+  class: BufferClass;
+  dtype: PlanDtype;
+  /** Largest sizes, outermost first, C order. */
+  shape: number[];
+  bytes: number;
+  /** Byte offset in the arena of its class, a multiple of 256; 0 for weights, which are mapped one by one. */
+  offset: number;
+}
+
+export interface Slot {
+  name: string;
+  dtype: PlanDtype;
+  access: "read" | "write" | "update";
+}
+
+/** One axis of a loop nest. */
+export interface Loop {
+  axis: string;
+  extent: Affine;
+}
+
+/** Where one value per loop index lies in a slot: `offset + sum(strides[i] * index[i]) + rowStride * column`. */
+export interface Access {
+  slot: number;
+  offset: Affine;
+  /** One stride per loop, outermost first; 0 broadcasts. */
+  strides: number[];
+  /** Stride along the row; 0 broadcasts one value, 1 is contiguous. */
+  rowStride: number;
+}
+
+/**
+ * One instruction of a row program, in single-assignment form: instruction i writes register i. A register holds
+ * `length` f32 values (1: a scalar, which broadcasts). Integers are exact up to 2^24.
+ */
+export type Instruction =
+  | LoadInstruction
+  | GatherInstruction
+  | ConstantInstruction
+  | IndexInstruction
+  | AccumulatorInstruction
+  | UnaryInstruction
+  | BinaryInstruction
+  | SelectInstruction
+  | RoundInstruction
+  | ReduceInstruction
+  | SliceInstruction
+  | ConcatInstruction
+  | StoreInstruction;
+
+export interface LoadInstruction {
+  kind: "load";
+  access: Access;
+  length: Affine;
+}
+/** Loads the row that register `index` (a scalar) names: `access` plus `index * indexStride`, 0 <= index < bound. */
+export interface GatherInstruction {
+  kind: "gather";
+  access: Access;
+  index: number;
+  indexStride: number;
+  bound: number;
+  length: Affine;
+}
+export interface ConstantInstruction {
+  kind: "constant";
+  /** A number, or one of the words for values that JSON cannot hold. */
+  value: number;
+  /** "" for a finite value, else "inf", "-inf" or "nan". */
+  special: "" | "inf" | "-inf" | "nan";
+}
+/** The index of a loop (`loop` >= 0: a scalar) or of the row's column (`loop` = -1: a vector), plus `offset`. */
+export interface IndexInstruction {
+  kind: "index";
+  loop: number;
+  offset: Affine;
+  length: Affine;
+}
+/** In an epilogue: the finished products of the group's weight `weight` for this row of columns. */
+export interface AccumulatorInstruction {
+  kind: "accumulator";
+  weight: number;
+  length: Affine;
+}
+export type UnaryName =
+  | "neg"
+  | "abs"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "rsqrt"
+  | "reciprocal"
+  | "sin"
+  | "cos"
+  | "tanh"
+  | "sigmoid"
+  | "floor";
+export interface UnaryInstruction {
+  kind: "unary";
+  function: UnaryName;
+  operand: number;
+}
+export type BinaryName =
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "max"
+  | "min"
+  | "pow"
+  | "less"
+  | "lessEqual"
+  | "equal";
+/** Operands of equal length, or one of them a scalar. */
+export interface BinaryInstruction {
+  kind: "binary";
+  function: BinaryName;
+  left: number;
+  right: number;
+}
+export interface SelectInstruction {
+  kind: "select";
+  condition: number;
+  then: number;
+  otherwise: number;
+}
+/** Rounds to the values of a narrower type, nearest even; registers stay f32. `i32` truncates toward zero. */
+export interface RoundInstruction {
+  kind: "round";
+  dtype: PlanDtype;
+  operand: number;
+}
+/** A row to a scalar. Sums accumulate in f32 over several partial sums in a fixed order. */
+export interface ReduceInstruction {
+  kind: "reduce";
+  function: "sum" | "max";
+  operand: number;
+}
+/** Columns [start, start + length) of a row. */
+export interface SliceInstruction {
+  kind: "slice";
+  operand: number;
+  start: number;
+  length: number;
+}
+/** Rows end to end. */
+export interface ConcatInstruction {
+  kind: "concat";
+  operands: number[];
+}
+/** Writes a register; a scalar with `length` > 1 is repeated. Produces no register value of its own (length 0). */
+export interface StoreInstruction {
+  kind: "store";
+  access: Access;
+  operand: number;
+  length: Affine;
+}
+
+/** Loops over rows; each row runs the body once. Rows are independent and may run in any order or at once. */
+export interface RowProgram {
+  loops: Loop[];
+  /** The innermost axis. */
+  row: Loop;
+  body: Instruction[];
+}
+
+/** Pointwise chains, row reductions (norms, softmax, amax), gathers, moves. */
+export interface RowsKernel {
+  kind: "rows";
+  name: string;
+  slots: Slot[];
+  program: RowProgram;
+}
+
+/**
+ * `accumulator[m][n] = sum over k of x[m][k] * weight[n][k]`, f32. The rows x come from the prologue's last
+ * instruction's register (its loops are the rows, its row axis is K), rounded and stored as `inputDtype`.
+ */
+export interface MatmulKernel {
+  kind: "matmul";
+  name: string;
+  slots: Slot[];
+  /** The row axes, flattened to M; the leading loops of prologue and epilogues. */
+  rows: Loop[];
+  contracted: number;
+  inputDtype: PlanDtype;
+  prologue: RowProgram;
+  groups: MatmulGroup[];
+}
+
+/**
+ * Columns that share one epilogue. All weights of a group have the same columns and are worked through together
+ * (gate and up); groups of one kernel share the input (q, k and v).
+ */
+export interface MatmulGroup {
+  /** Slots of row-major weights [columns][contracted]. */
+  weights: number[];
+  columns: number;
+  /**
+   * Loops: the kernel's rows, then loops over columns. Its row times its column loops are the `columns`. When the
+   * body neither reduces, slices nor concatenates, a row may be cut into chunks anywhere.
+   */
+  epilogue: RowProgram;
+}
+
+/** Strides in elements of a [position][head][headDim] operand with headDim contiguous. */
+export interface HeadsAccess {
+  slot: number;
+  offset: Affine;
+  positionStride: number;
+  headStride: number;
+}
+
+/**
+ * Grouped-query attention with online softmax in f32: `softmax(scale * q k^T + mask) v`. Query i sees key j when not
+ * causal, or when j <= past + i. Query head h reads key head floor(h / (heads / kvHeads)).
+ */
+export interface AttentionKernel {
+  kind: "attention";
+  name: string;
+  slots: Slot[];
+  queries: Affine;
+  keys: Affine;
+  past: Affine;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  scale: number;
+  causal: boolean;
+  query: HeadsAccess;
+  key: HeadsAccess;
+  value: HeadsAccess;
+  output: HeadsAccess;
+}
+
+/** A general contraction by strides: the route of unfused plans. out[loops] = sum over contracted of a * b. */
+export interface ContractKernel {
+  kind: "contract";
+  name: string;
+  slots: Slot[];
+  loops: Loop[];
+  contracted: Loop[];
+  /** Strides of `a` and `b`: loops first, then contracted; `rowStride` is unused and 0. */
+  a: Access;
+  b: Access;
+  /** Strides: loops only. */
+  out: Access;
+}
+
+export type Kernel = RowsKernel | MatmulKernel | AttentionKernel | ContractKernel;
+
+/** One kernel on certain buffers. */
+export interface PlanStep {
+  /** Index into `Plan.kernels`. */
+  kernel: number;
+  /** One buffer (index into `Plan.buffers`) per slot of the kernel. */
+  bindings: number[];
+  /** Paths of the blocks that this step came from. */
+  origins: string[];
+}
+
+export interface PlanPort {
+  name: string;
+  buffer: number;
+  /** Sizes at run time, outermost first. */
+  shape: Affine[];
+}
+
+/** One way to run: `prefill`, `decode`. Programs share weights, state, kernels and the activations arena. */
+export interface PlanProgram {
+  name: string;
+  inputs: PlanPort[];
+  outputs: PlanPort[];
+  steps: PlanStep[];
+}
+
+/** Arena sizes in bytes. Weights count once; the activations arena is the largest that any program needs. */
+export interface PlanMemory {
+  weights: number;
+  state: number;
+  activations: number;
+  input: number;
+  output: number;
+}
+
+export interface Plan {
+  version: number;
+  name: string;
+  target: string;
+  /** SHA-256 over the rest, in hexadecimal. */
+  hash: string;
+  symbols: PlanSymbol[];
+  buffers: PlanBuffer[];
+  kernels: Kernel[];
+  programs: PlanProgram[];
+  memory: PlanMemory;
+}
