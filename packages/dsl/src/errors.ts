@@ -61,7 +61,8 @@ export function formatProblem(problem: Problem): string {
     place === "" ? undefined : `at ${place}`,
     problem.remedy,
   ].filter((part) => part !== undefined);
-  const prefix = problem.kind === "internal" ? "internal: " : problem.kind === "unsupported" ? "unsupported: " : "";
+  const prefix =
+    problem.kind === "internal" ? "internal: " : problem.kind === "unsupported" ? "unsupported: " : "";
   return `${prefix}[${problem.source}] ${parts.join("; ")}`;
 }
 

@@ -1,1 +1,16 @@
-export {};
+export * from "./axis.ts";
+export * from "./errors.ts";
+export * from "./graph/builder.ts";
+export * from "./graph/tensor-array.ts";
+export * from "./graph/types.ts";
+export type {
+  OpCategory,
+  OpDefinition,
+  OpDocumentation,
+  OpMeaning,
+  ReferenceEnvironment,
+} from "./ops/define.ts";
+export * from "./ops/scalar.ts";
+export * from "./ops/shape.ts";
+export { constantValue } from "./ops/structure.ts";
+export * from "./ops/table.ts";

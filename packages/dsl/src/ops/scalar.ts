@@ -18,7 +18,18 @@ export const unaryFunctions = [
 ] as const;
 export type UnaryFunction = (typeof unaryFunctions)[number];
 
-export const binaryFunctions = ["add", "sub", "mul", "div", "max", "min", "pow", "less", "lessEqual", "equal"] as const;
+export const binaryFunctions = [
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "max",
+  "min",
+  "pow",
+  "less",
+  "lessEqual",
+  "equal",
+] as const;
 export type BinaryFunction = (typeof binaryFunctions)[number];
 
 export type ScalarExpression =

@@ -1,0 +1,155 @@
+/**
+ * Builds graphs node by node. Types are inferred on the way in, so a graph that exists is well typed; equal nodes are
+ * shared by structural key, so that one position table or one parameter is one node.
+ */
+import { internalProblem, type Problem, WeftError } from "../errors.ts";
+import type { OpDefinition } from "../ops/define.ts";
+import type { OpAttributes, OpName } from "../ops/names.ts";
+import { formatType } from "../ops/shape.ts";
+import { opTable } from "../ops/table.ts";
+import type {
+  Attributes,
+  Graph,
+  GraphNode,
+  GraphOutput,
+  NodeId,
+  Origin,
+  StateSpec,
+  SymbolSpec,
+  TensorType,
+} from "./types.ts";
+
+/** Ops that have an effect or an identity: two equal ones are still two. */
+const distinct: ReadonlySet<OpName> = new Set(["stateRead", "stateWrite", "stateAppend"]);
+
+export class GraphBuilder {
+  readonly #nodes: GraphNode[] = [];
+  readonly #shared = new Map<string, NodeId>();
+  readonly #symbols = new Map<string, SymbolSpec>();
+  readonly #states = new Map<string, StateSpec>();
+  #origin: Origin = { path: "" };
+
+  /** The origin that following nodes get. */
+  set origin(origin: Origin) {
+    this.#origin = origin;
+  }
+
+  get origin(): Origin {
+    return this.#origin;
+  }
+
+  type(id: NodeId): TensorType {
+    return this.node(id).type;
+  }
+
+  node(id: NodeId): GraphNode {
+    const node = this.#nodes[id];
+    if (node === undefined) {
+      throw new WeftError([
+        internalProblem("graph", `node ${id} must exist`, { given: `${this.#nodes.length} nodes` }),
+      ]);
+    }
+    return node;
+  }
+
+  /**
+   * Adds a node and gives its id.
+   * @throws WeftError with the op's sentence when the inputs do not fit.
+   */
+  add<K extends OpName>(op: K, inputs: readonly NodeId[], attributes: OpAttributes[K]): NodeId {
+    const key = distinct.has(op) ? undefined : `${op}(${inputs.join(",")})${JSON.stringify(attributes)}`;
+    const present = key === undefined ? undefined : this.#shared.get(key);
+    if (present !== undefined) return present;
+    const type = inferType(
+      op,
+      inputs.map((id) => this.type(id)),
+      attributes,
+      this.#origin,
+    );
+    const id = this.#nodes.length;
+    this.#nodes.push({
+      id,
+      op,
+      inputs: [...inputs],
+      attributes: attributes as unknown as Attributes,
+      type,
+      origin: this.#origin,
+    });
+    if (key !== undefined) this.#shared.set(key, id);
+    return id;
+  }
+
+  constant(value: number, dtype: "f32" | "i32" = "f32"): NodeId {
+    const spelled =
+      value === Number.POSITIVE_INFINITY
+        ? "inf"
+        : value === Number.NEGATIVE_INFINITY
+          ? "-inf"
+          : Number.isNaN(value)
+            ? "nan"
+            : value;
+    return this.add("constant", [], { value: spelled, dtype });
+  }
+
+  declareSymbol(symbol: SymbolSpec): void {
+    this.#symbols.set(symbol.name, symbol);
+  }
+
+  declareState(state: StateSpec): void {
+    this.#states.set(state.name, state);
+  }
+
+  /** The finished graph. Symbols that axes mention are declared by themselves. */
+  finish(name: string, outputs: readonly GraphOutput[]): Graph {
+    for (const node of this.#nodes) {
+      for (const { size } of node.type.axes) {
+        if (typeof size !== "number" && !this.#symbols.has(size.symbol)) {
+          this.#symbols.set(size.symbol, { name: size.symbol, max: size.max });
+        }
+      }
+    }
+    return {
+      name,
+      symbols: [...this.#symbols.values()],
+      states: [...this.#states.values()],
+      nodes: this.#nodes,
+      outputs,
+    };
+  }
+}
+
+/** An op's type rule with its error dressed as a problem that names the op, the path and the inputs. */
+export function inferType<K extends OpName>(
+  op: K,
+  inputs: readonly TensorType[],
+  attributes: OpAttributes[K],
+  origin: Origin,
+): TensorType {
+  const result = tryInferType(op, inputs, attributes, origin);
+  if ("kind" in result) throw new WeftError([result]);
+  return result;
+}
+
+export function tryInferType<K extends OpName>(
+  op: K,
+  inputs: readonly TensorType[],
+  attributes: OpAttributes[K],
+  origin: Origin,
+): TensorType | Problem {
+  const definition: OpDefinition<K> | undefined = Object.hasOwn(opTable, op) ? opTable[op] : undefined;
+  const problem = (requirement: string, given: string): Problem => ({
+    kind: "user",
+    source: op,
+    requirement,
+    given,
+    path: origin.path,
+    ...(origin.source === undefined ? {} : { location: origin.source }),
+  });
+  if (definition === undefined) return problem("the op must be in the op table", JSON.stringify(op));
+  const { min, max } = definition.arity;
+  if (inputs.length < min || inputs.length > max) {
+    return problem(`takes ${min === max ? min : `${min} to ${max}`} inputs`, String(inputs.length));
+  }
+  const type = definition.infer(inputs, attributes);
+  return typeof type === "string" ? problem(type, inputs.map(formatType).join(", ") || "no inputs") : type;
+}

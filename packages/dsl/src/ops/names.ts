@@ -1,0 +1,95 @@
+/** Every op, and the attributes that each one takes. The tables elsewhere are total over these names. */
+import type { Axis } from "../axis.ts";
+import type { Dtype } from "../graph/types.ts";
+import type { BinaryFunction, ScalarExpression, UnaryFunction } from "./scalar.ts";
+
+type NoAttributes = Readonly<Record<never, never>>;
+
+interface StructureAttributes {
+  /** A value that the caller gives at every run. */
+  input: { readonly name: string; readonly dtype: Dtype; readonly axes: readonly Axis[] };
+  /** A weight, by its Hugging Face name. `dtype` is the storage type. */
+  parameter: { readonly name: string; readonly dtype: Dtype; readonly axes: readonly Axis[] };
+  constant: { readonly value: number | "inf" | "-inf" | "nan"; readonly dtype: Dtype };
+  /** 0, 1, 2, ... along an axis. */
+  iota: { readonly axis: Axis };
+  /** The value of a run-time symbol. */
+  symbol: { readonly name: string };
+  /** The absolute position of each element of an axis; a pass decides where it comes from. */
+  position: { readonly axis: Axis };
+}
+
+interface StateAttributes {
+  stateRead: { readonly state: string; readonly axes: readonly Axis[]; readonly dtype: Dtype };
+  stateWrite: { readonly state: string };
+  /**
+   * Writes the value's rows along `axis` into the state's axis `into` from index `past` (a symbol) on, and gives the
+   * state's valid part: `into` then has the size `keys`.
+   */
+  stateAppend: {
+    readonly state: string;
+    readonly axis: string;
+    readonly into: string;
+    readonly past: string;
+    readonly axes: readonly Axis[];
+    readonly dtype: Dtype;
+  };
+}
+
+interface ReductionAttributes {
+  reduceSum: { readonly axis: string };
+  reduceMax: { readonly axis: string };
+}
+
+interface ContractionAttributes {
+  dot: { readonly contract: readonly string[] };
+  gather: { readonly axis: string };
+}
+
+interface MovementAttributes {
+  rename: { readonly from: string; readonly to: string };
+  splitAxis: { readonly axis: string; readonly into: readonly Axis[] };
+  mergeAxes: { readonly axes: readonly string[]; readonly into: string };
+  slice: { readonly axis: string; readonly start: number; readonly size: number };
+  concat: { readonly axis: string };
+  /** The last element of an axis, which stays with size 1. */
+  last: { readonly axis: string };
+}
+
+interface CompositeAttributes {
+  linear: { readonly from: readonly string[]; readonly to: readonly string[] };
+  embedding: { readonly axis: string };
+  rmsNorm: { readonly axis: string; readonly epsilon: number };
+  softmax: { readonly axis: string };
+  silu: NoAttributes;
+  rope: { readonly axis: string; readonly theta: number; readonly sequence: string };
+  attend: {
+    readonly heads: string;
+    readonly kvHeads: string;
+    readonly headDim: string;
+    readonly causal: boolean;
+    readonly scale: number;
+    readonly sequence: string;
+    /** The key axis where it differs from the queries' (a cache); absent, keys are the queries' own positions. */
+    readonly keys?: string;
+  };
+  pointwise: { readonly name: string; readonly expression: ScalarExpression };
+}
+
+type PointwiseAttributes = { readonly [K in UnaryFunction | BinaryFunction | "select"]: NoAttributes } & {
+  readonly cast: { readonly dtype: Dtype };
+};
+
+export interface OpAttributes
+  extends StructureAttributes,
+    StateAttributes,
+    ReductionAttributes,
+    ContractionAttributes,
+    MovementAttributes,
+    CompositeAttributes,
+    PointwiseAttributes {}
+
+export type OpName = keyof OpAttributes;
+
+export type CompositeName = keyof CompositeAttributes;
+export type MovementName = keyof MovementAttributes;
