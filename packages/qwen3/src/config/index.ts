@@ -1,0 +1,14 @@
+export {
+  type GenerationConfig,
+  parseGenerationConfig,
+  readGenerationConfig,
+  stopTokenIds,
+} from "./generation-config.ts";
+export { editDistance, nearestName } from "./nearest.ts";
+export {
+  type ConfigError,
+  parseQwen3Config,
+  type Qwen3Config,
+  readQwen3Config,
+  type StoredDtype,
+} from "./qwen3-config.ts";
