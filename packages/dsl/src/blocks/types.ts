@@ -4,7 +4,7 @@
  */
 import type { Axis } from "../axis.ts";
 import type { Attributes } from "../graph/types.ts";
-import type { OpName } from "../ops/table.ts";
+import type { OpName } from "../ops/names.ts";
 import type { ScalarExpression } from "../ops/scalar.ts";
 
 export type WireKind = "float" | "int" | "bool";
@@ -14,6 +14,17 @@ export interface TensorWire {
   readonly tag: "tensor";
   readonly kind: WireKind;
   readonly axes: readonly Axis[];
+  /**
+   * Which leading axes stand before `axes`. Wires of one block share their lead unless they name different ones:
+   * in `split(f, g)` the two sides need not agree. Absent means the block's only lead.
+   */
+  readonly lead?: string;
+}
+
+/** Any wire at all, whatever its shape: what `id` takes and gives. `variable` tells several of them apart. */
+export interface AnyWire {
+  readonly tag: "any";
+  readonly variable: string;
 }
 
 export interface TupleWire {
@@ -21,7 +32,7 @@ export interface TupleWire {
   readonly wires: readonly WireSpec[];
 }
 
-export type WireSpec = TensorWire | TupleWire;
+export type WireSpec = TensorWire | TupleWire | AnyWire;
 
 /** A parameter of a leaf. `name` is relative to the leaf's path unless `shared` makes it absolute (a tied table). */
 export interface ParameterSpec {

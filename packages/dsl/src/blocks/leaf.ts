@@ -1,0 +1,43 @@
+/** Making blocks of one op. */
+import type { Axis } from "../axis.ts";
+import type { Attributes } from "../graph/types.ts";
+import type { OpName } from "../ops/names.ts";
+import type { ScalarExpression } from "../ops/scalar.ts";
+import { type Block, makeBlock, nameBlock } from "./block.ts";
+import type { AnyBlock, ParameterSpec, SideInput, WireSpec } from "./types.ts";
+
+export interface LeafOptions {
+  readonly label?: string;
+  readonly attributes?: Attributes;
+  readonly parameters?: readonly ParameterSpec[];
+  readonly sideInputs?: readonly SideInput[];
+  readonly expression?: ScalarExpression;
+}
+
+/** A block that is one op. The caller states its type-level wires. */
+export function leaf(op: OpName, input: WireSpec, output: WireSpec, options: LeafOptions = {}): AnyBlock {
+  return makeBlock(input, output, {
+    tag: "leaf",
+    op,
+    label: options.label ?? op,
+    attributes: options.attributes ?? {},
+    parameters: options.parameters ?? [],
+    sideInputs: options.sideInputs ?? [],
+    ...(options.expression === undefined ? {} : { expression: options.expression }),
+  });
+}
+
+/** A leaf whose parameters live under `name`. */
+export function namedLeaf<I, O>(
+  name: string,
+  op: OpName,
+  input: WireSpec,
+  output: WireSpec,
+  options: LeafOptions,
+): Block<I, O> {
+  return nameBlock(name, leaf(op, input, output, options)) as Block<I, O>;
+}
+
+export function axisList(axes: Axis | readonly Axis[]): readonly Axis[] {
+  return Array.isArray(axes) ? axes : [axes as Axis];
+}

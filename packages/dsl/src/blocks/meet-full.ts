@@ -1,0 +1,1 @@
+export type FullMeet<_L, _LC, _R, _RC> = "clash";
