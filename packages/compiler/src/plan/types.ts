@@ -7,6 +7,9 @@
 /** Raised whenever a runtime of the old version could misread a new plan. */
 export const planVersion = 1;
 
+/** A finite number with a fraction. Every plain `number` of a plan is an integer, and read as one. */
+export type Real = number;
+
 export type PlanDtype = "f32" | "bf16" | "f16" | "i32";
 
 /** A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it. */
@@ -101,7 +104,7 @@ export interface GatherInstruction {
 export interface ConstantInstruction {
   kind: "constant";
   /** A number, or one of the words for values that JSON cannot hold. */
-  value: number;
+  value: Real;
   /** "" for a finite value, else "inf", "-inf" or "nan". */
   special: "" | "inf" | "-inf" | "nan";
 }
@@ -261,7 +264,7 @@ export interface AttentionKernel {
   heads: number;
   kvHeads: number;
   headDim: number;
-  scale: number;
+  scale: Real;
   causal: boolean;
   query: HeadsAccess;
   key: HeadsAccess;
