@@ -1,0 +1,312 @@
+// Generated from packages/compiler/src/plan/types.ts by scripts/generate/plan-header.ts (npm run generate). Do not edit.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace weft::plan {
+
+inline constexpr int64_t plan_version = 1;
+
+enum class PlanDtype { f32, bf16, f16, i32 };
+const char* name_of(PlanDtype value);
+
+// A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it.
+struct PlanSymbol {
+  std::string name{};
+  // The largest value that memory is planned for.
+  int64_t max = 0;
+  std::vector<int64_t> sum{};
+};
+
+struct AffineTerm {
+  // Index into `Plan.symbols`.
+  int64_t symbol = 0;
+  int64_t factor = 0;
+};
+
+// `constant + sum of factor x symbol`.
+struct Affine {
+  int64_t constant = 0;
+  std::vector<AffineTerm> terms{};
+};
+
+// `weights` are bound by name at load, `state` lives from run to run, the other classes belong to one program.
+enum class BufferClass { weights, state, activations, input, output };
+const char* name_of(BufferClass value);
+
+struct PlanBuffer {
+  std::string name{};
+  BufferClass class_{};
+  PlanDtype dtype{};
+  // Largest sizes, outermost first, C order.
+  std::vector<int64_t> shape{};
+  int64_t bytes = 0;
+  // Byte offset in the arena of its class, a multiple of 256; 0 for weights, which are mapped one by one.
+  int64_t offset = 0;
+};
+
+enum class SlotAccess { read, write, update };
+const char* name_of(SlotAccess value);
+
+struct Slot {
+  std::string name{};
+  PlanDtype dtype{};
+  SlotAccess access{};
+};
+
+// One axis of a loop nest.
+struct Loop {
+  std::string axis{};
+  Affine extent{};
+};
+
+// Where one value per loop index lies in a slot: `offset + sum(strides[i] * index[i]) + rowStride * column`.
+struct Access {
+  int64_t slot = 0;
+  Affine offset{};
+  // One stride per loop, outermost first; 0 broadcasts.
+  std::vector<int64_t> strides{};
+  // Stride along the row; 0 broadcasts one value, 1 is contiguous.
+  int64_t row_stride = 0;
+};
+
+struct LoadInstruction {
+  Access access{};
+  Affine length{};
+};
+
+// Loads the row that register `index` (a scalar) names: `access` plus `index * indexStride`, 0 <= index < bound.
+struct GatherInstruction {
+  Access access{};
+  int64_t index = 0;
+  int64_t index_stride = 0;
+  int64_t bound = 0;
+  Affine length{};
+};
+
+enum class ConstantInstructionSpecial { none, inf, minus_inf, nan };
+const char* name_of(ConstantInstructionSpecial value);
+
+struct ConstantInstruction {
+  // A number, or one of the words for values that JSON cannot hold.
+  double value = 0;
+  // "" for a finite value, else "inf", "-inf" or "nan".
+  ConstantInstructionSpecial special{};
+};
+
+// The index of a loop (`loop` >= 0: a scalar) or of the row's column (`loop` = -1: a vector), plus `offset`.
+struct IndexInstruction {
+  int64_t loop = 0;
+  Affine offset{};
+  Affine length{};
+};
+
+// In an epilogue: the finished products of the group's weight `weight` for this row of columns.
+struct AccumulatorInstruction {
+  int64_t weight = 0;
+  Affine length{};
+};
+
+enum class UnaryName { neg, abs, exp, log, sqrt, rsqrt, reciprocal, sin, cos, tanh, sigmoid, floor };
+const char* name_of(UnaryName value);
+
+struct UnaryInstruction {
+  UnaryName function{};
+  int64_t operand = 0;
+};
+
+enum class BinaryName { add, sub, mul, div, max, min, pow, less, less_equal, equal };
+const char* name_of(BinaryName value);
+
+// Operands of equal length, or one of them a scalar.
+struct BinaryInstruction {
+  BinaryName function{};
+  int64_t left = 0;
+  int64_t right = 0;
+};
+
+struct SelectInstruction {
+  int64_t condition = 0;
+  int64_t then = 0;
+  int64_t otherwise = 0;
+};
+
+// Rounds to the values of a narrower type, nearest even; registers stay f32. `i32` truncates toward zero.
+struct RoundInstruction {
+  PlanDtype dtype{};
+  int64_t operand = 0;
+};
+
+enum class ReduceInstructionFunction { sum, max };
+const char* name_of(ReduceInstructionFunction value);
+
+// A row to a scalar. Sums accumulate in f32 over several partial sums in a fixed order.
+struct ReduceInstruction {
+  ReduceInstructionFunction function{};
+  int64_t operand = 0;
+};
+
+// Columns [start, start + length) of a row.
+struct SliceInstruction {
+  int64_t operand = 0;
+  int64_t start = 0;
+  int64_t length = 0;
+};
+
+// Rows end to end.
+struct ConcatInstruction {
+  std::vector<int64_t> operands{};
+};
+
+// Writes a register; a scalar with `length` > 1 is repeated. Produces no register value of its own (length 0).
+struct StoreInstruction {
+  Access access{};
+  int64_t operand = 0;
+  Affine length{};
+};
+
+// One instruction of a row program, in single-assignment form: instruction i writes register i. A register holds
+// `length` f32 values (1: a scalar, which broadcasts). Integers are exact up to 2^24.
+using Instruction = std::variant<LoadInstruction, GatherInstruction, ConstantInstruction, IndexInstruction, AccumulatorInstruction, UnaryInstruction, BinaryInstruction, SelectInstruction, RoundInstruction, ReduceInstruction, SliceInstruction, ConcatInstruction, StoreInstruction>;
+
+// Loops over rows; each row runs the body once. Rows are independent and may run in any order or at once.
+struct RowProgram {
+  std::vector<Loop> loops{};
+  // The innermost axis.
+  Loop row{};
+  std::vector<Instruction> body{};
+};
+
+// Pointwise chains, row reductions (norms, softmax, amax), gathers, moves.
+struct RowsKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  RowProgram program{};
+};
+
+// Columns that share one epilogue. All weights of a group have the same columns and are worked through together
+// (gate and up); groups of one kernel share the input (q, k and v).
+struct MatmulGroup {
+  // Slots of row-major weights [columns][contracted].
+  std::vector<int64_t> weights{};
+  int64_t columns = 0;
+  // Loops: the kernel's rows, then loops over columns. Its row times its column loops are the `columns`. When the
+  // body neither reduces, slices nor concatenates, a row may be cut into chunks anywhere.
+  RowProgram epilogue{};
+};
+
+// `accumulator[m][n] = sum over k of x[m][k] * weight[n][k]`, f32. The rows x come from the prologue's last
+// instruction's register (its loops are the rows, its row axis is K), rounded and stored as `inputDtype`.
+struct MatmulKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  // The row axes, flattened to M; the leading loops of prologue and epilogues.
+  std::vector<Loop> rows{};
+  int64_t contracted = 0;
+  PlanDtype input_dtype{};
+  RowProgram prologue{};
+  std::vector<MatmulGroup> groups{};
+};
+
+// Strides in elements of a [position][head][headDim] operand with headDim contiguous.
+struct HeadsAccess {
+  int64_t slot = 0;
+  Affine offset{};
+  int64_t position_stride = 0;
+  int64_t head_stride = 0;
+};
+
+// Grouped-query attention with online softmax in f32: `softmax(scale * q k^T + mask) v`. Query i sees key j when not
+// causal, or when j <= past + i. Query head h reads key head floor(h / (heads / kvHeads)).
+struct AttentionKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  Affine queries{};
+  Affine keys{};
+  Affine past{};
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  double scale = 0;
+  bool causal = false;
+  HeadsAccess query{};
+  HeadsAccess key{};
+  HeadsAccess value{};
+  HeadsAccess output{};
+};
+
+// A general contraction by strides: the route of unfused plans. out[loops] = sum over contracted of a * b.
+struct ContractKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  std::vector<Loop> loops{};
+  std::vector<Loop> contracted{};
+  // Strides of `a` and `b`: loops first, then contracted; `rowStride` is unused and 0.
+  Access a{};
+  Access b{};
+  // Strides: loops only.
+  Access out{};
+};
+
+using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, ContractKernel>;
+
+// One kernel on certain buffers.
+struct PlanStep {
+  // Index into `Plan.kernels`.
+  int64_t kernel = 0;
+  // One buffer (index into `Plan.buffers`) per slot of the kernel.
+  std::vector<int64_t> bindings{};
+  // Paths of the blocks that this step came from.
+  std::vector<std::string> origins{};
+};
+
+struct PlanPort {
+  std::string name{};
+  int64_t buffer = 0;
+  // Sizes at run time, outermost first.
+  std::vector<Affine> shape{};
+};
+
+// One way to run: `prefill`, `decode`. Programs share weights, state, kernels and the activations arena.
+struct PlanProgram {
+  std::string name{};
+  std::vector<PlanPort> inputs{};
+  std::vector<PlanPort> outputs{};
+  std::vector<PlanStep> steps{};
+};
+
+// Arena sizes in bytes. Weights count once; the activations arena is the largest that any program needs.
+struct PlanMemory {
+  int64_t weights = 0;
+  int64_t state = 0;
+  int64_t activations = 0;
+  int64_t input = 0;
+  int64_t output = 0;
+};
+
+struct Plan {
+  int64_t version = 0;
+  std::string name{};
+  std::string target{};
+  // SHA-256 over the rest, in hexadecimal.
+  std::string hash{};
+  std::vector<PlanSymbol> symbols{};
+  std::vector<PlanBuffer> buffers{};
+  std::vector<Kernel> kernels{};
+  std::vector<PlanProgram> programs{};
+  PlanMemory memory{};
+};
+
+// Reads a plain object. Throws weft::Error, with the place, on anything missing or of the wrong type. Says nothing
+// about whether the numbers make sense: see validate.h.
+Plan read_plan(const Napi::Value& value);
+
+// The same plan as a plain object again.
+Napi::Value write_plan(Napi::Env env, const Plan& plan);
+
+}  // namespace weft::plan
