@@ -1,29 +1,49 @@
 /** "Did you mean": the nearest known name, by edit distance. */
 
 /**
- * Levenshtein distance, given up (as `limit + 1`) as soon as it must exceed `limit`: with 400 missing names
- * against 400 given ones the full table would be noticeable.
+ * Levenshtein distance, given up (as `limit + 1`) as soon as it must exceed `limit`. Common ends are cut off first
+ * and only the diagonal band within the limit is computed: 400 missing names are compared with 400 given ones.
  */
-export function editDistance(left: string, right: string, limit = Number.POSITIVE_INFINITY): number {
-  if (Math.abs(left.length - right.length) > limit) return limit + 1;
-  let previous = Array.from({ length: right.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= left.length; row++) {
-    const current = [row];
-    let smallest = row;
-    for (let column = 1; column <= right.length; column++) {
-      const substitution = left.charCodeAt(row - 1) === right.charCodeAt(column - 1) ? 0 : 1;
+export function editDistance(
+  left: string,
+  right: string,
+  limit = Math.max(left.length, right.length),
+): number {
+  let begin = 0;
+  let leftEnd = left.length;
+  let rightEnd = right.length;
+  while (begin < leftEnd && begin < rightEnd && left.charCodeAt(begin) === right.charCodeAt(begin)) begin++;
+  while (
+    leftEnd > begin &&
+    rightEnd > begin &&
+    left.charCodeAt(leftEnd - 1) === right.charCodeAt(rightEnd - 1)
+  ) {
+    leftEnd--;
+    rightEnd--;
+  }
+  const [rows, columns] = [leftEnd - begin, rightEnd - begin];
+  if (Math.abs(rows - columns) > limit) return limit + 1;
+  const beyond = limit + 1;
+  let previous = Array.from({ length: columns + 1 }, (_, column) => Math.min(column, beyond));
+  for (let row = 1; row <= rows; row++) {
+    const current: number[] = new Array(columns + 1).fill(beyond);
+    if (row <= limit) current[0] = row;
+    let smallest = current[0]!;
+    for (let column = Math.max(1, row - limit); column <= Math.min(columns, row + limit); column++) {
+      const same = left.charCodeAt(begin + row - 1) === right.charCodeAt(begin + column - 1);
       const distance = Math.min(
         previous[column]! + 1,
         current[column - 1]! + 1,
-        previous[column - 1]! + substitution,
+        previous[column - 1]! + (same ? 0 : 1),
+        beyond,
       );
-      current.push(distance);
+      current[column] = distance;
       if (distance < smallest) smallest = distance;
     }
-    if (smallest > limit) return limit + 1;
+    if (smallest > limit) return beyond;
     previous = current;
   }
-  return Math.min(previous[right.length]!, limit + 1);
+  return previous[columns]!;
 }
 
 /**

@@ -1,0 +1,16 @@
+export { type BoundWeights, bindWeights, type RequiredTensor } from "./bind.ts";
+export { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
+export {
+  bfloat16ToFloat32,
+  bytesOf,
+  dtypeBits,
+  float16ToFloat32,
+  float32ToBfloat16,
+  float32ToFloat16,
+  type TensorDtype,
+} from "./dtype.ts";
+export { parseSafetensorsHeader, type SafetensorsFile, type TensorEntry } from "./header.ts";
+export { findNonFinite, type NonFinite, nonFiniteProblem } from "./non-finite.ts";
+export { readTensor, readTensorBytes } from "./read.ts";
+export { openSafetensors } from "./safetensors.ts";
+export { type TensorToWrite, writeSafetensors } from "./write.ts";
