@@ -1,0 +1,24 @@
+// Everything that is compiled once per instruction set, in order. The including file has already defined Vec and
+// PairDot. Only C headers: an inline function of the C++ library instantiated here could be merged by the linker with
+// its copy from another file, and then run on a processor without these instructions.
+#pragma once
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+// clang-format off
+#include "vector_math.h"
+#include "row_kernels.h"
+#include "reduce.h"
+#include "convert.h"
+#include "gemv.h"
+#include "micro_kernel.h"
+#include "pack.h"
+#include "gemm.h"
+#include "attention_decode.h"
+#include "attention_prefill.h"
+#include "table.h"
+// clang-format on

@@ -1,0 +1,86 @@
+// Which tables are compiled in, and which of them this processor runs. Compiled for any processor.
+#include "kernels.h"
+
+#include <string.h>
+
+namespace weft::cpu {
+
+extern const KernelTable portable_kernels;
+#if defined(__x86_64__)
+extern const KernelTable avx2_kernels;
+extern const KernelTable avx512_kernels;
+extern const KernelTable avx512bf16_kernels;
+extern const KernelTable avx512bf16_emulated_kernels;
+#elif defined(__aarch64__)
+extern const KernelTable neon_kernels;
+#endif
+
+namespace {
+
+struct Candidate {
+  const KernelTable* table;
+  bool (*runs_here)();
+};
+
+bool always() { return true; }
+#if defined(__x86_64__)
+// These built-ins also ask whether the operating system saves the registers.
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#endif
+
+// Slowest first; the test-only table last.
+const Candidate candidates[] = {
+    {&portable_kernels, always},
+#if defined(__x86_64__)
+    {&avx2_kernels, has_avx2},
+    {&avx512_kernels, has_avx512},
+    {&avx512bf16_kernels, has_avx512bf16},
+    {&avx512bf16_emulated_kernels, has_avx512},
+#elif defined(__aarch64__)
+    {&neon_kernels, always},
+#endif
+};
+constexpr size_t candidate_count = sizeof candidates / sizeof candidates[0];
+
+bool test_only(const KernelTable& table) { return strstr(table.name, "-emulated") != nullptr; }
+
+struct Names {
+  Names() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#endif
+    size_t count = 0;
+    for (const Candidate& candidate : candidates)
+      if (candidate.runs_here()) list[count++] = candidate.table->name;
+  }
+  const char* list[candidate_count + 1] = {};
+};
+
+}  // namespace
+
+size_t element_bytes(DType type) { return type == DType::f32 ? 4 : 2; }
+
+const KernelTable* find_kernels(const char* name) {
+  for (const Candidate& candidate : candidates)
+    if (strcmp(candidate.table->name, name) == 0) return candidate.runs_here() ? candidate.table : nullptr;
+  return nullptr;
+}
+
+const KernelTable& best_kernels() {
+  const KernelTable* best = &portable_kernels;
+  for (const Candidate& candidate : candidates)
+    if (!test_only(*candidate.table) && candidate.runs_here()) best = candidate.table;
+  return *best;
+}
+
+const char* const* available_kernels() {
+  static const Names names;
+  return names.list;
+}
+
+}  // namespace weft::cpu

@@ -1,0 +1,106 @@
+// Packing: up to `lanes` rows of a matrix, transposed to [unit][row] order for the micro-kernel.
+#pragma once
+
+namespace weft::cpu {
+namespace {
+
+// Units of one f32 each, from any storage type.
+template <class Source>
+struct SingleUnits {
+  using Element = typename Source::Element;
+  static constexpr size_t elements = 1;
+  static Vec::F32 load(const Element* p) { return Source::load(p); }
+  static Vec::F32 load_partial(const Element* p, size_t n) { return Source::load_partial(p, n); }
+  static constexpr bool loads_across_rows = true;
+  static void gather(float* out, const Element* p, size_t, size_t) { Vec::store_partial(out, Source::load_partial(p, 1), 1); }
+};
+
+// Units of two bf16; an odd last element is paired with zero.
+struct PairUnits {
+  using Element = uint16_t;
+  static constexpr size_t elements = 2;
+  static Vec::F32 load(const uint16_t* p) { return Vec::load(p); }
+  static Vec::F32 load_partial(const uint16_t* p, size_t n) {
+    uint16_t rest[2 * Vec::lanes] = {};
+    memcpy(rest, p, n * sizeof(uint16_t));
+    return Vec::load(rest);
+  }
+  static constexpr bool loads_across_rows = false;
+  static void gather(float* out, const uint16_t* p, size_t depth_stride, size_t n) {
+    const uint16_t pair[2] = {p[0], n > 1 ? p[depth_stride] : uint16_t{0}};
+    memcpy(out, pair, sizeof pair);
+  }
+};
+
+template <class Element>
+struct Strip {
+  const Element* first;  // element (0, 0)
+  size_t row_stride, depth_stride;
+  size_t rows;   // 1 .. lanes
+  size_t depth;  // elements
+};
+
+// out[u * out_stride + r] for every unit u and row r. padded: rows up to `lanes` are written, as zeros beyond the
+// strip's own; else only its own rows are.
+template <class Units>
+void pack_strip(const Strip<typename Units::Element>& s, float* out, size_t out_stride, bool padded) {
+  constexpr size_t step = Vec::lanes * Units::elements;
+  const size_t units = (s.depth + Units::elements - 1) / Units::elements;
+  // A whole vector may be stored when what it overwrites is written later, by the units that follow.
+  const bool dense = out_stride == s.rows;
+  const auto put = [&](size_t u, Vec::F32 v) {
+    if (padded || s.rows == Vec::lanes || (dense && (units - u) * out_stride >= Vec::lanes)) Vec::store(out + u * out_stride, v);
+    else Vec::store_partial(out + u * out_stride, v, s.rows);
+  };
+  if (s.depth_stride == 1) {
+    for (size_t k = 0; k < s.depth; k += step) {
+      const size_t rest = s.depth - k < step ? s.depth - k : step;
+      Vec::F32 block[Vec::lanes];
+      if (s.rows == Vec::lanes && rest == step) {
+#pragma GCC unroll 16
+        for (size_t r = 0; r < Vec::lanes; ++r) block[r] = Units::load(s.first + r * s.row_stride + k);
+      } else {
+        for (size_t r = 0; r < Vec::lanes; ++r)
+          block[r] = r >= s.rows    ? Vec::zero()
+                     : rest == step ? Units::load(s.first + r * s.row_stride + k)
+                                    : Units::load_partial(s.first + r * s.row_stride + k, rest);
+      }
+      Vec::transpose(block);
+      const size_t u = k / Units::elements;
+      const size_t count = (rest + Units::elements - 1) / Units::elements;
+      if (count == Vec::lanes && (padded || s.rows == Vec::lanes)) {
+#pragma GCC unroll 16
+        for (size_t i = 0; i < Vec::lanes; ++i) Vec::store(out + (u + i) * out_stride, block[i]);
+      } else {
+        for (size_t i = 0; i < count; ++i) put(u + i, block[i]);
+      }
+    }
+    return;
+  }
+  if (Units::loads_across_rows && s.row_stride == 1) {  // already in the wanted order
+    for (size_t k = 0; k < s.depth; ++k) {
+      const auto* p = s.first + k * s.depth_stride;
+      put(k, s.rows == Vec::lanes ? Units::load(p) : Units::load_partial(p, s.rows));
+    }
+    return;
+  }
+  for (size_t k = 0, u = 0; k < s.depth; k += Units::elements, ++u) {
+    float values[Vec::lanes] = {};
+    for (size_t r = 0; r < s.rows; ++r)
+      Units::gather(values + r, s.first + r * s.row_stride + k * s.depth_stride, s.depth_stride, s.depth - k);
+    put(u, Vec::load(values));
+  }
+}
+
+// A strip of any number of rows, `lanes` at a time.
+template <class Units>
+void pack_rows(Strip<typename Units::Element> s, size_t rows, float* out, size_t out_stride, bool padded) {
+  for (size_t r = 0; r < rows; r += Vec::lanes) {
+    s.rows = rows - r < Vec::lanes ? rows - r : Vec::lanes;
+    pack_strip<Units>(s, out + r, out_stride, padded);
+    s.first += Vec::lanes * s.row_stride;
+  }
+}
+
+}  // namespace
+}  // namespace weft::cpu
