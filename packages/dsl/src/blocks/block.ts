@@ -1,11 +1,11 @@
 /** The block type, its methods, and the one function that makes block data. */
 import { userProblem, WeftError } from "../errors.ts";
+import type { ChainOf, NextChecked } from "./checks.ts";
 import { describeBlock } from "./describe.ts";
-import type { ChainOf, NextChecked } from "./meet.ts";
 import { sentences } from "./sentences.ts";
 import { captureSite, type Site } from "./source.ts";
 import type { AnyBlock, BlockExpression, WireSpec } from "./types.ts";
-import { canonical, tagged, Unifier } from "./unify.ts";
+import { canonical, meet } from "./unify.ts";
 import { formatWire } from "./wire.ts";
 
 /** The wires of a block, for the type checker only: no block holds such a property. */
@@ -46,33 +46,41 @@ class BlockData implements AnyBlock {
   readonly input: WireSpec;
   readonly output: WireSpec;
   readonly expression: BlockExpression;
-  readonly #site: Site;
+  readonly #site: Site | undefined;
 
-  constructor(input: WireSpec, output: WireSpec, expression: BlockExpression) {
+  constructor(input: WireSpec, output: WireSpec, expression: BlockExpression, site: Site | undefined) {
     this.input = input;
     this.output = output;
     this.expression = expression;
-    this.#site = captureSite();
+    this.#site = site;
     Object.freeze(this);
   }
 
   get source(): string | undefined {
-    return this.#site.location;
+    return this.#site?.location;
   }
 
   to(next: unknown): AnyBlock {
-    return chainBlocks("chain", [this, next]);
+    return chainBlocks([this, next], captureSite(this.to));
   }
 
   named(path: string): AnyBlock {
-    return nameBlock(path, this);
+    return nameBlock(path, this, captureSite(this.named));
   }
 }
 
-/** Block data with the given wires; variables are renamed by first appearance. */
-export function makeBlock(input: WireSpec, output: WireSpec, expression: BlockExpression): BlockData {
+/**
+ * Block data with the given wires; variables are renamed by first appearance. Without a site the block is one of the
+ * DSL's own constants.
+ */
+export function makeBlock(
+  input: WireSpec,
+  output: WireSpec,
+  expression: BlockExpression,
+  site?: Site,
+): AnyBlock {
   const [from, to] = canonical(input, output);
-  return new BlockData(from, to, deepFreeze(expression));
+  return new BlockData(from, to, deepFreeze(expression), site);
 }
 
 function deepFreeze<T>(value: T): T {
@@ -101,7 +109,7 @@ export function asBlocks(values: readonly unknown[], source: string): readonly A
   return values.map((value, index) => asBlock(value, source, `argument ${index + 1}`));
 }
 
-/** A mistake in putting blocks together, at the line that made it. */
+/** What a constructor objects to, at the line that called it. */
 export function blockError(source: string, requirement: string, given?: string, remedy?: string): WeftError {
   const location = captureSite().location;
   return new WeftError([
@@ -113,35 +121,39 @@ export function blockError(source: string, requirement: string, given?: string, 
   ]);
 }
 
+/** A misfit of wires. The sentence starts with the combinator's name, as the type checker shows it. */
+export function misfit(sentence: string, given: string): WeftError {
+  const colon = sentence.indexOf(": ");
+  return blockError(sentence.slice(0, colon), sentence.slice(colon + 2), given);
+}
+
 /** The untyped half of `chain`: solves the wires from left to right. */
-export function chainBlocks(source: string, values: readonly unknown[]): AnyBlock {
-  const blocks = asBlocks(values, source);
+export function chainBlocks(values: readonly unknown[], site: Site): AnyBlock {
+  const blocks = asBlocks(values, "chain");
   const first = blocks[0];
-  if (first === undefined) throw blockError(source, "needs at least one block");
+  if (first === undefined) throw blockError("chain", "needs at least one block");
   let [input, output] = [first.input, first.output];
   for (const [index, block] of blocks.entries()) {
     if (index === 0) continue;
-    const unifier = new Unifier();
-    const needs = tagged(block.input, "r");
-    const clash = unifier.unify(tagged(output, "l"), needs);
-    if (clash !== undefined) {
-      const sizes = clash === "sizes";
-      throw blockError(
-        source,
+    const met = meet(output, [input], block.input, [block.output]);
+    if (typeof met === "string") {
+      const sizes = met === "sizes";
+      throw misfit(
         sentences.chain(formatWire(output, { sizes }), formatWire(block.input, { sizes })),
         `${describeBlock(blocks[index - 1]!)} on the left, ${describeBlock(block)} on the right`,
       );
     }
-    [input, output] = canonical(unifier.apply(tagged(input, "l")), unifier.apply(tagged(block.output, "r")));
+    input = met.left[0]!;
+    output = met.right[0]!;
   }
-  return makeBlock(input, output, { tag: "chain", blocks });
+  return makeBlock(input, output, { tag: "chain", blocks }, site);
 }
 
 /** The untyped half of `named`. */
-export function nameBlock(path: string, value: unknown): AnyBlock {
+export function nameBlock(path: string, value: unknown, site?: Site): AnyBlock {
   const block = asBlock(value, "named");
   checkPath(path, "named");
-  return makeBlock(block.input, block.output, { tag: "named", path, block });
+  return makeBlock(block.input, block.output, { tag: "named", path, block }, site);
 }
 
 /** A path is segments of letters, digits, `_` and `-`, joined by dots. */

@@ -11,6 +11,7 @@ import {
 } from "../ops/scalar.ts";
 import { type Block, blockError, dataOf } from "./block.ts";
 import { leaf } from "./leaf.ts";
+import { captureSite } from "./source.ts";
 import { binaryScalar, describe, Scalar, type ScalarLike, unaryScalar } from "./trace.ts";
 import type { AnyBlock } from "./types.ts";
 import { tensorWire, tupleWire } from "./wire.ts";
@@ -100,7 +101,7 @@ export const silu = leaf("silu", float, float) as Block<[], []>;
  * @example chain(logits, cast("f32"));
  */
 export function cast(dtype: Extract<Dtype, "f32" | "bf16" | "f16">): Block<[], []> {
-  return leaf("cast", float, float, { attributes: { dtype } }) as Block<[], []>;
+  return leaf("cast", float, float, { site: captureSite(cast), attributes: { dtype } }) as Block<[], []>;
 }
 
 type EmptyWires<Arguments extends readonly unknown[]> = Arguments extends readonly [unknown, ...infer Rest]
@@ -139,8 +140,10 @@ export function pointwise<Compute extends (...values: Scalar[]) => Scalar>(
   }
   const expression: ScalarExpression = result.expression;
   const input = values.length === 1 ? float : tupleWire(values.map(() => float));
-  return leaf("pointwise", input, float, { label: name, attributes: { name }, expression }) as Block<
-    PointwiseInput<Parameters<Compute>>,
-    []
-  >;
+  return leaf("pointwise", input, float, {
+    site: captureSite(pointwise),
+    label: name,
+    attributes: { name },
+    expression,
+  }) as Block<PointwiseInput<Parameters<Compute>>, []>;
 }

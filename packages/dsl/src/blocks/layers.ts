@@ -3,6 +3,7 @@ import { type Axis, formatSize } from "../axis.ts";
 import type { Block } from "./block.ts";
 import { blockError } from "./block.ts";
 import { axisList, leaf, namedLeaf } from "./leaf.ts";
+import { captureSite } from "./source.ts";
 import { tensorWire, tupleWire } from "./wire.ts";
 import type { Ints, NamesOf } from "./wires.ts";
 
@@ -43,6 +44,7 @@ export function linear<const From extends Axis | readonly Axis[], const To exten
   } as const;
   const bias = { name: "bias", axes: toAxes, initial: "zeros" } as const;
   return namedLeaf(name, "linear", tensorWire(fromAxes), tensorWire(toAxes), {
+    site: captureSite(linear),
     attributes: { from: fromAxes.map((axis) => axis.name), to: outNames },
     parameters: options.bias ? [weight, bias] : [weight],
   });
@@ -64,6 +66,7 @@ export function rmsNorm<const Name extends string>(
   if (!(epsilon > 0 && epsilon < 1))
     throw blockError("rmsNorm", "epsilon must lie between 0 and 1", String(epsilon));
   return namedLeaf(name, "rmsNorm", tensorWire([axis]), tensorWire([axis]), {
+    site: captureSite(rmsNorm),
     attributes: { axis: axis.name, epsilon },
     parameters: [{ name: "weight", axes: [axis], initial: "ones" }],
   });
@@ -99,6 +102,7 @@ export function rope<const Name extends string>(
     throw blockError("rope", "theta must be a positive number", String(theta));
   }
   return leaf("rope", tensorWire([axis]), tensorWire([axis]), {
+    site: captureSite(rope),
     attributes: { axis: axis.name, theta, sequence },
     sideInputs: [{ kind: "position", axis: sequence }],
   }) as Block<[Name], [Name]>;
@@ -150,6 +154,7 @@ export function attend<
   const query = tensorWire([heads, headDim]);
   const key = tensorWire([kvHeads, headDim]);
   return leaf("attend", tupleWire([query, key, key]), query, {
+    site: captureSite(attend),
     attributes: {
       heads: heads.name,
       kvHeads: kvHeads.name,
@@ -174,6 +179,7 @@ export function embedding<const Hidden extends string>(
   hidden: Axis<Hidden>,
 ): Block<Ints<[]>, [Hidden]> {
   return namedLeaf(name, "embedding", tensorWire([], "int"), tensorWire([hidden]), {
+    site: captureSite(embedding),
     attributes: { axis: vocab.name },
     parameters: [{ name: "weight", axes: [vocab, hidden], initial: "normal" }],
   });
@@ -187,7 +193,10 @@ export function embedding<const Hidden extends string>(
  */
 export function softmax<const Name extends string>(axis: Axis<Name>): Block<[Name], [Name]> {
   const wire = tensorWire([axis]);
-  return leaf("softmax", wire, wire, { attributes: { axis: axis.name } }) as Block<[Name], [Name]>;
+  return leaf("softmax", wire, wire, {
+    site: captureSite(softmax),
+    attributes: { axis: axis.name },
+  }) as Block<[Name], [Name]>;
 }
 
 /**
@@ -197,10 +206,10 @@ export function softmax<const Name extends string>(axis: Axis<Name>): Block<[Nam
  * @example const total = sum(hidden);
  */
 export function sum<const Name extends string>(axis: Axis<Name>): Block<[Name], []> {
-  return leaf("reduceSum", tensorWire([axis]), tensorWire([]), { attributes: { axis: axis.name } }) as Block<
-    [Name],
-    []
-  >;
+  return leaf("reduceSum", tensorWire([axis]), tensorWire([]), {
+    site: captureSite(sum),
+    attributes: { axis: axis.name },
+  }) as Block<[Name], []>;
 }
 
 /**
@@ -210,10 +219,10 @@ export function sum<const Name extends string>(axis: Axis<Name>): Block<[Name], 
  * @example const peak = largest(hidden);
  */
 export function largest<const Name extends string>(axis: Axis<Name>): Block<[Name], []> {
-  return leaf("reduceMax", tensorWire([axis]), tensorWire([]), { attributes: { axis: axis.name } }) as Block<
-    [Name],
-    []
-  >;
+  return leaf("reduceMax", tensorWire([axis]), tensorWire([]), {
+    site: captureSite(largest),
+    attributes: { axis: axis.name },
+  }) as Block<[Name], []>;
 }
 
 function distinct(source: string, axes: readonly Axis[]): void {

@@ -4,6 +4,7 @@ import type { Attributes } from "../graph/types.ts";
 import type { OpName } from "../ops/names.ts";
 import type { ScalarExpression } from "../ops/scalar.ts";
 import { type Block, makeBlock, nameBlock } from "./block.ts";
+import type { Site } from "./source.ts";
 import type { AnyBlock, ParameterSpec, SideInput, WireSpec } from "./types.ts";
 
 export interface LeafOptions {
@@ -12,11 +13,12 @@ export interface LeafOptions {
   readonly parameters?: readonly ParameterSpec[];
   readonly sideInputs?: readonly SideInput[];
   readonly expression?: ScalarExpression;
+  readonly site?: Site;
 }
 
 /** A block that is one op. The caller states its type-level wires. */
 export function leaf(op: OpName, input: WireSpec, output: WireSpec, options: LeafOptions = {}): AnyBlock {
-  return makeBlock(input, output, {
+  const expression = {
     tag: "leaf",
     op,
     label: options.label ?? op,
@@ -24,7 +26,8 @@ export function leaf(op: OpName, input: WireSpec, output: WireSpec, options: Lea
     parameters: options.parameters ?? [],
     sideInputs: options.sideInputs ?? [],
     ...(options.expression === undefined ? {} : { expression: options.expression }),
-  });
+  } as const;
+  return makeBlock(input, output, expression, options.site);
 }
 
 /** A leaf whose parameters live under `name`. */
@@ -35,7 +38,7 @@ export function namedLeaf<I, O>(
   output: WireSpec,
   options: LeafOptions,
 ): Block<I, O> {
-  return nameBlock(name, leaf(op, input, output, options)) as Block<I, O>;
+  return nameBlock(name, leaf(op, input, output, options), options.site) as Block<I, O>;
 }
 
 export function axisList(axes: Axis | readonly Axis[]): readonly Axis[] {

@@ -2,10 +2,8 @@
  * Suffix unification at the type level: the same procedure as `unify.ts`, with a short way for blocks that have one
  * lead (nearly all) and the full one, with variables, behind it.
  */
-import type { Block, BlockLike, InputOf, OutputOf } from "./block.ts";
 import type { FullMeet } from "./meet-full.ts";
-import type { ChainSentence, ParallelSentence } from "./sentences.ts";
-import type { FormatWire, Kinded, Prefix } from "./wires.ts";
+import type { Anything, IsWide, Kinded, Prefix } from "./wires.ts";
 
 /** `["lead", L]`: left = L ++ right. `["need", N]`: right = N ++ left. `"clash"` otherwise. */
 type Fit<Left, Right> = Left extends readonly string[]
@@ -52,9 +50,9 @@ export type Meet<Left, LeftContext, Right, RightContext> =
     ? Way extends "lead"
       ? [LeftContext, Prefix<Axes, RightContext>]
       : [Prefix<Axes, LeftContext>, RightContext]
-    : Right extends "*"
+    : Right extends Anything
       ? [LeftContext, Replace<RightContext, Left>]
-      : Left extends "*"
+      : Left extends Anything
         ? [Replace<LeftContext, Right>, RightContext]
         : IsWide<Left> extends true
           ? [LeftContext, unknown]
@@ -62,74 +60,11 @@ export type Meet<Left, LeftContext, Right, RightContext> =
             ? [LeftContext, RightContext]
             : FullMeet<Left, LeftContext, Right, RightContext>;
 
-/** Puts a wire in the place of `"*"`. */
-type Replace<W, By> = W extends "*"
+/** Puts a wire in the place of `Anything`. */
+type Replace<W, By> = W extends Anything
   ? By
   : W extends readonly string[]
     ? W
     : W extends readonly unknown[]
       ? { -readonly [K in keyof W]: Replace<W[K], By> }
       : W;
-
-/** A wire that says nothing at compile time (a block from a list, say): checked when the block is built. */
-type IsWide<W> = unknown extends W
-  ? true
-  : W extends readonly unknown[]
-    ? number extends W["length"]
-      ? true
-      : false
-    : false;
-
-interface Fault<Arguments> {
-  readonly fault: Arguments;
-}
-
-/** A block of these wires, or a `Fault` with the arguments in which the misfit is replaced by its sentence. */
-type ChainFold<Rest, I, O, Seen extends readonly unknown[]> = Rest extends readonly [
-  infer B extends BlockLike,
-  ...infer More,
-]
-  ? Meet<O, I, InputOf<B>, OutputOf<B>> extends readonly [infer I2, infer O2]
-    ? ChainFold<More, I2, O2, [...Seen, B]>
-    : Fault<[...Seen, ChainSentence<FormatWire<O>, FormatWire<InputOf<B>>>, ...More]>
-  : Block<I, O>;
-
-type Chain<Bs extends readonly BlockLike[]> = Bs extends readonly [infer B extends BlockLike, ...infer Rest]
-  ? ChainFold<Rest, InputOf<B>, OutputOf<B>, [B]>
-  : BlockLike;
-
-export type ChainOf<Bs extends readonly BlockLike[]> =
-  Chain<Bs> extends infer B extends BlockLike ? B : BlockLike;
-export type ChainChecked<Bs extends readonly BlockLike[]> =
-  Chain<Bs> extends Fault<infer Arguments> ? Arguments : Bs;
-export type NextChecked<This extends BlockLike, Next extends BlockLike> =
-  Meet<OutputOf<This>, InputOf<This>, InputOf<Next>, OutputOf<Next>> extends readonly unknown[]
-    ? Next
-    : ChainSentence<FormatWire<OutputOf<This>>, FormatWire<InputOf<Next>>>;
-
-/** Branches one by one: `I` is what all so far expect, `Os` what they give. */
-type ParallelFold<
-  Rest,
-  I,
-  Os extends readonly unknown[],
-  Seen extends readonly unknown[],
-> = Rest extends readonly [infer B extends BlockLike, ...infer More]
-  ? Meet<I, [I, Os], InputOf<B>, [InputOf<B>, OutputOf<B>]> extends readonly [
-      readonly [infer I2, infer Os2 extends readonly unknown[]],
-      readonly [unknown, infer O2],
-    ]
-    ? ParallelFold<More, I2, [...Os2, O2], [...Seen, B]>
-    : Fault<[...Seen, ParallelSentence<FormatWire<I>, FormatWire<InputOf<B>>>, ...More]>
-  : Block<I, Os>;
-
-type Parallel<Bs extends readonly BlockLike[]> = Bs extends readonly [
-  infer B extends BlockLike,
-  ...infer Rest,
-]
-  ? ParallelFold<Rest, InputOf<B>, [OutputOf<B>], [B]>
-  : BlockLike;
-
-export type ParallelOf<Bs extends readonly BlockLike[]> =
-  Parallel<Bs> extends infer B extends BlockLike ? B : BlockLike;
-export type ParallelChecked<Bs extends readonly BlockLike[]> =
-  Parallel<Bs> extends Fault<infer Arguments> ? Arguments : Bs;

@@ -9,7 +9,7 @@ import {
   nameBlock,
   type OutputOf,
 } from "./block.ts";
-import type { AnyBlock } from "./types.ts";
+import { captureSite } from "./source.ts";
 
 /**
  * The same block under a path: parameters inside are named `path.` and their own name.
@@ -17,7 +17,7 @@ import type { AnyBlock } from "./types.ts";
  * @example named("model", chain(embed, layers));
  */
 export function named<B extends BlockLike>(path: string, block: B): Block<InputOf<B>, OutputOf<B>> {
-  return nameBlock(path, block) as Block<InputOf<B>, OutputOf<B>>;
+  return nameBlock(path, block, captureSite(named)) as Block<InputOf<B>, OutputOf<B>>;
 }
 
 /**
@@ -27,8 +27,10 @@ export function named<B extends BlockLike>(path: string, block: B): Block<InputO
 export function stage<B extends BlockLike>(label: string, block: B): Block<InputOf<B>, OutputOf<B>> {
   const inner = asBlock(block, "stage");
   if (!/^[\w-]+$/.test(label)) throw blockError("stage", "a label is one word", JSON.stringify(label));
-  return makeBlock(inner.input, inner.output, { tag: "stage", label, block: inner }) as AnyBlock as Block<
-    InputOf<B>,
-    OutputOf<B>
-  >;
+  return makeBlock(
+    inner.input,
+    inner.output,
+    { tag: "stage", label, block: inner },
+    captureSite(stage),
+  ) as Block<InputOf<B>, OutputOf<B>>;
 }

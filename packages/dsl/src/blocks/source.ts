@@ -3,8 +3,11 @@
  * trace and reads it when somebody asks.
  */
 
-/** Frames kept: the deepest path through the DSL's own functions plus one. */
+/** Frames kept where the caller is not known: the deepest path through the DSL's own functions plus one. */
 const traceDepth = 10;
+
+/** A public function of the DSL: what stands above it on the stack is the user's. */
+export type Entry = (...values: never[]) => unknown;
 
 const ownFolder = new URL("..", import.meta.url).href;
 
@@ -17,11 +20,12 @@ class TracedSite implements Site {
   #trace: { stack?: string } | undefined;
   #location: string | undefined;
 
-  constructor() {
+  constructor(entry: Entry | undefined) {
     const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = traceDepth;
+    // Each frame costs about a microsecond, and a model has a thousand blocks.
+    Error.stackTraceLimit = entry === undefined ? traceDepth : 1;
     const trace: { stack?: string } = {};
-    Error.captureStackTrace?.(trace, captureSite);
+    Error.captureStackTrace?.(trace, entry ?? captureSite);
     Error.stackTraceLimit = limit;
     this.#trace = trace;
   }
@@ -35,9 +39,9 @@ class TracedSite implements Site {
   }
 }
 
-/** Remembers where the DSL was called from. */
-export function captureSite(): Site {
-  return new TracedSite();
+/** Remembers where the DSL was called from; `entry` is the public function that was called, where it is known. */
+export function captureSite(entry?: Entry): Site {
+  return new TracedSite(entry);
 }
 
 /** The first frame that lies outside the DSL's own folder, relative to the working directory where it is below it. */

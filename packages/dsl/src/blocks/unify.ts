@@ -8,7 +8,7 @@
  */
 import { type Axis, axisEquals } from "../axis.ts";
 import type { TensorWire, WireSpec } from "./types.ts";
-import { anyWire, tensorWire, tupleWire } from "./wire.ts";
+import { anyWire, tensorWire, tupleWire, wireEquals } from "./wire.ts";
 
 /** Why two wires do not fit. */
 export type Clash = "names" | "sizes";
@@ -47,11 +47,9 @@ export class Unifier {
       case "any":
         return found;
       case "tuple":
-        return tupleWire(found.wires.map((one) => this.apply(one)));
-      case "tensor": {
-        const row = this.#row(found);
-        return tensorWire(row.axes, found.kind, row.lead);
-      }
+        return { tag: "tuple", wires: found.wires.map((one) => this.apply(one)) };
+      case "tensor":
+        return { tag: "tensor", kind: found.kind, ...this.#row(found) };
       default:
         return found satisfies never;
     }
@@ -112,16 +110,26 @@ function mentions(wire: WireSpec, variable: string): boolean {
 
 /** The wire with its variables marked as belonging to one side, so that two blocks never share one by accident. */
 export function tagged(wire: WireSpec, side: string): WireSpec {
+  return renamed(wire, (lead) => side + lead);
+}
+
+/** The wire with its variables (leads and whole wires) renamed. */
+function renamed(wire: WireSpec, lead: (name: string) => string, variable = lead): WireSpec {
   switch (wire.tag) {
     case "any":
-      return anyWire(side + wire.variable);
+      return { tag: "any", variable: variable(wire.variable) };
     case "tuple":
-      return tupleWire(wire.wires.map((one) => tagged(one, side)));
+      return { tag: "tuple", wires: wire.wires.map((one) => renamed(one, lead, variable)) };
     case "tensor":
-      return tensorWire(wire.axes, wire.kind, side + (wire.lead ?? ""));
+      return { tag: "tensor", kind: wire.kind, axes: wire.axes, lead: lead(wire.lead ?? "") };
     default:
       return wire satisfies never;
   }
+}
+
+/** Whether a wire has no variable but the block's only lead. */
+function isPlain(wire: WireSpec): boolean {
+  return wire.tag === "tuple" ? wire.wires.every(isPlain) : wire.tag === "tensor" && wire.lead === undefined;
 }
 
 /**
@@ -129,6 +137,7 @@ export function tagged(wire: WireSpec, side: string): WireSpec {
  * one lead leaves it unnamed.
  */
 export function canonical(input: WireSpec, output: WireSpec): readonly [WireSpec, WireSpec] {
+  if (isPlain(input) && isPlain(output)) return [input, output];
   const leads: string[] = [];
   const wires: string[] = [];
   const collect = (wire: WireSpec): void => {
@@ -144,15 +153,42 @@ export function canonical(input: WireSpec, output: WireSpec): readonly [WireSpec
         return tupleWire(wire.wires.map(rename));
       case "any":
         return anyWire(wires.length === 1 ? "" : String(wires.indexOf(wire.variable)));
-      case "tensor":
-        return tensorWire(
-          wire.axes,
-          wire.kind,
-          leads.length === 1 ? undefined : String(leads.indexOf(wire.lead ?? "")),
-        );
+      case "tensor": {
+        const lead = leads.length === 1 ? undefined : String(leads.indexOf(wire.lead ?? ""));
+        return tensorWire(wire.axes, wire.kind, lead);
+      }
       default:
         return wire satisfies never;
     }
   };
   return [rename(input), rename(output)];
+}
+
+/** Both contexts after two wires were made equal. */
+export interface Meeting {
+  readonly left: readonly WireSpec[];
+  readonly right: readonly WireSpec[];
+}
+
+/**
+ * Makes `left` and `right` one wire and carries what was found over to the wires that share variables with them: the
+ * left block's input and the right block's output, say. The twin of the type `Meet`.
+ */
+export function meet(
+  left: WireSpec,
+  leftContext: readonly WireSpec[],
+  right: WireSpec,
+  rightContext: readonly WireSpec[],
+): Meeting | Clash {
+  if (isPlain(left) && wireEquals(left, right)) return { left: leftContext, right: rightContext };
+  const unifier = new Unifier();
+  const clash = unifier.unify(tagged(left, "l"), tagged(right, "r"));
+  if (clash !== undefined) return clash;
+  const solved = [
+    ...leftContext.map((wire) => unifier.apply(tagged(wire, "l"))),
+    ...rightContext.map((wire) => unifier.apply(tagged(wire, "r"))),
+  ];
+  const [all] = canonical(tupleWire(solved), tupleWire([]));
+  const wires = all.tag === "tuple" ? all.wires : [];
+  return { left: wires.slice(0, leftContext.length), right: wires.slice(leftContext.length) };
 }

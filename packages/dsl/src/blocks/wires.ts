@@ -6,8 +6,7 @@
  *     Ints<[]>                          an integer tensor
  *     [["heads", "headDim"], ["seq"]]   a pair
  *
- * Two marks stand for what is not known yet. `"...k"` in front of the axes is lead number k, where the wires of one
- * block have different leads; `"*"` (or `"*k"`) is any wire at all.
+ * Where the wires of one block have different leading axes, `"...k"` in front of the axes is lead number k.
  */
 import type { WireKind } from "./types.ts";
 
@@ -20,8 +19,10 @@ export interface Kinded<Kind extends Exclude<WireKind, "float">, Axes extends re
 export type Ints<Axes extends readonly string[] = []> = Kinded<"int", Axes>;
 /** A tensor of truth values. */
 export type Bools<Axes extends readonly string[] = []> = Kinded<"bool", Axes>;
-/** Any wire; `id` takes and gives it. */
-export type Anything = "*";
+/** Any wire, whatever its shape; `id` takes and gives it. The variable tells several of them apart. */
+export interface Anything<Variable extends string = ""> {
+  readonly anything: Variable;
+}
 
 export type Wire =
   | readonly string[]
@@ -58,25 +59,30 @@ type JoinWires<Ws extends readonly unknown[]> = Ws extends readonly [infer First
   : "";
 
 /** A wire as errors print it: `[..., hidden]`, `int [...]`, `([..., a], [..., b])`. The twin of `formatWire`. */
-export type FormatWire<W> = W extends string
-  ? "anything"
-  : W extends readonly string[]
-    ? `[...${Join<W>}]`
-    : W extends Kinded<infer Kind, infer Axes>
-      ? `${Kind} [...${Join<Axes>}]`
-      : W extends readonly unknown[]
-        ? `(${JoinWires<W>})`
-        : "anything";
+export type FormatWire<W> = W extends readonly string[]
+  ? `[...${Join<W>}]`
+  : W extends Kinded<infer Kind, infer Axes>
+    ? `${Kind} [...${Join<Axes>}]`
+    : W extends readonly unknown[]
+      ? `(${JoinWires<W>})`
+      : "anything";
 
 /** Puts axes in front of every tensor of a wire. */
 export type Prefix<Lead extends readonly string[], W> = Lead extends readonly []
   ? W
-  : W extends string
-    ? W
-    : W extends readonly string[]
-      ? [...Lead, ...W]
-      : W extends Kinded<infer Kind, infer Axes>
-        ? Kinded<Kind, [...Lead, ...Axes]>
-        : W extends readonly unknown[]
-          ? { -readonly [K in keyof W]: Prefix<Lead, W[K]> }
-          : W;
+  : W extends readonly string[]
+    ? [...Lead, ...W]
+    : W extends Kinded<infer Kind, infer Axes>
+      ? Kinded<Kind, [...Lead, ...Axes]>
+      : W extends readonly unknown[]
+        ? { -readonly [K in keyof W]: Prefix<Lead, W[K]> }
+        : W;
+
+/** A wire that says nothing at compile time (a block from a list, say): checked when the block is built. */
+export type IsWide<W> = unknown extends W
+  ? true
+  : W extends readonly unknown[]
+    ? number extends W["length"]
+      ? true
+      : false
+    : false;
