@@ -1,4 +1,5 @@
 export * from "./axis.ts";
+export * from "./blocks/index.ts";
 export * from "./errors.ts";
 export * from "./graph/builder.ts";
 export * from "./graph/tensor-array.ts";

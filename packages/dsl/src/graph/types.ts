@@ -29,6 +29,8 @@ export interface Origin {
   readonly path: string;
   /** The source line that built the block: `model.ts:12:5`, where it could be read. */
   readonly source?: string;
+  /** The composite op that this node is a part of, once that has been taken apart: `rmsNorm`. */
+  readonly composite?: string;
 }
 
 export type NodeId = number;

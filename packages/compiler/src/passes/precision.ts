@@ -1,0 +1,56 @@
+/**
+ * precision: says how parameters are stored and what matmuls read.
+ *
+ * - Storage: each parameter gets the dtype that `storage` names (as the checkpoint holds it, or converted at load).
+ * - Policy `f32`: activations stay f32; a bf16 weight is widened exactly where it is used.
+ * - Policy `bf16`: the input of every linear is rounded to bf16, accumulation and everything else stay f32.
+ */
+import { type Dtype, isFloat } from "@weft/dsl";
+import type { Pass } from "./pass.ts";
+import { placeOf } from "./pass.ts";
+import { attributesOf, copyNode, rewriteGraph } from "./rewrite.ts";
+
+export type PrecisionPolicy = "f32" | "bf16";
+
+export interface PrecisionOptions {
+  readonly policy: PrecisionPolicy;
+  /** The storage dtype of a parameter. */
+  readonly storage: (parameter: string) => Dtype;
+}
+
+/** Inputs that an op reads in their storage dtype; any other gets a cast to f32. */
+const rawInputs: Readonly<Record<string, readonly number[]>> = {
+  linear: [1],
+  embedding: [1],
+  dot: [0, 1],
+  gather: [0],
+  cast: [0],
+};
+
+export function precision(options: PrecisionOptions): Pass {
+  return {
+    name: "precision",
+    summary: `parameters in their storage dtype, matmul inputs by policy ${options.policy}`,
+    run: (graph, log) =>
+      rewriteGraph(graph, (builder, node, inputs) => {
+        if (node.op === "parameter") {
+          const attributes = attributesOf(node, "parameter");
+          if (!isFloat(attributes.dtype)) return undefined;
+          const dtype = options.storage(attributes.name);
+          if (dtype !== "f32") log.fired(`stored as ${dtype}`, attributes.name);
+          return builder.add("parameter", [], { ...attributes, dtype });
+        }
+        const raw = rawInputs[node.op] ?? [];
+        const cast = inputs.map((id, index) => {
+          const { dtype } = builder.type(id);
+          if (node.op === "linear" && index === 0 && options.policy === "bf16" && dtype === "f32") {
+            log.fired("matmul input rounded to bf16", placeOf(node));
+            return builder.add("cast", [id], { dtype: "bf16" });
+          }
+          const narrow = (dtype === "bf16" || dtype === "f16") && builder.node(id).op === "parameter";
+          return narrow && !raw.includes(index) ? builder.add("cast", [id], { dtype: "f32" }) : id;
+        });
+        return copyNode(builder, node, cast);
+      }),
+  };
+}
