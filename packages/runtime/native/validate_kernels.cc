@@ -1,0 +1,152 @@
+// Checks of kernels, one function per kind.
+#include <algorithm>
+#include <limits>
+
+#include "validate_checker.h"
+
+namespace weft::plan {
+namespace {
+
+bool is_float(PlanDtype dtype) { return dtype != PlanDtype::i32; }
+
+// The constant value of a loop's extent, or -1.
+int64_t constant_extent(Checker& checker, const Loop& loop, const std::string& place) {
+  const Linear extent = checker.linear(loop.extent, place);
+  if (!extent.is_constant() || extent.constant < 0 || extent.constant > largest_extent) return -1;
+  return static_cast<int64_t>(extent.constant);
+}
+
+void check(Checker& checker, const RowsKernel& kernel, const std::string& place, KernelFacts& facts) {
+  check_row_program(checker, kernel.program, kernel.slots, {}, place + ".program", facts);
+}
+
+void check_group(Checker& checker, const MatmulKernel& kernel, const MatmulGroup& group, const std::string& place,
+                 KernelFacts& facts) {
+  if (!checker.require(group.columns >= 1 && group.columns <= largest_extent, place + ".columns", "must be 1 to 2^31"))
+    return;
+  checker.require(!group.weights.empty() && group.weights.size() <= most_slots, place + ".weights", "must be 1 to 64");
+  for (size_t i = 0; i < group.weights.size(); ++i) {
+    const std::string at = place + ".weights[" + std::to_string(i) + "]";
+    const int64_t slot = group.weights[i];
+    if (!checker.slot(kernel.slots, slot, false, at)) continue;
+    checker.require(is_float(kernel.slots[static_cast<size_t>(slot)].dtype), at, "must be of a float dtype");
+    checker.range(slot, {}, {kernel.contracted, 1}, {constant_of(group.columns), constant_of(kernel.contracted)}, at,
+                  facts);
+  }
+  ProgramRole role;
+  role.leading = &kernel.rows;
+  role.accumulators = static_cast<int64_t>(group.weights.size());
+  check_row_program(checker, group.epilogue, kernel.slots, role, place + ".epilogue", facts);
+  Wide columns = constant_extent(checker, group.epilogue.row, place + ".epilogue.row");
+  for (size_t i = kernel.rows.size(); i < group.epilogue.loops.size(); ++i) {
+    const Wide extent = constant_extent(checker, group.epilogue.loops[i], place + ".epilogue.loops");
+    columns = extent < 1 || columns < 0 || columns > largest_extent ? -1 : columns * extent;
+  }
+  checker.require(columns == group.columns, place + ".columns", "must be the epilogue's row times its column loops");
+}
+
+void check(Checker& checker, const MatmulKernel& kernel, const std::string& place, KernelFacts& facts) {
+  if (!checker.require(kernel.contracted >= 1 && kernel.contracted <= largest_extent, place + ".contracted",
+                       "must be 1 to 2^31"))
+    return;
+  checker.require(is_float(kernel.input_dtype), place + ".inputDtype", "must be a float dtype");
+  checker.require(!kernel.groups.empty(), place + ".groups", "is empty");
+  ProgramRole role;
+  role.leading = &kernel.rows;
+  role.is_prologue = true;
+  check_row_program(checker, kernel.prologue, kernel.slots, role, place + ".prologue", facts);
+  checker.require(constant_extent(checker, kernel.prologue.row, place + ".prologue.row") == kernel.contracted,
+                  place + ".prologue.row.extent", "must be the contracted size");
+  Wide rows = 1;
+  for (const Loop& loop : kernel.rows)
+    rows *= std::clamp<Wide>(checker.bounds.highest(checker.linear(loop.extent, place + ".rows")), 1, largest_extent + 1);
+  checker.require(rows <= largest_extent, place + ".rows", "can pass 2^31");
+  for (size_t i = 0; i < kernel.groups.size(); ++i)
+    check_group(checker, kernel, kernel.groups[i], place + ".groups[" + std::to_string(i) + "]", facts);
+}
+
+void check_heads(Checker& checker, const AttentionKernel& kernel, const HeadsAccess& access, const Linear& positions,
+                 int64_t heads, bool writes, const std::string& place, KernelFacts& facts) {
+  if (!checker.slot(kernel.slots, access.slot, writes, place)) return;
+  checker.require(is_float(kernel.slots[static_cast<size_t>(access.slot)].dtype), place, "must be of a float dtype");
+  if (!checker.require(access.position_stride >= 0 && access.head_stride >= 0, place, "its strides must not be negative"))
+    return;
+  checker.range(access.slot, checker.linear(access.offset, place + ".offset"),
+                {access.position_stride, access.head_stride, 1},
+                {positions, constant_of(heads), constant_of(kernel.head_dim)}, place, facts);
+}
+
+void check(Checker& checker, const AttentionKernel& kernel, const std::string& place, KernelFacts& facts) {
+  constexpr int64_t largest = 1 << 16;
+  const auto size = [&](int64_t value, const char* name) {
+    return checker.require(value >= 1 && value <= largest, place + "." + name, "must be 1 to 65536");
+  };
+  if (!size(kernel.heads, "heads") || !size(kernel.kv_heads, "kvHeads") || !size(kernel.head_dim, "headDim")) return;
+  checker.require(kernel.heads % kernel.kv_heads == 0, place + ".heads", "must be a multiple of kvHeads");
+  const Linear queries = checker.count(kernel.queries, place + ".queries", facts);
+  const Linear keys = checker.count(kernel.keys, place + ".keys", facts);
+  const Linear past = checker.count(kernel.past, place + ".past", facts);
+  check_heads(checker, kernel, kernel.query, queries, kernel.heads, false, place + ".query", facts);
+  check_heads(checker, kernel, kernel.key, keys, kernel.kv_heads, false, place + ".key", facts);
+  check_heads(checker, kernel, kernel.value, keys, kernel.kv_heads, false, place + ".value", facts);
+  check_heads(checker, kernel, kernel.output, queries, kernel.heads, true, place + ".output", facts);
+  if (!kernel.causal) return;
+  const Linear unseen = keys - past - queries;
+  if (checker.bounds.lowest(unseen) >= 0) return;
+  if (checker.bounds.highest(unseen) < 0)
+    checker.fail(place + ".keys", "is always less than past + queries");
+  else
+    facts.conditions.push_back({{queries}, unseen, place + ".keys: is less than past + queries"});
+}
+
+void check(Checker& checker, const ContractKernel& kernel, const std::string& place, KernelFacts& facts) {
+  checker.require(kernel.loops.size() + kernel.contracted.size() <= most_loops, place + ".loops",
+                  "and contracted loops are more than 8");
+  std::vector<Linear> extents;
+  const auto add_extents = [&](const std::vector<Loop>& loops, const char* name) {
+    Wide product = 1;
+    for (size_t i = 0; i < loops.size(); ++i) {
+      const std::string at = place + "." + name + "[" + std::to_string(i) + "].extent";
+      extents.push_back(checker.count(loops[i].extent, at, facts));
+      product *= std::clamp<Wide>(checker.bounds.highest(extents.back()), 1, largest_extent + 1);
+      if (product > (Wide{1} << 40)) return checker.fail(at, "makes more than 2^40 indices");
+    }
+    return true;
+  };
+  if (!add_extents(kernel.loops, "loops")) return;
+  const std::vector<Linear> outer = extents;
+  if (!add_extents(kernel.contracted, "contracted")) return;
+  const auto access = [&](const Access& access, const std::vector<Linear>& over, bool writes, const char* name) {
+    const std::string at = place + "." + name;
+    if (!checker.slot(kernel.slots, access.slot, writes, at)) return;
+    if (!checker.require(access.strides.size() == over.size(), at + ".strides", "must have one stride per loop")) return;
+    checker.range(access.slot, checker.linear(access.offset, at + ".offset"), access.strides, over, at, facts);
+  };
+  access(kernel.a, extents, false, "a");
+  access(kernel.b, extents, false, "b");
+  access(kernel.out, outer, true, "out");
+  for (size_t i = 0; i < extents.size(); ++i) {
+    const bool moves = i < outer.size()
+                           ? i < kernel.out.strides.size() && kernel.out.strides[i] != 0
+                           : (i < kernel.a.strides.size() && kernel.a.strides[i] != 0) ||
+                                 (i < kernel.b.strides.size() && kernel.b.strides[i] != 0);
+    checker.require(moves || checker.bounds.highest(extents[i]) <= 1, place,
+                    "loop " + std::to_string(i) + " moves nothing");
+  }
+}
+
+}  // namespace
+
+KernelFacts check_kernel(Checker& checker, const Kernel& kernel, const std::string& place) {
+  KernelFacts facts;
+  std::visit(
+      [&](const auto& kind) {
+        facts.slot_elements.resize(kind.slots.size(), 0);
+        if (checker.require(kind.slots.size() <= most_slots, place + ".slots", "has more than 64 slots"))
+          check(checker, kind, place, facts);
+      },
+      kernel);
+  return facts;
+}
+
+}  // namespace weft::plan
