@@ -57,7 +57,9 @@ export class GraphBuilder {
    * @throws WeftError with the op's sentence when the inputs do not fit.
    */
   add<K extends OpName>(op: K, inputs: readonly NodeId[], attributes: OpAttributes[K]): NodeId {
-    const key = distinct.has(op) ? undefined : `${op}(${inputs.join(",")})${JSON.stringify(attributes)}`;
+    const key = distinct.has(op)
+      ? undefined
+      : `${op}(${inputs.join(",")})${JSON.stringify(attributes, spellNumber)}`;
     const present = key === undefined ? undefined : this.#shared.get(key);
     if (present !== undefined) return present;
     const type = inferType(
@@ -116,6 +118,13 @@ export class GraphBuilder {
       outputs,
     };
   }
+}
+
+/** JSON spells -0 as 0 and infinities as null; as parts of a key they must stay apart. */
+function spellNumber(_key: string, value: unknown): unknown {
+  return typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0))
+    ? `number ${Object.is(value, -0) ? "-0" : value}`
+    : value;
 }
 
 /** An op's type rule with its error dressed as a problem that names the op, the path and the inputs. */

@@ -2,18 +2,37 @@
  * Ops with a name of their own that are defined in other ops. A fused kernel may compute one at a stroke, but its
  * definition here is what it means.
  */
-import { maxSize } from "../axis.ts";
+import { type Axis, axisEquals, maxSize } from "../axis.ts";
 import type { GraphBuilder } from "../graph/builder.ts";
 import type { NodeId, TensorType } from "../graph/types.ts";
 import type { OpDefinition } from "./define.ts";
 import type { ScalarExpression } from "./scalar.ts";
-import { broadcastAxes, findAxis, formatType, isFloat, missingAxis, withoutAxes } from "./shape.ts";
+import {
+  broadcastAxes,
+  duplicateAxis,
+  findAxis,
+  formatType,
+  isFloat,
+  missingAxis,
+  withoutAxes,
+} from "./shape.ts";
 
 const like = (x: TensorType): TensorType => ({ dtype: "f32", axes: x.axes });
+
+const floats = "takes float tensors";
+
+/** The value in f32, in which composites compute: weights and caches may be stored in less. */
+function inF32(builder: GraphBuilder, x: NodeId): NodeId {
+  return builder.type(x).dtype === "f32" ? x : builder.add("cast", [x], { dtype: "f32" });
+}
 
 /** The name that a contracted axis has in a weight whose rows carry the same name. */
 export function contractedName(name: string, to: readonly string[]): string {
   return to.includes(name) ? `${name}'` : name;
+}
+
+function sameAxes(a: readonly Axis[], b: readonly Axis[]): boolean {
+  return a.length === b.length && a.every((one, index) => axisEquals(one, b[index]!));
 }
 
 const linear: OpDefinition<"linear"> = {
@@ -30,6 +49,8 @@ const linear: OpDefinition<"linear"> = {
   },
   arity: { min: 2, max: 3 },
   infer: ([x, weight, bias], { from, to }) => {
+    if (![x!, weight!, bias ?? x!].every((one) => isFloat(one.dtype))) return floats;
+    if (from.length === 0) return "needs at least one axis to contract";
     for (const name of from) if (findAxis(x!, name) === undefined) return missingAxis(x!, name);
     const expected = [...to, ...from.map((name) => contractedName(name, to))];
     if (weight!.axes.map((one) => one.name).join() !== expected.join()) {
@@ -42,10 +63,14 @@ const linear: OpDefinition<"linear"> = {
       }
     }
     const rows = weight!.axes.slice(0, to.length);
-    if (bias !== undefined && bias.axes.map((one) => one.name).join() !== to.join()) {
-      return `the bias must have the axes [${to.join(", ")}]; given ${formatType(bias)}`;
+    if (bias !== undefined && !sameAxes(bias.axes, rows)) {
+      return `the bias must have the axes [${to.join(", ")}] of the weight; given ${formatType(bias)}`;
     }
-    return { dtype: "f32", axes: [...withoutAxes(x!, from), ...rows] };
+    const axes = [...withoutAxes(x!, from), ...rows];
+    const twice = duplicateAxis(axes);
+    return twice === undefined
+      ? { dtype: "f32", axes }
+      : `axis "${twice}" must not stand twice in the result`;
   },
   meaning: {
     tag: "definition",
@@ -57,7 +82,7 @@ const linear: OpDefinition<"linear"> = {
       }
       const contract = from.map((name) => contractedName(name, to));
       const product = builder.add("dot", [renamed, weight!], { contract });
-      return bias === undefined ? product : builder.add("add", [product, bias], {});
+      return bias === undefined ? product : builder.add("add", [product, inF32(builder, bias)], {});
     },
   },
   cost: { perResult: 2, perInput: 0 },
@@ -76,14 +101,15 @@ const embedding: OpDefinition<"embedding"> = {
   infer: ([indices, weight], { axis }) => {
     if (indices!.dtype !== "i32") return "the indices must be i32";
     if (findAxis(weight!, axis) === undefined) return missingAxis(weight!, axis);
-    return { dtype: "f32", axes: [...indices!.axes, ...withoutAxes(weight!, [axis])] };
+    if (!isFloat(weight!.dtype)) return "the weight must be a float tensor";
+    const axes = [...indices!.axes, ...withoutAxes(weight!, [axis])];
+    const twice = duplicateAxis(axes);
+    return twice === undefined ? { dtype: "f32", axes } : `axis "${twice}" must not be in both inputs`;
   },
   meaning: {
     tag: "definition",
-    define: (builder, [indices, weight], { axis }) => {
-      const rows = builder.add("gather", [weight!, indices!], { axis });
-      return builder.type(rows).dtype === "f32" ? rows : builder.add("cast", [rows], { dtype: "f32" });
-    },
+    define: (builder, [indices, weight], { axis }) =>
+      inF32(builder, builder.add("gather", [weight!, indices!], { axis })),
   },
   cost: { perResult: 0, perInput: 0 },
   fusion: "map",
@@ -102,6 +128,8 @@ const rmsNorm: OpDefinition<"rmsNorm"> = {
   infer: ([x, weight], { axis, epsilon }) => {
     const found = findAxis(x!, axis);
     if (found === undefined) return missingAxis(x!, axis);
+    if (!isFloat(x!.dtype) || !isFloat(weight!.dtype)) return floats;
+    if (typeof found.size !== "number") return `the size of "${axis}" must be fixed`;
     if (!(epsilon > 0)) return `epsilon must be above 0; given ${epsilon}`;
     const axes = broadcastAxes([x!, weight!]);
     if (typeof axes === "string") return axes;
@@ -111,7 +139,8 @@ const rmsNorm: OpDefinition<"rmsNorm"> = {
   },
   meaning: {
     tag: "definition",
-    define: (builder, [x, weight], { axis, epsilon }) => {
+    define: (builder, inputs, { axis, epsilon }) => {
+      const [x, weight] = inputs.map((input) => inF32(builder, input));
       const size = maxSize(findAxis(builder.type(x!), axis)!.size);
       const sum = builder.add("reduceSum", [builder.add("mul", [x!, x!], {})], { axis });
       const mean = builder.add("mul", [sum, builder.constant(1 / size)], {});
@@ -132,12 +161,16 @@ const softmax: OpDefinition<"softmax"> = {
     result: "f32, like x",
   },
   arity: { min: 1, max: 1 },
-  infer: ([x], { axis }) => (findAxis(x!, axis) === undefined ? missingAxis(x!, axis) : like(x!)),
+  infer: ([x], { axis }) => {
+    if (!isFloat(x!.dtype)) return "takes a float tensor";
+    return findAxis(x!, axis) === undefined ? missingAxis(x!, axis) : like(x!);
+  },
   meaning: {
     tag: "definition",
-    define: (builder, [x], { axis }) => {
-      const maximum = builder.add("reduceMax", [x!], { axis });
-      const shifted = builder.add("exp", [builder.add("sub", [x!, maximum], {})], {});
+    define: (builder, [input], { axis }) => {
+      const x = inF32(builder, input!);
+      const maximum = builder.add("reduceMax", [x], { axis });
+      const shifted = builder.add("exp", [builder.add("sub", [x, maximum], {})], {});
       return builder.add("div", [shifted, builder.add("reduceSum", [shifted], { axis })], {});
     },
   },
@@ -151,14 +184,17 @@ const silu: OpDefinition<"silu"> = {
   documentation: {
     summary: "x * sigmoid(x)",
     inputs: ["x: float[...]"],
-    result: "like x",
+    result: "f32, like x",
     source: "Elfwing et al. 2017, Sigmoid-Weighted Linear Units",
   },
   arity: { min: 1, max: 1 },
   infer: ([x]) => (isFloat(x!.dtype) ? like(x!) : "takes a float tensor"),
   meaning: {
     tag: "definition",
-    define: (builder, [x]) => builder.add("mul", [x!, builder.add("sigmoid", [x!], {})], {}),
+    define: (builder, [input]) => {
+      const x = inF32(builder, input!);
+      return builder.add("mul", [x, builder.add("sigmoid", [x], {})], {});
+    },
   },
   cost: { perResult: 11, perInput: 0 },
   fusion: "map",
@@ -180,18 +216,24 @@ const rope: OpDefinition<"rope"> = {
     if (found === undefined) return missingAxis(x!, axis);
     if (typeof found.size !== "number" || found.size % 2 !== 0) return `the size of "${axis}" must be even`;
     if (!(theta > 0)) return `theta must be above 0; given ${theta}`;
+    if (!isFloat(x!.dtype)) return "x must be a float tensor";
     if (position!.dtype !== "i32") return "the position must be i32";
+    for (const { name } of position!.axes) {
+      if (name === axis) return `the position must not have the axis "${axis}" that is rotated`;
+      if (findAxis(x!, name) === undefined) return missingAxis(x!, name);
+    }
     const axes = broadcastAxes([x!, position!]);
     return typeof axes === "string" ? axes : like(x!);
   },
   meaning: {
     tag: "definition",
-    define: (builder, [x, position], { axis, theta }) => {
-      const size = maxSize(findAxis(builder.type(x!), axis)!.size);
+    define: (builder, [input, position], { axis, theta }) => {
+      const x = inF32(builder, input!);
+      const size = maxSize(findAxis(builder.type(x), axis)!.size);
       const half = { name: axis, size: size / 2 };
       const { cosine, sine } = rotation(builder, position!, half, theta);
-      const low = builder.add("slice", [x!], { axis, start: 0, size: half.size });
-      const high = builder.add("slice", [x!], { axis, start: half.size, size: half.size });
+      const low = builder.add("slice", [x], { axis, start: 0, size: half.size });
+      const high = builder.add("slice", [x], { axis, start: half.size, size: half.size });
       const times = (a: NodeId, b: NodeId) => builder.add("mul", [a, b], {});
       const first = builder.add("sub", [times(low, cosine), times(high, sine)], {});
       const second = builder.add("add", [times(high, cosine), times(low, sine)], {});
@@ -232,22 +274,46 @@ const attend: OpDefinition<"attend"> = {
     source: "Vaswani et al. 2017; grouped queries by Ainslie et al. 2023",
   },
   arity: { min: 4, max: 4 },
-  infer: ([q, k, v, index], { heads, kvHeads, headDim, sequence, keys }) => {
+  infer: ([q, k, v, index], attributes) => {
+    const { heads, kvHeads, headDim, sequence } = attributes;
+    const keys = attributes.keys ?? sequence;
+    if (![q!, k!, v!].every((one) => isFloat(one.dtype))) return floats;
+    if (index!.dtype !== "i32") return "the index must be i32";
     for (const name of [sequence, heads, headDim])
       if (findAxis(q!, name) === undefined) return missingAxis(q!, name);
+    if (q!.axes.at(-1)!.name !== headDim) return `the last axis of q must be "${headDim}"`;
+    const batch = withoutAxes(q!, [sequence, heads, headDim]);
+    const own = new Set([keys, kvHeads, headDim]);
     for (const type of [k!, v!]) {
-      for (const name of [keys ?? sequence, kvHeads, headDim]) {
-        if (findAxis(type, name) === undefined) return missingAxis(type, name);
-      }
+      for (const name of own) if (findAxis(type, name) === undefined) return missingAxis(type, name);
+      const other = withoutAxes(type, [...own]).find((one) => !batch.some((two) => axisEquals(one, two)));
+      if (other !== undefined) return `the keys' axis "${other.name}" must be one of q's, of the same size`;
     }
-    const [queryHeads, keyHeads] = [maxSize(findAxis(q!, heads)!.size), maxSize(findAxis(k!, kvHeads)!.size)];
+    for (const [a, b, name] of [
+      [k!, v!, keys],
+      [k!, v!, kvHeads],
+      [k!, v!, headDim],
+      [q!, k!, headDim],
+    ] as const) {
+      if (!axisEquals(findAxis(a, name)!, findAxis(b, name)!)) return `axis "${name}" must have one size`;
+    }
+    const [queryHeads, keyHeads] = [findAxis(q!, heads)!.size, findAxis(k!, kvHeads)!.size];
+    if (typeof queryHeads !== "number" || typeof keyHeads !== "number") return "heads must be a fixed number";
     if (queryHeads % keyHeads !== 0) return `${queryHeads} heads must be a multiple of ${keyHeads} key heads`;
-    if (index!.dtype !== "i32") return "the index must be i32";
-    return like(q!);
+    const strange = index!.axes.find(
+      (one) => ![...batch, findAxis(q!, sequence)!].some((two) => axisEquals(one, two)),
+    );
+    if (strange !== undefined)
+      return `the index' axis "${strange.name}" must be one of q's, of the same size`;
+    // The names that the definition makes must be free.
+    const taken = [...batch.map((one) => one.name), heads === kvHeads ? "" : heads, sequence, headDim];
+    const made = [kvHeads, "group", attributes.keys ?? "keys"];
+    const clash = made.find((name, at) => taken.includes(name) || made.indexOf(name) !== at);
+    return clash === undefined ? like(q!) : `the axis name "${clash}" must not be taken`;
   },
   meaning: {
     tag: "definition",
-    define: (builder, [q, k, v, index], attributes, result) => {
+    define: (builder, [q, k, v, index], attributes) => {
       const { heads, kvHeads, headDim, sequence, causal, scale } = attributes;
       const keys = attributes.keys ?? "keys";
       const toKeys = (x: NodeId) =>
@@ -269,14 +335,6 @@ const attend: OpDefinition<"attend"> = {
       const weights = builder.add("softmax", [scores], { axis: keys });
       const mixed = builder.add("dot", [weights, value], { contract: [keys] });
       const merged = builder.add("mergeAxes", [mixed], { axes: [kvHeads, "group"], into: heads });
-      if (
-        builder
-          .type(merged)
-          .axes.map((one) => one.name)
-          .join() !== result.axes.map((one) => one.name).join()
-      ) {
-        throw new Error(`attend gives ${formatType(builder.type(merged))}, not ${formatType(result)}`);
-      }
       return merged;
     },
   },
@@ -290,42 +348,86 @@ const pointwise: OpDefinition<"pointwise"> = {
   documentation: {
     summary: "a function of the user's own, applied at every place",
     inputs: ["one or more: float[...]"],
-    result: "f32, over the axes of all inputs by name",
+    result: "f32, over the axes by name of the inputs that the function uses",
   },
   arity: { min: 1, max: 16 },
-  infer: (inputs) => {
-    const axes = broadcastAxes(inputs);
+  infer: (inputs, { expression }) => {
+    if (!inputs.every((one) => isFloat(one.dtype))) return floats;
+    const axes = expressionAxes(inputs, expression);
     return typeof axes === "string" ? axes : { dtype: "f32", axes };
   },
   meaning: {
     tag: "definition",
-    define: (builder, inputs, { expression }) => addExpression(builder, inputs, expression),
+    define: (builder, inputs, { expression }) =>
+      addNumber(
+        builder,
+        inputs.map((input) => inF32(builder, input)),
+        expression,
+      ),
   },
   cost: { perResult: 4, perInput: 0 },
   fusion: "map",
 };
+
+/** The axes that an expression's definition comes to have: those of the arguments it uses, joined in its own order. */
+function expressionAxes(
+  inputs: readonly TensorType[],
+  expression: ScalarExpression,
+): readonly Axis[] | string {
+  const join = (...parts: readonly ScalarExpression[]): readonly Axis[] | string => {
+    const types: TensorType[] = [];
+    for (const part of parts) {
+      const axes = expressionAxes(inputs, part);
+      if (typeof axes === "string") return axes;
+      types.push({ dtype: "f32", axes });
+    }
+    return broadcastAxes(types);
+  };
+  switch (expression.tag) {
+    case "argument":
+      return (
+        inputs[expression.index]?.axes ??
+        `the function asks for argument ${expression.index + 1} of ${inputs.length}`
+      );
+    case "constant":
+      return [];
+    case "unary":
+      return join(expression.operand);
+    case "binary":
+      return join(expression.left, expression.right);
+    case "select":
+      return join(expression.condition, expression.then, expression.otherwise);
+    default:
+      return expression satisfies never;
+  }
+}
+
+/** An expression as an f32 node; a comparison gives 1 or 0. */
+function addNumber(builder: GraphBuilder, inputs: readonly NodeId[], expression: ScalarExpression): NodeId {
+  return inF32(builder, addExpression(builder, inputs, expression));
+}
 
 function addExpression(
   builder: GraphBuilder,
   inputs: readonly NodeId[],
   expression: ScalarExpression,
 ): NodeId {
-  const add = (inner: ScalarExpression) => addExpression(builder, inputs, inner);
+  const number = (inner: ScalarExpression) => addNumber(builder, inputs, inner);
   switch (expression.tag) {
     case "argument":
       return inputs[expression.index]!;
     case "constant":
       return builder.constant(expression.value);
     case "unary":
-      return builder.add(expression.function, [add(expression.operand)], {});
+      return builder.add(expression.function, [number(expression.operand)], {});
     case "binary":
-      return builder.add(expression.function, [add(expression.left), add(expression.right)], {});
-    case "select":
-      return builder.add(
-        "select",
-        [add(expression.condition), add(expression.then), add(expression.otherwise)],
-        {},
-      );
+      return builder.add(expression.function, [number(expression.left), number(expression.right)], {});
+    case "select": {
+      const given = addExpression(builder, inputs, expression.condition);
+      const condition =
+        builder.type(given).dtype === "bool" ? given : builder.add("cast", [given], { dtype: "bool" });
+      return builder.add("select", [condition, number(expression.then), number(expression.otherwise)], {});
+    }
     default:
       return expression satisfies never;
   }

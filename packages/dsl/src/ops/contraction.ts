@@ -16,6 +16,7 @@ const dot: OpDefinition<"dot"> = {
   infer: ([a, b], { contract }) => {
     if (!isFloat(a!.dtype) || !isFloat(b!.dtype)) return "takes float tensors";
     if (contract.length === 0) return "needs at least one axis to contract";
+    if (new Set(contract).size < contract.length) return "must contract each axis once";
     for (const name of contract) {
       const [left, right] = [findAxis(a!, name), findAxis(b!, name)];
       if (left === undefined) return missingAxis(a!, name);

@@ -148,6 +148,10 @@ const stateAppend: OpDefinition<"stateAppend"> = {
   arity: one,
   infer: ([x], { axis, into, axes, dtype }) => {
     if (findAxis(x!, axis) === undefined) return missingAxis(x!, axis);
+    const state = { dtype, axes };
+    if (findAxis(state, into) === undefined) return missingAxis(state, into);
+    const extra = x!.axes.find((other) => other.name !== axis && findAxis(state, other.name) === undefined);
+    if (extra !== undefined) return missingAxis(state, extra.name);
     for (const other of axes) {
       if (other.name === into) continue;
       const found = findAxis(x!, other.name);
