@@ -80,13 +80,7 @@ export function makeBlock(
   site?: Site,
 ): AnyBlock {
   const [from, to] = canonical(input, output);
-  return new BlockData(from, to, deepFreeze(expression), site);
-}
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
-  for (const inner of Object.values(value)) deepFreeze(inner);
-  return Object.freeze(value);
+  return new BlockData(from, to, Object.freeze(expression), site);
 }
 
 /** Blocks that can be called in a traced function as well (`tanh`) keep their data here. */
@@ -106,7 +100,7 @@ export function asBlock(value: unknown, source: string, place = "the argument"):
 }
 
 export function asBlocks(values: readonly unknown[], source: string): readonly AnyBlock[] {
-  return values.map((value, index) => asBlock(value, source, `argument ${index + 1}`));
+  return Object.freeze(values.map((value, index) => asBlock(value, source, `argument ${index + 1}`)));
 }
 
 /** What a constructor objects to, at the line that called it. */
@@ -128,7 +122,7 @@ export function misfit(sentence: string, given: string): WeftError {
 }
 
 /** The untyped half of `chain`: solves the wires from left to right. */
-export function chainBlocks(values: readonly unknown[], site: Site): AnyBlock {
+export function chainBlocks(values: readonly unknown[], site?: Site): AnyBlock {
   const blocks = asBlocks(values, "chain");
   const first = blocks[0];
   if (first === undefined) throw blockError("chain", "needs at least one block");

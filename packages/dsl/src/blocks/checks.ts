@@ -3,6 +3,7 @@ import type { Block, BlockLike, InputOf, OutputOf } from "./block.ts";
 import type { Meet } from "./meet.ts";
 import type { Canonical, Tag } from "./meet-full.ts";
 import type {
+  ApplySentence,
   ChainSentence,
   MergeInputSentence,
   MergeOutputSentence,
@@ -11,7 +12,8 @@ import type {
   ResidualKindSentence,
   ResidualSentence,
 } from "./sentences.ts";
-import type { FormatWire, IsTensor, IsWide } from "./wires.ts";
+import type { ValueLike, WireOf } from "./value.ts";
+import type { FormatClosed, FormatWire, IsTensor, IsWide } from "./wires.ts";
 
 interface Fault<Arguments> {
   readonly fault: Arguments;
@@ -113,3 +115,18 @@ export type RepeatChecked<B extends BlockLike> =
     : Same<InputOf<B>, OutputOf<B>> extends true
       ? B
       : RepeatSentence<FormatWire<InputOf<B>>, FormatWire<OutputOf<B>>>;
+
+/** What a block gives at a value whose wire is closed: nothing may be put in front of it. */
+type Applied<I, O, W> =
+  IsWide<W> extends true
+    ? [W, unknown]
+    : Meet<W, W, I, O> extends readonly [infer Left, infer Result]
+      ? Same<Left, W> extends true
+        ? [W, Result]
+        : "clash"
+      : "clash";
+
+export type ApplyOf<I, O, W> = Applied<I, O, W> extends readonly [unknown, infer Result] ? Result : unknown;
+
+export type ApplyChecked<I, O, V extends ValueLike> =
+  Applied<I, O, WireOf<V>> extends "clash" ? ApplySentence<FormatClosed<WireOf<V>>, FormatWire<I>> : V;

@@ -57,7 +57,12 @@ export function chain<const Bs extends readonly BlockLike[]>(
 export function parallel<const Bs extends readonly BlockLike[]>(
   ...branches: Bs extends ParallelChecked<Bs> ? Bs : ParallelChecked<Bs>
 ): ParallelOf<Bs> {
-  const blocks = asBlocks(branches as readonly unknown[], "parallel");
+  return parallelOf(branches as readonly unknown[], captureSite(parallel)) as ParallelOf<Bs>;
+}
+
+/** The untyped half of `parallel`. */
+export function parallelOf(branches: readonly unknown[], site?: Site): AnyBlock {
+  const blocks = asBlocks(branches, "parallel");
   const first = blocks[0];
   if (first === undefined) throw blockError("parallel", "needs at least one block");
   let input = first.input;
@@ -76,7 +81,7 @@ export function parallel<const Bs extends readonly BlockLike[]>(
     outputs = [...met.left.slice(1), ...met.right];
   }
   const expression = { tag: "parallel", blocks } as const;
-  return makeBlock(input, tupleWire(outputs), expression, captureSite(parallel)) as ParallelOf<Bs>;
+  return makeBlock(input, tupleWire(outputs), expression, site);
 }
 
 /**
@@ -85,7 +90,7 @@ export function parallel<const Bs extends readonly BlockLike[]>(
  * @example chain(parallel(q, k), split(rope(headDim, theta), rope(headDim, theta)));
  */
 export function split<const Bs extends readonly BlockLike[]>(...parts: Bs): SplitOf<Bs> {
-  return splitBlocks(asBlocks(parts, "split"), captureSite(split)) as SplitOf<Bs>;
+  return splitOf(asBlocks(parts, "split"), captureSite(split)) as SplitOf<Bs>;
 }
 
 /**
@@ -93,8 +98,8 @@ export function split<const Bs extends readonly BlockLike[]>(...parts: Bs): Spli
  * @example chain(parallel(q, k), first(rope(headDim, theta)));
  */
 export function first<const B extends BlockLike>(block: B): SplitOf<readonly [B, typeof id]> {
-  const blocks = [asBlock(block, "first"), id];
-  return splitBlocks(blocks, captureSite(first)) as SplitOf<readonly [B, typeof id]>;
+  const blocks = Object.freeze([asBlock(block, "first"), id]);
+  return splitOf(blocks, captureSite(first)) as SplitOf<readonly [B, typeof id]>;
 }
 
 /**
@@ -102,11 +107,12 @@ export function first<const B extends BlockLike>(block: B): SplitOf<readonly [B,
  * @example chain(parallel(q, k), second(rope(headDim, theta)));
  */
 export function second<const B extends BlockLike>(block: B): SplitOf<readonly [typeof id, B]> {
-  const blocks = [id, asBlock(block, "second")];
-  return splitBlocks(blocks, captureSite(second)) as SplitOf<readonly [typeof id, B]>;
+  const blocks = Object.freeze([id, asBlock(block, "second")]);
+  return splitOf(blocks, captureSite(second)) as SplitOf<readonly [typeof id, B]>;
 }
 
-function splitBlocks(blocks: readonly AnyBlock[], site: Site): AnyBlock {
+/** The untyped half of `split`. */
+export function splitOf(blocks: readonly AnyBlock[], site?: Site): AnyBlock {
   if (blocks.length === 0) throw blockError("split", "needs at least one block");
   return makeBlock(
     tupleWire(blocks.map((block, index) => tagged(block.input, `${index}.`))),
@@ -166,8 +172,8 @@ export function repeat<const B extends BlockLike>(
     throw blockError("repeat", "the count must be a positive integer", String(count));
   }
   const site = captureSite(repeat);
-  const blocks = Array.from({ length: count }, (_, index) =>
-    asBlock(build(index), "repeat", `block ${index}`),
+  const blocks = Object.freeze(
+    Array.from({ length: count }, (_, index) => asBlock(build(index), "repeat", `block ${index}`)),
   );
   const one = blocks[0]!;
   for (const block of blocks) {

@@ -22,9 +22,9 @@ export function leaf(op: OpName, input: WireSpec, output: WireSpec, options: Lea
     tag: "leaf",
     op,
     label: options.label ?? op,
-    attributes: options.attributes ?? {},
-    parameters: options.parameters ?? [],
-    sideInputs: options.sideInputs ?? [],
+    attributes: deepFreeze(options.attributes ?? {}),
+    parameters: deepFreeze(options.parameters ?? []),
+    sideInputs: deepFreeze(options.sideInputs ?? []),
     ...(options.expression === undefined ? {} : { expression: options.expression }),
   } as const;
   return makeBlock(input, output, expression, options.site);
@@ -43,4 +43,10 @@ export function namedLeaf<I, O>(
 
 export function axisList(axes: Axis | readonly Axis[]): readonly Axis[] {
   return Array.isArray(axes) ? axes : [axes as Axis];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return Object.freeze(value);
 }

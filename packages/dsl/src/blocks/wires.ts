@@ -86,3 +86,20 @@ export type IsWide<W> = unknown extends W
       ? true
       : false
     : false;
+
+/** A wire without leading axes, as the wire of a value is printed: `[seq, hidden]`. */
+export type FormatClosed<W> = W extends readonly string[]
+  ? `[${Listed<W>}]`
+  : W extends Kinded<infer Kind, infer Axes>
+    ? `${Kind} [${Listed<Axes>}]`
+    : W extends readonly unknown[]
+      ? `(${ListedWires<W>})`
+      : "anything";
+
+type Listed<Names extends readonly string[]> = Join<Names> extends `, ${infer Rest}` ? Rest : "";
+
+type ListedWires<Ws extends readonly unknown[]> = Ws extends readonly [infer First, ...infer Rest]
+  ? Rest extends readonly []
+    ? FormatClosed<First>
+    : `${FormatClosed<First>}, ${ListedWires<Rest>}`
+  : "";
