@@ -1,0 +1,216 @@
+/**
+ * Each mistake is one line at the argument that does not fit, and the same sentence when the block is built. The
+ * programs are compiled and then run.
+ */
+import { WeftError } from "@weft/dsl";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { folderOf } from "./compile.ts";
+
+interface Mistake {
+  readonly name: string;
+  readonly program: string;
+  /** The type of the argument, as the compiler prints it. */
+  readonly argument: string;
+  readonly sentence: string;
+}
+
+const mistakes: readonly Mistake[] = [
+  {
+    name: "wrong-axis-in-a-chain",
+    program: `chain(linear("up", hidden, intermediate), rmsNorm("norm", hidden, 1e-6))`,
+    argument: `Block<["hidden"], ["hidden"]>`,
+    sentence: "chain: left side produces [..., intermediate], right side expects [..., hidden]",
+  },
+  {
+    name: "wrong-axis-deep-in-a-chain",
+    program: `chain(q, rope(headDim, 1e6), linear("o", [kvHeads, headDim], hidden), silu)`,
+    argument: `Block<["kvHeads", "headDim"], ["hidden"]>`,
+    sentence: "chain: left side produces [..., heads, headDim], right side expects [..., kvHeads, headDim]",
+  },
+  {
+    name: "axes-in-the-wrong-order",
+    program: `chain(q, linear("o", [headDim, heads], hidden))`,
+    argument: `Block<["headDim", "heads"], ["hidden"]>`,
+    sentence: "chain: left side produces [..., heads, headDim], right side expects [..., headDim, heads]",
+  },
+  {
+    name: "too-few-parts-in-split",
+    program: `chain(parallel(q, k, v), split(silu, silu))`,
+    argument: `Block<[["...0"], ["...1"]], [["...0"], ["...1"]]>`,
+    sentence:
+      "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim], [..., kvHeads, headDim]), right side expects ([...], [...])",
+  },
+  {
+    name: "too-many-parts-in-split",
+    program: `chain(parallel(q, k), split(silu, silu, silu))`,
+    argument: `Block<[["...0"], ["...1"], ["...2"]], [["...0"], ["...1"], ["...2"]]>`,
+    sentence:
+      "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim]), right side expects ([...], [...], [...])",
+  },
+  {
+    name: "first-of-three",
+    program: `chain(parallel(q, k, v), first(silu))`,
+    argument: `Block<[[], Anything<"">], [[], Anything<"">]>`,
+    sentence:
+      "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim], [..., kvHeads, headDim]), right side expects ([...], anything)",
+  },
+  {
+    name: "wrong-axis-in-second",
+    program: `chain(parallel(q, k), second(rmsNorm("norm", hidden, 1e-6)))`,
+    argument: `Block<[Anything<"">, ["hidden"]], [Anything<"">, ["hidden"]]>`,
+    sentence:
+      "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim]), right side expects (anything, [..., hidden])",
+  },
+  {
+    name: "wrong-arity-of-merge",
+    program: `chain(parallel(q, k, v), merge(mul))`,
+    argument: `Block<[[], []], []>`,
+    sentence:
+      "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim], [..., kvHeads, headDim]), right side expects ([...], [...])",
+  },
+  {
+    name: "merge-of-different-leads",
+    program: `chain(parallel(q, k), merge(mul))`,
+    argument: `Block<[[], []], []>`,
+    sentence:
+      "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim]), right side expects ([...], [...])",
+  },
+  {
+    name: "tuple-into-one",
+    program: `chain(parallel(q, k), silu)`,
+    argument: `Block<[], []>`,
+    sentence:
+      "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim]), right side expects [...]",
+  },
+  {
+    name: "merge-of-one-wire",
+    program: `merge(silu)`,
+    argument: `Block<[], []>`,
+    sentence: "merge: the block must take a tuple of wires, this one takes [...]",
+  },
+  {
+    name: "merge-into-a-tuple",
+    program: `merge(split(silu, silu))`,
+    argument: `Block<[["...0"], ["...1"]], [["...0"], ["...1"]]>`,
+    sentence: "merge: the block must give one wire, this one gives ([...], [...])",
+  },
+  {
+    name: "branches-that-differ",
+    program: `parallel(linear("a", hidden, heads), linear("b", intermediate, heads))`,
+    argument: `Block<["intermediate"], ["heads"]>`,
+    sentence: "parallel: the branches before expect [..., hidden], this branch expects [..., intermediate]",
+  },
+  {
+    name: "residual-that-changes-its-wire",
+    program: `residual(linear("up", hidden, intermediate))`,
+    argument: `Block<["hidden"], ["intermediate"]>`,
+    sentence:
+      "residual: the block must give what it takes, this one takes [..., hidden] and gives [..., intermediate]",
+  },
+  {
+    name: "residual-of-tokens",
+    program: `residual(embed)`,
+    argument: `Block<Ints<[]>, ["hidden"]>`,
+    sentence: "residual: the block must take one float tensor, this one takes int [...]",
+  },
+  {
+    name: "repeat-that-changes-its-wire",
+    program: `repeat("layers", 2, () => linear("up", hidden, intermediate))`,
+    argument: `Block<["hidden"], ["intermediate"]>`,
+    sentence:
+      "repeat: the block must give what it takes, this one takes [..., hidden] and gives [..., intermediate]",
+  },
+  {
+    name: "float-into-int",
+    program: `chain(linear("up", hidden, intermediate), embed)`,
+    argument: `Block<Ints<[]>, ["hidden"]>`,
+    sentence: "chain: left side produces [..., intermediate], right side expects int [...]",
+  },
+  {
+    name: "bool-into-float",
+    program: `chain(less, silu)`,
+    argument: `Block<[], []>`,
+    sentence: "chain: left side produces bool [...], right side expects [...]",
+  },
+  {
+    name: "the-method-to",
+    program: `q.to(linear("o", hidden, hidden))`,
+    argument: `Block<["hidden"], ["hidden"]>`,
+    sentence: "chain: left side produces [..., heads, headDim], right side expects [..., hidden]",
+  },
+  {
+    name: "apply-to-a-value-of-other-axes",
+    program: `apply(q, input("x", [seq, intermediate]))`,
+    argument: `Value<["seq", "intermediate"]>`,
+    sentence: "apply: the value is [seq, intermediate], the block expects [..., hidden]",
+  },
+  {
+    name: "apply-floats-to-tokens",
+    program: `apply(embed, input("tokens", seq))`,
+    argument: `Value<["seq"]>`,
+    sentence: "apply: the value is [seq], the block expects int [...]",
+  },
+];
+
+const prelude = `
+import * as dsl from "@weft/dsl";
+const { apply, axis, chain, embedding, first, input, less, linear, merge, mul, parallel, repeat } = dsl;
+const { residual, rmsNorm, rope, second, silu, split } = dsl;
+const hidden = axis("hidden", 64);
+const intermediate = axis("intermediate", 128);
+const heads = axis("heads", 4);
+const kvHeads = axis("kvHeads", 2);
+const headDim = axis("headDim", 16);
+const seq = axis("seq", { symbol: "seq", max: 8 });
+const q = linear("q", hidden, [heads, headDim]);
+const k = linear("k", hidden, [kvHeads, headDim]);
+const v = linear("v", hidden, [kvHeads, headDim]);
+const embed = embedding("embed", axis("vocab", 256), hidden);
+`;
+
+const programs = new Map(
+  mistakes.map((one) => [one.name, `${prelude}export default () => ${one.program};\n`]),
+);
+const folder = folderOf(programs);
+const test = suite("types: mistakes");
+let errors: ReadonlyMap<string, readonly string[]> = new Map();
+
+test.before(() => {
+  errors = folder.compile().errors;
+});
+test.after(() => folder.remove());
+
+for (const { name, argument, sentence } of mistakes) {
+  test(`${name}: one line at compile time`, () => {
+    const [message, ...rest] = errors.get(name) ?? [];
+    assert.equal(rest, [], "the error has one line");
+    assert.ok(
+      [
+        `Argument of type '${argument}' is not assignable to parameter of type '"${sentence}"'.`,
+        `Type '${argument}' is not assignable to type '"${sentence}"'.`,
+      ].includes(message ?? ""),
+      `expected ${argument} against "${sentence}", got: ${message}`,
+    );
+  });
+
+  test(`${name}: the same sentence at run time`, async () => {
+    const program = await folder.load(name);
+    try {
+      program.default();
+    } catch (error) {
+      assert.instance(error, WeftError);
+      const [problem] = (error as WeftError).problems;
+      assert.is(`${problem.source}: ${problem.requirement}`, sentence);
+      assert.match(problem.location ?? "", new RegExp(`${name}\\.ts:\\d+:\\d+$`));
+      return;
+    }
+    assert.unreachable("the block was built");
+  });
+}
+
+test("no mistake anywhere else", () => {
+  assert.equal([...errors.keys()].sort(), [...programs.keys()].sort());
+});
+
+test.run();
