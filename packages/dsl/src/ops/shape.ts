@@ -51,7 +51,7 @@ export function withoutAxes(type: TensorType, names: readonly string[]): readonl
 }
 
 export function missingAxis(type: TensorType, name: string): string {
-  return `needs an axis "${name}"; given ${formatType(type)}`;
+  return `needs an axis "${name}" in ${formatType(type)}`;
 }
 
 export function duplicateAxis(axes: readonly Axis[]): string | undefined {
