@@ -1,0 +1,145 @@
+/**
+ * From logits to the next token. The filters apply in the order of transformers: repetition penalty, temperature,
+ * top-k, top-p, min-p; then one uniform number picks from what is left, in the order of ids.
+ */
+import * as Either from "fp-ts/lib/Either.js";
+import { type Checked, type Problems, refuse } from "../config/problems.ts";
+import { exponentialDecay } from "./exponential.ts";
+import { type ResolvedSamplerOptions, resolveSamplerOptions, type SamplerOptions } from "./options.ts";
+import { uniformAt } from "./philox.ts";
+import { cutToNucleus, largestLogits, likeliest } from "./selection.ts";
+
+const smallestTemperature = 1e-300;
+
+/** Buffers for one vocabulary size, so that sampling a token allocates next to nothing. */
+interface Scratch {
+  readonly size: number;
+  readonly penalised: Float32Array;
+  readonly weights: Float64Array;
+  readonly positions: Int32Array;
+}
+
+/**
+ * Picks tokens. Holds no state between calls: the random number of a step depends on seed and step alone, so that
+ * a text can be continued, replayed or sampled out of order.
+ *
+ * @example
+ * const sampler = Sampler.create({ temperature: 0.7, topK: 20, topP: 0.8, seed: 1 });
+ * if (Either.isRight(sampler)) const token = sampler.right.sample(logits, 0);
+ */
+export class Sampler {
+  readonly options: ResolvedSamplerOptions;
+  #scratch: Scratch | undefined;
+
+  private constructor(options: ResolvedSamplerOptions) {
+    this.options = options;
+  }
+
+  /** Left: every option whose value makes no sense. */
+  static create(options: SamplerOptions = {}): Either.Either<Problems, Sampler> {
+    return Either.map((resolved: ResolvedSamplerOptions) => new Sampler(resolved))(
+      resolveSamplerOptions(options),
+    );
+  }
+
+  /** Always picks the likeliest token. */
+  get greedy(): boolean {
+    return this.options.temperature <= 0 || this.options.topK === 1;
+  }
+
+  /**
+   * The token to append. Equal logits: the lowest id comes first.
+   *
+   * @param logits `[vocab]`, not changed. -Infinity forbids a token
+   * @param step position in the text; part of the random number
+   * @param seen ids that the repetition penalty applies to; order and repeats do not matter, foreign ids are ignored
+   *
+   * Left: NaN or infinity among the logits (with token and step), no token that is allowed.
+   */
+  sample(logits: Float32Array, step: number, seen: Iterable<number> = []): Either.Either<Problems, number> {
+    const { temperature, topK, topP, minP, seed } = this.options;
+    const values = this.#penalise(logits, seen);
+    const best = checked(likeliest(values), values, step);
+    if (Either.isLeft(best) || this.greedy) return best;
+    const { weights, positions } = this.#scratchFor(values.length);
+    const ids = topK > 0 && topK < values.length ? largestLogits(values, topK) : undefined;
+    const pool = ids === undefined ? values : Float32Array.from(ids, (id) => values[id]!);
+    const largest = values[best.right]!;
+    // So small a temperature is greedy but for equal logits, and its inverse is still finite.
+    const scale = 1 / Math.max(temperature, smallestTemperature);
+    let total = 0;
+    for (let position = 0; position < pool.length; position++) {
+      const weight = exponentialDecay((largest - pool[position]!) * scale);
+      weights[position] = weight;
+      total += weight;
+    }
+    const uniform = uniformAt(seed, step);
+    // The likeliest token has weight 1, so a weight is its share of it, which is what min-p compares.
+    if (topP === 1) return Either.right(idAt(drawIndex(weights, pool.length, minP, uniform), ids));
+    const size = cutToNucleus(pool, weights, positions, { largest, scale, total, share: topP });
+    return Either.right(idAt(positions[drawIndex(weights, size, minP, uniform)]!, ids));
+  }
+
+  #penalise(logits: Float32Array, seen: Iterable<number>): Float32Array {
+    const { repetitionPenalty } = this.options;
+    if (repetitionPenalty === 1) return logits;
+    const values = this.#scratchFor(logits.length).penalised;
+    values.set(logits);
+    for (const id of seen) {
+      // From the original logit: a token that occurred twice is penalised once.
+      const logit = logits[id];
+      if (logit !== undefined) values[id] = logit < 0 ? logit * repetitionPenalty : logit / repetitionPenalty;
+    }
+    return values;
+  }
+
+  #scratchFor(size: number): Scratch {
+    if (this.#scratch?.size !== size) {
+      this.#scratch = {
+        size,
+        penalised: new Float32Array(size),
+        weights: new Float64Array(size),
+        positions: new Int32Array(size),
+      };
+    }
+    return this.#scratch;
+  }
+}
+
+/** Refuses NaN, infinity, and logits that forbid everything. */
+function checked(best: number, logits: Float32Array, step: number): Checked<number> {
+  const largest = logits[best];
+  if (largest === undefined) {
+    return refuse("sampling", "at least one token must be allowed", {
+      given: logits.length === 0 ? "no logits" : `-Infinity for every token at step ${step}`,
+      remedy: "check what masks the logits",
+    });
+  }
+  if (Number.isFinite(largest)) return Either.right(best);
+  return refuse("sampling", "logits must be finite", {
+    given: `${largest} for token ${best} at step ${step}`,
+    remedy: "check the weights for NaN and infinity",
+  });
+}
+
+const idAt = (position: number, ids: Int32Array | undefined) =>
+  ids === undefined ? position : ids[position]!;
+
+/** Inverse of the cumulative distribution over the first `count` weights, those below `least` left out. */
+function drawIndex(weights: Float64Array, count: number, least: number, uniform: number): number {
+  let total = 0;
+  for (let index = 0; index < count; index++) {
+    const weight = weights[index]!;
+    if (weight >= least) total += weight;
+  }
+  let rest = uniform * total;
+  let last = 0;
+  for (let index = 0; index < count; index++) {
+    const weight = weights[index]!;
+    if (weight < least || weight === 0) continue;
+    last = index;
+    rest -= weight;
+    if (rest < 0) break;
+  }
+  return last;
+}
