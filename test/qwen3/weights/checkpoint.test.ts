@@ -52,6 +52,9 @@ test("shards with an index", async () => {
 
 test("no weights: what is there instead decides the advice", async () => {
   refusedWith(openCheckpoint("/nowhere/at/all"), "/nowhere/at/all] must exist");
+  const file = join(fixtures, "tiny/config.json");
+  refusedWith(openCheckpoint(join(file, "beyond a file")), "must exist");
+  refusedWith(openCheckpoint("with a \0 in it"), "must exist");
   await inDirectory((directory) => {
     refusedWith(openCheckpoint(directory), "must hold model.safetensors or", "given neither");
     writeFileSync(join(directory, "pytorch_model.bin"), "");

@@ -6,6 +6,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   bfloat16ToFloat32,
+  checkFinite,
   findNonFinite,
   float16ToFloat32,
   float32ToBfloat16,
@@ -16,7 +17,7 @@ import {
   type TensorDtype,
   writeSafetensors,
 } from "../../../packages/qwen3/src/weights/index.ts";
-import { fixtures, inDirectory, refusedWith, right } from "./files.ts";
+import { fixtures, inDirectory, left, refusedWith, right } from "./files.ts";
 
 const test = suite("qwen3/weights: values");
 const allBits = Uint16Array.from({ length: 65_536 }, (_, bits) => bits);
@@ -176,6 +177,26 @@ test("NaN and infinity are found at their place, also beyond the first megabyte"
     const [norm] = right(openSafetensors(join(fixtures, "tiny/model.safetensors"))).entries;
     assert.is(right(await findNonFinite(norm!)), undefined);
     assert.equal(nonFiniteProblem({ name: "w", index: 3, value: "NaN" }, "f").given, "NaN at flat index 3");
+  });
+});
+
+test("all broken parameters are named together", async () => {
+  await inDirectory(async (directory) => {
+    const file = join(directory, "x.safetensors");
+    const broken = Float32Array.of(1, Number.NaN);
+    const tensor = (name: string, data: Float32Array) => ({ name, dtype: "F32", shape: [2], data }) as const;
+    right(
+      writeSafetensors(file, [tensor("a", broken), tensor("b", Float32Array.of(1, 2)), tensor("c", broken)]),
+    );
+    const lines = left(await checkFinite(right(openSafetensors(file)).entries));
+    assert.equal(
+      lines.map((line) => line.replace(directory, "")),
+      ["a", "c"].map(
+        (name) =>
+          `[/x.safetensors] weights must be finite; given NaN at flat index 1; at ${name}; fetch the checkpoint again, or find out which training step broke it`,
+      ),
+    );
+    right(await checkFinite(right(openSafetensors(join(fixtures, "tiny/model.safetensors"))).entries));
   });
 });
 

@@ -1,5 +1,5 @@
 /** Small JSON files of a checkpoint directory, with errors that name the file. */
-import { readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, messageOf, refuse, showGiven } from "./problems.ts";
 
@@ -7,6 +7,25 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Largest JSON file that is read whole; the tokenizer of the released models has 11 MB. */
 const sizeLimit = 512 * 1024 * 1024;
+
+/** What a path leads to; `absent` also where it cannot be looked at. Never throws. */
+export function kindOfPath(path: string): "file" | "directory" | "other" | "absent" {
+  try {
+    const status = statSync(path);
+    return status.isFile() ? "file" : status.isDirectory() ? "directory" : "other";
+  } catch {
+    return "absent";
+  }
+}
+
+/** The names in a directory, sorted; none where it cannot be read. */
+export function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return [];
+  }
+}
 
 /** The text of a file without a byte order mark. Left: absent, a directory, too large, unreadable. */
 export function readTextFile(file: string, remedy: string): Checked<string> {

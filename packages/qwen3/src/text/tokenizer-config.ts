@@ -1,8 +1,8 @@
 /** tokenizer_config.json and the chat templates beside it: what a checkpoint says about its own text. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
-import { type JsonObject, readJsonObject, readTextFile } from "../config/json-file.ts";
+import { type JsonObject, namesIn, readJsonObject, readTextFile } from "../config/json-file.ts";
 import {
   type Checked,
   type Problem,
@@ -65,10 +65,8 @@ function templateFiles(directory: string): [name: string, path: string][] {
   const single = join(directory, "chat_template.jinja");
   if (existsSync(single)) files.push(["default", single]);
   const folder = join(directory, "additional_chat_templates");
-  if (existsSync(folder)) {
-    for (const name of readdirSync(folder).sort()) {
-      if (name.endsWith(".jinja")) files.push([basename(name, ".jinja"), join(folder, name)]);
-    }
+  for (const name of namesIn(folder)) {
+    if (name.endsWith(".jinja")) files.push([basename(name, ".jinja"), join(folder, name)]);
   }
   return files;
 }

@@ -1,9 +1,8 @@
 /** The checkpoint's own tokenizer, tokenizer.json, run by the Hugging Face `tokenizers` library. */
-import { statSync } from "node:fs";
 import { join } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
 import { Tokenizer as LibraryTokenizer } from "tokenizers";
-import { readTextFile } from "../config/json-file.ts";
+import { kindOfPath, readTextFile } from "../config/json-file.ts";
 import { type Checked, messageOf, type Problems, refuse, showGiven } from "../config/problems.ts";
 import { bytesOfToken } from "./byte-level.ts";
 import { readTokenizerConfig, type TokenizerConfig } from "./tokenizer-config.ts";
@@ -55,7 +54,7 @@ const remedy = "fetch tokenizer.json of the checkpoint again";
  * if (Either.isRight(tokenizer)) console.log(await tokenizer.right.encode("Hello <|im_end|>"));
  */
 export function openTokenizer(path: string): Either.Either<Problems, Tokenizer> {
-  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  const isFile = kindOfPath(path) === "file";
   const file = isFile ? path : join(path, "tokenizer.json");
   const text = readTextFile(file, remedy);
   if (Either.isLeft(text)) return text;

@@ -1,8 +1,8 @@
 /** A checkpoint directory's tensors: one safetensors file, or shards with an index. */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
-import { asJsonObject, parseJsonObject, readTextFile } from "../config/json-file.ts";
+import { asJsonObject, kindOfPath, namesIn, parseJsonObject, readTextFile } from "../config/json-file.ts";
 import { jsonMembers } from "../config/json-text.ts";
 import {
   type Checked,
@@ -38,11 +38,11 @@ const refetch = "fetch the checkpoint again; all its files must be there";
  * tensor in two shards; all of these together.
  */
 export function openCheckpoint(path: string): Either.Either<Problems, Checkpoint> {
-  const status = statSync(path, { throwIfNoEntry: false });
-  if (status === undefined) {
+  const kind = kindOfPath(path);
+  if (kind === "absent") {
     return refuse(path, "must exist", { given: "no such directory", remedy: "check the path of the model" });
   }
-  if (status.isFile()) return openFiles(path, [path], undefined);
+  if (kind === "file") return openFiles(path, [path], undefined);
   const single = join(path, singleName);
   if (existsSync(single)) return openFiles(path, [single], undefined);
   const index = join(path, indexName);
@@ -51,7 +51,7 @@ export function openCheckpoint(path: string): Either.Either<Problems, Checkpoint
 }
 
 function noWeights(directory: string): Checked<never> {
-  const names = readdirSync(directory).filter((name) => /\.(safetensors|bin|gguf|pt|pth)$/.test(name));
+  const names = namesIn(directory).filter((name) => /\.(safetensors|bin|gguf|pt|pth)$/.test(name));
   const others = names.filter((name) => name.endsWith(".safetensors"));
   return refuse(directory, `must hold ${singleName} or ${indexName}`, {
     given: names.length === 0 ? "neither" : names.slice(0, 5).join(", "),

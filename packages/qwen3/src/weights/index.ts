@@ -10,7 +10,7 @@ export {
   type TensorDtype,
 } from "./dtype.ts";
 export { parseSafetensorsHeader, type SafetensorsFile, type TensorEntry } from "./header.ts";
-export { findNonFinite, type NonFinite, nonFiniteProblem } from "./non-finite.ts";
+export { checkFinite, findNonFinite, type NonFinite, nonFiniteProblem } from "./non-finite.ts";
 export { readTensor, readTensorBytes } from "./read.ts";
 export { openSafetensors } from "./safetensors.ts";
 export { type TensorToWrite, writeSafetensors } from "./write.ts";

@@ -1,7 +1,14 @@
 /** Looks for NaN and infinity in stored weights: one of them makes every output NaN, far from its cause. */
 import { open } from "node:fs/promises";
 import * as Either from "fp-ts/lib/Either.js";
-import { messageOf, type Problem, type Problems, refuse, userProblem } from "../config/problems.ts";
+import {
+  messageOf,
+  type Problem,
+  type Problems,
+  refuse,
+  unlessProblems,
+  userProblem,
+} from "../config/problems.ts";
 import type { TensorEntry } from "./header.ts";
 
 export interface NonFinite {
@@ -15,8 +22,8 @@ export interface NonFinite {
 const pieceBytes = 1024 * 1024;
 
 /**
- * The first NaN or infinity of a tensor, undefined where there is none (or the type cannot hold one). Streams the
- * data in pieces of 1 MB without blocking the event loop.
+ * The first NaN or infinity of a tensor, undefined where there is none. F64, F32, F16 and BF16 are scanned, other
+ * types are taken as finite. Streams the data in pieces of 1 MB without blocking the event loop.
  */
 export async function findNonFinite(
   entry: TensorEntry,
@@ -64,6 +71,21 @@ export function nonFiniteProblem(found: NonFinite, file: string): Problem {
     path: found.name,
     remedy: "fetch the checkpoint again, or find out which training step broke it",
   });
+}
+
+/**
+ * Scans tensors one after the other.
+ *
+ * Left: one problem for each tensor that has a NaN or infinity, or cannot be read; all together.
+ */
+export async function checkFinite(entries: Iterable<TensorEntry>): Promise<Either.Either<Problems, void>> {
+  const problems: Problem[] = [];
+  for (const entry of entries) {
+    const found = await findNonFinite(entry);
+    if (Either.isLeft(found)) problems.push(...found.left);
+    else if (found.right !== undefined) problems.push(nonFiniteProblem(found.right, entry.file));
+  }
+  return unlessProblems(problems, () => undefined);
 }
 
 interface Found {
