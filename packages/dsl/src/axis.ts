@@ -2,6 +2,8 @@
  * Axes are dimensions with names. Names are checked by the TypeScript compiler, sizes when a block is built.
  * A symbolic size is known only at run time, up to a bound that memory is planned for.
  */
+import { userProblem, WeftError } from "./errors.ts";
+
 export interface SymbolicSize {
   readonly symbol: string;
   /** The largest value that a plan must have room for. */
@@ -17,16 +19,23 @@ export interface Axis<Name extends string = string> {
 
 /**
  * An axis of a fixed size, or of a symbolic one.
+ * @throws WeftError when the name is no name or the size is not a positive integer.
  * @example const hidden = axis("hidden", 1024);
  * @example const seq = axis("seq", { symbol: "seq", max: 512 });
  */
 export function axis<const Name extends string>(name: Name, size: Size): Axis<Name> {
   const bound = typeof size === "number" ? size : size.max;
-  if (!/^[A-Za-z_][\w:']*$/.test(name)) {
-    throw new RangeError(`[axis] a name is a letter followed by letters, digits or _; given ${JSON.stringify(name)}`);
+  if (typeof name !== "string" || !/^[A-Za-z_][\w:']*$/.test(name)) {
+    throw new WeftError([
+      userProblem("axis", "a name must be a letter followed by letters, digits or _", {
+        given: String(JSON.stringify(name)),
+      }),
+    ]);
   }
   if (!Number.isSafeInteger(bound) || bound < 1) {
-    throw new RangeError(`[axis] the size of "${name}" must be a positive integer; given ${bound}`);
+    throw new WeftError([
+      userProblem("axis", `the size of "${name}" must be a positive integer`, { given: String(bound) }),
+    ]);
   }
   return Object.freeze({ name, size });
 }

@@ -11,6 +11,7 @@ export type {
   OpMeaning,
   ReferenceEnvironment,
 } from "./ops/define.ts";
+export * from "./notation/index.ts";
 export * from "./ops/scalar.ts";
 export * from "./ops/shape.ts";
 export { constantValue } from "./ops/structure.ts";

@@ -26,9 +26,9 @@ const test = suite("types: budget");
 
 test("the Qwen3 block stays within its instantiations", () => {
   const block = instantiations(yardstick) - instantiations(imports);
-  // Measured 0 with TypeScript 7.0.2.
+  // Measured 3295 with TypeScript 7.0.2.
   assert.ok(block > 100, `measured nothing: ${block}`);
-  assert.ok(block <= 1, `${block} instantiations`);
+  assert.ok(block <= 3950, `${block} instantiations`);
 });
 
 test.run();

@@ -80,7 +80,18 @@ export function makeBlock(
   site?: Site,
 ): AnyBlock {
   const [from, to] = canonical(input, output);
+  checkDistinct(to, expression.tag);
   return new BlockData(from, to, Object.freeze(expression), site);
+}
+
+/** A tensor has each axis once: a lead that passes through must not meet its own name. */
+function checkDistinct(wire: WireSpec, source: string): void {
+  if (wire.tag === "tuple") for (const one of wire.wires) checkDistinct(one, source);
+  if (wire.tag !== "tensor") return;
+  const names = wire.axes.map((axis) => axis.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return;
+  throw blockError(source, `a tensor must have each axis once`, `${twice} twice in ${formatWire(wire)}`);
 }
 
 /** Blocks that can be called in a traced function as well (`tanh`) keep their data here. */

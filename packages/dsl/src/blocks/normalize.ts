@@ -58,11 +58,14 @@ function rewrite(block: AnyBlock, rule: ChainRule): AnyBlock {
         ...expression,
         block: rewrite(expression.block, rule),
       });
-    case "repeat":
-      return makeBlock(block.input, block.output, {
-        ...expression,
-        blocks: expression.blocks.map((one) => rewrite(one, rule)),
-      });
+    case "repeat": {
+      const blocks: AnyBlock[] = [];
+      for (const [index, one] of expression.blocks.entries()) {
+        const equal = index > 0 && blockEquals(expression.blocks[index - 1]!, one);
+        blocks.push(equal ? blocks[index - 1]! : rewrite(one, rule));
+      }
+      return makeBlock(block.input, block.output, { ...expression, blocks: Object.freeze(blocks) });
+    }
     default:
       return expression satisfies never;
   }
