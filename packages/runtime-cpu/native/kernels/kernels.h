@@ -24,7 +24,8 @@ enum class DType : int { f32, bf16, f16 };
 // Bytes of one element: 4, 2, 2.
 size_t element_bytes(DType type);
 
-// Elementwise functions of one operand. exp, log, tanh, sigmoid and silu are within about 2 ulp; sqrt,
+// Elementwise functions of one operand. exp, log, tanh, sigmoid and silu are within about 2 ulp (silu below -87, where
+// the result is almost denormal: within 1e-43); sqrt,
 // reciprocal and rsqrt are made from correctly rounded divisions and roots; sin and cos are libm's.
 // logical_not: 1 where x == 0, else 0 (a NaN gives 0).
 enum class UnaryOp : int {

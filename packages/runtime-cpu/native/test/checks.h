@@ -1,0 +1,167 @@
+// What the tests share: counting, random numbers, guarded buffers, bf16 and f16 by slow definition.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace weft::cpu::test {
+
+struct Counts {
+  long passed = 0, failed = 0;
+};
+inline Counts counts;
+
+// Counts one check; the first failures are printed.
+template <class... Values>
+bool check(bool good, const char* format, Values... values) {
+  if (good) {
+    ++counts.passed;
+    return true;
+  }
+  if (++counts.failed <= 40) {
+    std::printf("FAILED ");
+    if constexpr (sizeof...(Values) == 0) std::fputs(format, stdout);
+    else std::printf(format, values...);
+    std::printf("\n");
+  }
+  return false;
+}
+
+// SplitMix64: the same numbers on every machine.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint64_t bits() {
+    uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+  size_t below(size_t n) { return static_cast<size_t>(bits() % n); }
+  float uniform(float low, float high) {
+    return low + (high - low) * static_cast<float>(static_cast<double>(bits() >> 11) * 0x1p-53);
+  }
+
+ private:
+  uint64_t state_;
+};
+
+inline uint32_t bits_of(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+inline float float_of(uint32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+inline bool same_bits(float a, float b) { return bits_of(a) == bits_of(b) || (a != a && b != b); }
+
+inline float from_bf16(uint16_t h) { return float_of(static_cast<uint32_t>(h) << 16); }
+inline uint16_t to_bf16(float x) {
+  const uint32_t bits = bits_of(x);
+  if (x != x) return static_cast<uint16_t>((bits >> 16) | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+inline float from_f16(uint16_t h) {
+  const int exponent = (h >> 10) & 31, fraction = h & 1023;
+  const float sign = (h & 0x8000) ? -1.0f : 1.0f;
+  if (exponent == 31) return fraction ? std::numeric_limits<float>::quiet_NaN() : sign * std::numeric_limits<float>::infinity();
+  if (exponent == 0) return sign * std::ldexp(static_cast<float>(fraction), -24);
+  return sign * std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+}
+
+// n elements at any offset from alignment, between guard elements whose change is a failure.
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(size_t n, size_t offset = 0) : n_(n), before_(16 + offset), all_(before_ + n + 32) {
+    std::memset(all_.data(), 0x5a, all_.size() * sizeof(T));
+  }
+  ~Buffer() {
+    bool intact = true;
+    T guard;
+    std::memset(&guard, 0x5a, sizeof guard);
+    for (size_t i = 0; i < all_.size(); ++i)
+      if (i < before_ || i >= before_ + n_) intact = intact && std::memcmp(&all_[i], &guard, sizeof guard) == 0;
+    check(intact, "wrote outside of a buffer of %zu elements", n_);
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  T* data() { return all_.data() + before_; }
+  T& operator[](size_t i) { return all_[before_ + i]; }
+  size_t size() const { return n_; }
+
+ private:
+  size_t n_, before_;
+  std::vector<T> all_;
+};
+
+// Scratch of exactly so many bytes, 64-byte aligned, between guards.
+class Scratch {
+ public:
+  explicit Scratch(size_t bytes) : bytes_(bytes), all_(bytes + 256, 0x5a) {
+    const auto address = reinterpret_cast<uintptr_t>(all_.data());
+    first_ = (64 - address % 64) % 64 + 64;
+  }
+  ~Scratch() {
+    bool intact = true;
+    for (size_t i = 0; i < all_.size(); ++i)
+      if (i < first_ || i >= first_ + bytes_) intact = intact && all_[i] == 0x5a;
+    check(intact, "wrote outside of a scratch of %zu bytes", bytes_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  void* data() { return all_.data() + first_; }
+
+ private:
+  size_t bytes_, first_;
+  std::vector<unsigned char> all_;
+};
+
+// A matrix in some storage type, with the exact values it holds.
+class Stored {
+ public:
+  Stored(DType type, size_t n, size_t offset, Random& random, float range = 1.0f)
+      : type_(type), values_(n), f32_(type == DType::f32 ? n : 0, offset), halves_(type == DType::f32 ? 0 : n, offset) {
+    for (size_t i = 0; i < n; ++i) set(i, random.uniform(-range, range));
+  }
+  void set(size_t i, float x) {
+    switch (type_) {
+      case DType::f32: values_[i] = f32_[i] = x; break;
+      case DType::bf16: values_[i] = from_bf16(halves_[i] = to_bf16(x)); break;
+      case DType::f16:  // any pattern of a modest number will do
+        halves_[i] = static_cast<uint16_t>((bits_of(x) >> 16 & 0x8000u) | (bits_of(x * 0x1p-112f) >> 13 & 0x7fffu));
+        values_[i] = from_f16(halves_[i]);
+        break;
+    }
+  }
+  double value(size_t i) const { return values_[i]; }
+  DType type() const { return type_; }
+  void* data() { return type_ == DType::f32 ? static_cast<void*>(f32_.data()) : static_cast<void*>(halves_.data()); }
+  void* at(size_t i) { return static_cast<char*>(data()) + i * element_bytes(type_); }
+
+ private:
+  DType type_;
+  std::vector<float> values_;
+  Buffer<float> f32_;
+  Buffer<uint16_t> halves_;
+};
+
+inline const char* name_of(DType type) { return type == DType::f32 ? "f32" : type == DType::bf16 ? "bf16" : "f16"; }
+
+void test_rows(const KernelTable& kernels);
+void test_conversions(const KernelTable& kernels);
+void test_matmul(const KernelTable& kernels);
+void test_attention(const KernelTable& kernels);
+void test_threads();
+
+}  // namespace weft::cpu::test
