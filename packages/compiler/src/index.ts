@@ -1,1 +1,22 @@
-export {};
+export {
+  type Compiled,
+  type CompiledProgram,
+  type CompileOptions,
+  compile,
+  type ProgramInput,
+} from "./compile.ts";
+export { type FuseOptions, fuse } from "./fusion/fuse.ts";
+export * from "./fusion/types.ts";
+export * from "./interpreter/index.ts";
+export { decompose } from "./passes/decompose.ts";
+export { type ExpandOptions, expandBlock } from "./passes/expand.ts";
+export { cacheSymbols, type KvCacheOptions, kvCache } from "./passes/kv-cache.ts";
+export { lastPosition } from "./passes/last-position.ts";
+export * from "./passes/pass.ts";
+export { type PrecisionOptions, type PrecisionPolicy, precision } from "./passes/precision.ts";
+export { consumersOf, liveNodes, rewriteGraph } from "./passes/rewrite.ts";
+export { simplify } from "./passes/simplify.ts";
+export { type BuiltPlan, buildPlan, hashPlan } from "./plan/build.ts";
+export { type InPlace, lifetimesOf, type ProgramMemory, planMemory } from "./plan/memory.ts";
+export * from "./plan/types.ts";
+export { verifyPlan } from "./plan/verify.ts";

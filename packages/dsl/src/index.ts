@@ -4,6 +4,8 @@ export * from "./errors.ts";
 export * from "./graph/builder.ts";
 export * from "./graph/tensor-array.ts";
 export * from "./graph/types.ts";
+export { verifyGraph } from "./graph/verify.ts";
+export * from "./notation/index.ts";
 export type {
   OpCategory,
   OpDefinition,
@@ -11,7 +13,6 @@ export type {
   OpMeaning,
   ReferenceEnvironment,
 } from "./ops/define.ts";
-export * from "./notation/index.ts";
 export * from "./ops/scalar.ts";
 export * from "./ops/shape.ts";
 export { constantValue } from "./ops/structure.ts";

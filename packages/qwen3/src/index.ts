@@ -1,1 +1,5 @@
-export {};
+export * from "./config/index.ts";
+export * from "./model/index.ts";
+export * from "./sampling/index.ts";
+export * from "./text/index.ts";
+export * from "./weights/index.ts";

@@ -5,6 +5,8 @@
 import {
   type AnyBlock,
   type Axis,
+  asBlock,
+  type BlockLike,
   type Dtype,
   type Graph,
   GraphBuilder,
@@ -36,7 +38,8 @@ export interface ExpandOptions {
 const dtypeOf: Record<"float" | "int" | "bool", Dtype> = { float: "f32", int: "i32", bool: "bool" };
 
 /** @throws WeftError when an op's inputs do not fit, or an observed path does not exist. */
-export function expandBlock(block: AnyBlock, options: ExpandOptions): Graph {
+export function expandBlock(given: AnyBlock | BlockLike, options: ExpandOptions): Graph {
+  const block = asBlock(given, "expand");
   const builder = new GraphBuilder();
   const byPath = new Map<string, Value>();
   let unnamed = 0;
@@ -45,14 +48,16 @@ export function expandBlock(block: AnyBlock, options: ExpandOptions): Graph {
     unnamed++;
     return name ?? (block.input.tag === "tensor" ? "input" : `input.${unnamed - 1}`);
   };
-  const declareInput = (wire: WireSpec): Value =>
-    wire.tag === "tuple"
-      ? wire.wires.map(declareInput)
-      : builder.add("input", [], {
-          name: takeName(),
-          dtype: dtypeOf[wire.kind],
-          axes: [...options.lead, ...wire.axes],
-        });
+  const declareInput = (wire: WireSpec): Value => {
+    if (wire.tag === "tuple") return wire.wires.map(declareInput);
+    // A block that takes any wire is tried on a tensor that has the leading axes only.
+    const [kind, axes] = wire.tag === "any" ? (["float", []] as const) : ([wire.kind, wire.axes] as const);
+    return builder.add("input", [], {
+      name: takeName(),
+      dtype: dtypeOf[kind],
+      axes: [...options.lead, ...axes],
+    });
+  };
   const input = declareInput(block.input);
   const output = lower({ builder, byPath, lead: options.lead }, block, input, "");
   const outputs = nameOutputs(output, options.outputName ?? "output");

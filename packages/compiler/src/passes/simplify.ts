@@ -89,7 +89,8 @@ const rules: readonly Rule[] = [
   {
     name: "a view that changes nothing",
     apply: (builder, node, inputs) => {
-      const type = builder.type(inputs[0] ?? 0);
+      if (inputs.length === 0) return undefined;
+      const type = builder.type(inputs[0]!);
       switch (node.op) {
         case "rename": {
           const { from, to } = attributesOf(node, "rename");

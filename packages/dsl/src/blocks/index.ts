@@ -1,5 +1,6 @@
 /** Blocks: what a user of the DSL writes. */
 export {
+  asBlock,
   type Block,
   type BlockLike,
   type BlockMethods,

@@ -1,0 +1,112 @@
+/** The buffers, symbols and kernels of a plan while it is put together; programs share what is equal. */
+import {
+  type Axis,
+  type Dtype,
+  type Graph,
+  maxSize,
+  type NodeId,
+  type StateSpec,
+  type SymbolSpec,
+} from "@weft/dsl";
+import type { SymbolicSum } from "../fusion/affine.ts";
+import type { Affine, Kernel, PlanBuffer, PlanDtype, PlanSymbol } from "../plan/types.ts";
+
+/** Where a value lies: a buffer, an offset and strides by axis name. */
+export interface Storage {
+  readonly buffer: number;
+  readonly offset: SymbolicSum;
+  readonly strides: ReadonlyMap<string, number>;
+}
+
+export const planDtype = (dtype: Dtype): PlanDtype => (dtype === "bool" ? "f32" : dtype);
+
+export const dtypeBytes = (dtype: PlanDtype): number => (dtype === "bf16" || dtype === "f16" ? 2 : 4);
+
+export class PlanAssembly {
+  readonly symbols: PlanSymbol[] = [];
+  readonly buffers: PlanBuffer[] = [];
+  readonly kernels: Kernel[] = [];
+  readonly #symbolByName = new Map<string, number>();
+  readonly #shared = new Map<string, number>();
+  readonly #kernelByKey = new Map<string, number>();
+
+  declareSymbols(symbols: readonly SymbolSpec[]): void {
+    for (const one of symbols) {
+      const present = this.#symbolByName.get(one.name);
+      if (present !== undefined) {
+        const old = this.symbols[present]!;
+        old.max = Math.max(old.max, one.max);
+        continue;
+      }
+      this.#symbolByName.set(one.name, this.symbols.length);
+      this.symbols.push({ name: one.name, max: one.max, sum: [] });
+    }
+    for (const one of symbols) {
+      if (one.sum === undefined) continue;
+      this.symbols[this.symbolIndex(one.name)]!.sum = one.sum.map((name) => this.symbolIndex(name));
+    }
+  }
+
+  symbolIndex(name: string): number {
+    const index = this.#symbolByName.get(name);
+    if (index === undefined) throw new Error(`the symbol "${name}" must be declared`);
+    return index;
+  }
+
+  affine(sum: SymbolicSum): Affine {
+    const terms = [...sum.terms].map(([name, factor]) => ({ symbol: this.symbolIndex(name), factor }));
+    return { constant: sum.constant, terms: terms.sort((a, b) => a.symbol - b.symbol) };
+  }
+
+  addBuffer(name: string, kind: PlanBuffer["class"], dtype: Dtype, axes: readonly Axis[]): number {
+    const shape = axes.map((one) => maxSize(one.size));
+    const own = planDtype(dtype);
+    const bytes = shape.reduce((product, size) => product * size, 1) * dtypeBytes(own);
+    this.buffers.push({ name, class: kind, dtype: own, shape, bytes, offset: 0 });
+    return this.buffers.length - 1;
+  }
+
+  /** A weight or a state: one buffer for all programs. */
+  sharedBuffer(name: string, kind: "weights" | "state", dtype: Dtype, axes: readonly Axis[]): number {
+    const key = `${kind}:${name}`;
+    const present = this.#shared.get(key);
+    if (present !== undefined) {
+      const old = this.buffers[present]!;
+      const shape = axes.map((one) => maxSize(one.size));
+      if (old.dtype !== planDtype(dtype) || old.shape.join() !== shape.join()) {
+        throw new Error(`${kind} "${name}" must have one type in all programs`);
+      }
+      return present;
+    }
+    const index = this.addBuffer(name, kind, dtype, axes);
+    this.#shared.set(key, index);
+    return index;
+  }
+
+  stateBuffer(graph: Graph, name: string): { buffer: number; spec: StateSpec } {
+    const spec = graph.states.find((one) => one.name === name);
+    if (spec === undefined) throw new Error(`the state "${name}" must be declared`);
+    return { buffer: this.sharedBuffer(name, "state", spec.type.dtype, spec.type.axes), spec };
+  }
+
+  /** Equal kernels are one: identical layers share them. */
+  addKernel(kernel: Kernel): number {
+    const key = JSON.stringify(kernel);
+    const present = this.#kernelByKey.get(key);
+    if (present !== undefined) return present;
+    const index = this.kernels.length;
+    const taken = new Set(this.kernels.map((one) => one.name));
+    let name = kernel.name;
+    for (let count = 2; taken.has(name); count++) name = `${kernel.name}_${count}`;
+    this.kernels.push({ ...kernel, name });
+    this.#kernelByKey.set(key, index);
+    return index;
+  }
+}
+
+/** A name for debugging: the value's path and op. */
+export function valueName(graph: Graph, id: NodeId): string {
+  const node = graph.nodes[id]!;
+  const place = node.origin.path === "" ? "" : `${node.origin.path}:`;
+  return `${place}${node.origin.composite ?? node.op}%${id}`;
+}

@@ -1,0 +1,116 @@
+/** What each node is to the fuser, and where values can be read from. */
+import { type Graph, type GraphNode, isFloat, type NodeId, opTable } from "@weft/dsl";
+import { attributesOf } from "../passes/rewrite.ts";
+import { constantSum } from "./affine.ts";
+import { indexExpression } from "./index-arithmetic.ts";
+import { applyView, contiguousStrides, isView, type View } from "./view.ts";
+
+/**
+ * `leaf`: lies in a buffer that somebody else fills. `inline`: index arithmetic, computed wherever it is used.
+ * `view`: a change of axes. `map` and `reduce` go into row programs. The rest have kernels of their own.
+ */
+export type NodeKind = "leaf" | "inline" | "view" | "map" | "reduce" | "dot" | "attend" | "state";
+
+export interface Classified {
+  readonly kinds: readonly NodeKind[];
+  /** Views resolved to the buffer they look into; undefined for inline values. */
+  readonly views: readonly (View | undefined)[];
+}
+
+const integerArithmetic: ReadonlySet<string> = new Set(["add", "sub", "mul", "cast", "last"]);
+
+function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): NodeKind {
+  switch (node.op) {
+    case "input":
+    case "parameter":
+    case "stateRead":
+      return "leaf";
+    case "constant":
+    case "iota":
+    case "symbol":
+      return "inline";
+    case "stateAppend":
+    case "stateWrite":
+      return "state";
+    case "dot":
+      return "dot";
+    case "attend":
+      return "attend";
+    case "reduceSum":
+    case "reduceMax":
+      return "reduce";
+    default: {
+      // Positions and masks' indices are a few integer operations: cheaper to do again than to store.
+      const indexLike =
+        integerArithmetic.has(node.op) &&
+        (node.type.dtype === "i32" || node.op === "cast") &&
+        node.inputs.every((id) => kinds[id] === "inline");
+      if (indexLike && (node.op !== "last" || indexExpression(graph, node.id) !== undefined)) return "inline";
+      if (isView(node) || widensStored(graph, node, kinds)) return "view";
+      if (opTable[node.op].meaning.tag === "definition") {
+        throw new Error(`${node.op} must be decomposed before fusion`);
+      }
+      return "map";
+    }
+  }
+}
+
+/** Reading a narrow weight or cache as f32 is what a load does anyway. */
+function widensStored(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): boolean {
+  if (node.op !== "cast" || node.type.dtype !== "f32") return false;
+  for (let id = node.inputs[0]!; ; id = graph.nodes[id]!.inputs[0]!) {
+    const kind = kinds[id]!;
+    if (kind === "leaf" || kind === "state") return isFloat(graph.nodes[id]!.type.dtype);
+    if (kind !== "view" || graph.nodes[id]!.op === "concat") return false;
+  }
+}
+
+export function classify(graph: Graph): Classified {
+  const kinds: NodeKind[] = [];
+  for (const node of graph.nodes) kinds.push(kindOf(graph, node, kinds));
+  storeWhatKernelsRead(graph, kinds);
+  const views: (View | undefined)[] = [];
+  for (const node of graph.nodes) {
+    const kind = kinds[node.id]!;
+    const own: View = { base: node.id, offset: constantSum(0), strides: contiguousStrides(node.type.axes) };
+    if (kind === "inline") views.push(undefined);
+    else if (kind !== "view") views.push(own);
+    else {
+      const source = node.op === "concat" ? undefined : views[node.inputs[0]!];
+      views.push((source && applyView(graph, node, source)) ?? own);
+    }
+  }
+  return { kinds, views };
+}
+
+/** Only row programs can do index arithmetic; everything else reads memory. */
+function storeWhatKernelsRead(graph: Graph, kinds: NodeKind[]): void {
+  const store = (id: NodeId) => {
+    if (kinds[id] === "inline") kinds[id] = "map";
+  };
+  for (const node of graph.nodes) {
+    const kind = kinds[node.id]!;
+    if (kind === "view" || kind === "dot" || kind === "state") node.inputs.forEach(store);
+    // The queries' indices become a symbol of the kernel; the other three are read.
+    if (kind === "attend") node.inputs.slice(0, 3).forEach(store);
+    if (node.op === "gather") store(node.inputs[0]!);
+  }
+  for (const output of graph.outputs) store(output.node);
+}
+
+/** Slices and joins along the row are register moves inside a row program. */
+export function rowAxisOfView(node: GraphNode): string | undefined {
+  if (node.op === "slice") return attributesOf(node, "slice").axis;
+  if (node.op === "concat") return attributesOf(node, "concat").axis;
+  return undefined;
+}
+
+/** The bytes that storing a node takes, at the largest sizes. */
+export function storedBytes(graph: Graph, id: NodeId): number {
+  const { type } = graph.nodes[id]!;
+  const count = type.axes.reduce(
+    (product, one) => product * (typeof one.size === "number" ? one.size : one.size.max),
+    1,
+  );
+  return count * (type.dtype === "bf16" || type.dtype === "f16" ? 2 : 4);
+}

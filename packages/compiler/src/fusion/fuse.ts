@@ -1,0 +1,152 @@
+/**
+ * fuse: which nodes become one kernel. In this order:
+ *
+ * 1. Every product that reads a weight leads a matmul; products of one input join it (q, k and v; gate and up).
+ * 2. What follows a product column by column becomes its epilogue, as far as that stores fewer bytes.
+ * 3. What only a matmul's input needs becomes its prologue.
+ * 4. What is left grows into row programs: pointwise chains and row reductions over one space.
+ *
+ * A group never waits for itself: each step checks the order of the whole. Every refusal is kept with its reason.
+ */
+import type { Graph, NodeId } from "@weft/dsl";
+import { PassRecorder, placeOf, type Refusal } from "../passes/pass.ts";
+import { consumersOf } from "../passes/rewrite.ts";
+import { classify } from "./classify.ts";
+import { type Growth, growBackward, growForward, prune } from "./grow.ts";
+import { type FusionContext, ownSpace } from "./legality.ts";
+import { formMatmul, growPrologue } from "./matmul.ts";
+import { orderGroups } from "./order.ts";
+import { Partition } from "./partition.ts";
+import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
+
+export interface FuseOptions {
+  /** false: every primitive is a kernel of its own, and products take the general route. */
+  readonly enabled: boolean;
+}
+
+export function fuse(graph: Graph, options: FuseOptions = { enabled: true }): FusedGraph {
+  const recorder = new PassRecorder();
+  const classified = classify(graph);
+  const context: FusionContext = {
+    graph,
+    classified,
+    consumers: consumersOf(graph),
+    outputs: new Set(graph.outputs.map((one) => one.node)),
+  };
+  const partition = new Partition(graph);
+  const growth: Growth = {
+    context,
+    partition,
+    refuse: (rule, path, reason) => recorder.refused(rule, path, reason),
+  };
+  const groups: FusedGroup[] = [];
+
+  const add = (group: FusedGroup) => {
+    partition.form(nodesOf(group));
+    groups.push(group);
+  };
+  // Kernels that stand alone are told apart first, so that the order check sees them.
+  for (const node of graph.nodes) {
+    const kind = classified.kinds[node.id]!;
+    if (kind === "attend") add({ kind: "attention", node: node.id });
+    else if (kind === "state") add({ kind: "state", node: node.id });
+    else if (kind === "dot" && !options.enabled) add({ kind: "contract", node: node.id });
+  }
+  for (const node of graph.nodes) {
+    if (node.op !== "dot" || !partition.isFree(node.id)) continue;
+    const formed = formMatmul(growth, node.id);
+    if (typeof formed === "string") {
+      recorder.refused("matmul template", placeOf(node), formed);
+      add({ kind: "contract", node: node.id });
+    } else add(formed.group);
+  }
+  groups.forEach((group, index) => {
+    if (group.kind === "matmul") groups[index] = withPrologue(growth, group, index);
+  });
+  for (const node of graph.nodes) {
+    const kind = classified.kinds[node.id]!;
+    if ((kind !== "map" && kind !== "reduce") || !partition.isFree(node.id)) continue;
+    add(formRows(growth, node.id, options.enabled));
+  }
+  return finish(context, groups, recorder);
+}
+
+function withPrologue(growth: Growth, group: FusedMatmul, index: number): FusedMatmul {
+  const prologue = growPrologue(growth, group, new Set(nodesOf(group)));
+  growth.partition.extend(index, prologue);
+  return { ...group, prologue: { ...group.prologue, nodes: prologue } };
+}
+
+function formRows(growth: Growth, seed: NodeId, grow: boolean): FusedRows {
+  const space = ownSpace(growth.context, seed);
+  const nodes = new Set([seed]);
+  if (grow) {
+    for (let before = 0; before !== nodes.size; ) {
+      before = nodes.size;
+      growForward(growth, nodes, () => space, "row program");
+      const producers = [...nodes].flatMap((id) => growth.context.graph.nodes[id]!.inputs);
+      growBackward(growth, nodes, nodes, producers, space, "row program");
+    }
+    prune(growth, nodes, new Set([seed]));
+  }
+  return { kind: "rows", space, nodes };
+}
+
+/** Which values need a buffer, what must be moved for it, and the order of everything. */
+function finish(context: FusionContext, formed: readonly FusedGroup[], recorder: PassRecorder): FusedGraph {
+  const { graph, classified } = context;
+  const groups: FusedGroup[] = [...formed];
+  const groupOf = new Int32Array(graph.nodes.length).fill(-1);
+  groups.forEach((group, index) => {
+    for (const id of nodesOf(group)) groupOf[id] = index;
+  });
+  const stored = new Set<NodeId>();
+  const need = (id: NodeId) => {
+    const base = classified.views[id]?.base;
+    if (base === undefined || stored.has(base) || classified.kinds[base] === "leaf") return;
+    stored.add(base);
+    if (classified.kinds[base] === "view" && groupOf[base] === -1) {
+      groupOf[base] = groups.length;
+      groups.push({ kind: "move", node: base });
+      for (const input of graph.nodes[base]!.inputs) need(input);
+    }
+  };
+  for (const output of graph.outputs) need(output.node);
+  for (const group of formed) {
+    const inside = new Set(nodesOf(group));
+    for (const id of inside) {
+      for (const input of graph.nodes[id]!.inputs) {
+        const own = group.kind === "matmul" && crossesMatmul(group, id, input);
+        if (own || !inside.has(input)) need(input);
+      }
+    }
+  }
+  for (const group of groups) recorder.fired(group.kind, placeOf(graph.nodes[Math.min(...nodesOf(group))]!));
+  const order = orderGroups(graph, classified, groups, groupOf);
+  const position = new Int32Array(groups.length);
+  order.forEach((old, index) => {
+    position[old] = index;
+  });
+  return {
+    graph,
+    groups: order.map((old) => groups[old]!),
+    groupOf: groupOf.map((old) => (old === -1 ? -1 : position[old]!)),
+    stored,
+    viewOf: (id) => classified.views[id],
+    refusals: dedupe(recorder.refusals),
+    fired: recorder.rules,
+  };
+}
+
+/** The epilogue cannot read the registers of the prologue, except through the products. */
+function crossesMatmul(group: FusedMatmul, reader: NodeId, input: NodeId): boolean {
+  return (
+    group.prologue.nodes.has(input) &&
+    group.columns.some((one) => one.nodes.has(reader) && !one.dots.includes(reader))
+  );
+}
+
+function dedupe(refusals: readonly Refusal[]): Refusal[] {
+  const seen = new Map(refusals.map((one) => [`${one.rule}|${one.path}|${one.reason}`, one]));
+  return [...seen.values()];
+}

@@ -1,0 +1,137 @@
+/**
+ * Growing a group: forward through consumers, backward through producers that nobody else needs, then back again where
+ * storing an earlier value moves fewer bytes.
+ */
+import type { NodeId } from "@weft/dsl";
+import { placeOf } from "../passes/pass.ts";
+import { storedBytes } from "./classify.ts";
+import { type FusionContext, refuseInSpace } from "./legality.ts";
+import type { Partition } from "./partition.ts";
+import type { Space } from "./types.ts";
+
+export interface Growth {
+  readonly context: FusionContext;
+  readonly partition: Partition;
+  readonly refuse: (rule: string, path: string, reason: string) => void;
+}
+
+/** Whether every reader of a value is in the set and the caller does not ask for it. */
+export function isPrivate(context: FusionContext, id: NodeId, readers: ReadonlySet<NodeId>): boolean {
+  return !context.outputs.has(id) && context.consumers[id]!.every((consumer) => readers.has(consumer));
+}
+
+/** Adds consumers of `nodes`, in order, for as long as they fit. `spaceFor` gives the space for a candidate. */
+export function growForward(
+  growth: Growth,
+  nodes: Set<NodeId>,
+  spaceFor: (candidate: NodeId) => Space | string,
+  rule: string,
+  reduces?: (space: Space) => string | undefined,
+  joined?: (id: NodeId) => void,
+): void {
+  const { context, partition } = growth;
+  const pending = new Set<NodeId>();
+  for (const id of nodes) for (const consumer of context.consumers[id]!) pending.add(consumer);
+  while (pending.size > 0) {
+    const id = Math.min(...pending);
+    pending.delete(id);
+    if (nodes.has(id) || !partition.isFree(id)) continue;
+    const kind = context.classified.kinds[id]!;
+    if (kind !== "map" && kind !== "reduce" && kind !== "view") continue;
+    const space = spaceFor(id);
+    const reason =
+      typeof space === "string" ? space : refuseInSpace(context, id, nodes, space, reduces?.(space));
+    const node = context.graph.nodes[id]!;
+    if (reason !== undefined) {
+      if (kind !== "view") growth.refuse(rule, placeOf(node), `${node.op}: ${reason}`);
+      continue;
+    }
+    nodes.add(id);
+    if (partition.wouldWaitForItself(nodes)) {
+      nodes.delete(id);
+      growth.refuse(rule, placeOf(node), `${node.op}: the kernel would wait for itself`);
+      continue;
+    }
+    joined?.(id);
+    for (const consumer of context.consumers[id]!) pending.add(consumer);
+  }
+}
+
+/** Adds producers whose every reader is in the set. */
+export function growBackward(
+  growth: Growth,
+  nodes: Set<NodeId>,
+  readers: ReadonlySet<NodeId>,
+  from: Iterable<NodeId>,
+  space: Space,
+  rule: string,
+): void {
+  const { context, partition } = growth;
+  const inside = new Set([...nodes, ...readers]);
+  const pending = new Set(from);
+  while (pending.size > 0) {
+    const id = Math.max(...pending);
+    pending.delete(id);
+    const kind = context.classified.kinds[id]!;
+    if (inside.has(id) || !partition.isFree(id) || (kind !== "map" && kind !== "reduce" && kind !== "view"))
+      continue;
+    const node = context.graph.nodes[id]!;
+    if (!isPrivate(context, id, inside)) {
+      growth.refuse(rule, placeOf(node), `${node.op}: its value is also needed elsewhere`);
+      continue;
+    }
+    // A view absorbed backward has its source in memory or absorbed next: it is judged as if that were inside.
+    const seen = kind === "view" ? new Set([...nodes, ...node.inputs]) : nodes;
+    const reason = refuseInSpace(context, id, seen, space);
+    if (reason !== undefined) {
+      if (kind !== "view") growth.refuse(rule, placeOf(node), `${node.op}: ${reason}`);
+      continue;
+    }
+    nodes.add(id);
+    inside.add(id);
+    if (partition.wouldWaitForItself(inside)) {
+      nodes.delete(id);
+      inside.delete(id);
+      growth.refuse(rule, placeOf(node), `${node.op}: the kernel would wait for itself`);
+      continue;
+    }
+    for (const input of node.inputs) pending.add(input);
+  }
+  dropUnreadableViews(context, nodes);
+}
+
+/** A view taken in needs its source in the same registers; without it, the value is read from memory after all. */
+function dropUnreadableViews(context: FusionContext, nodes: Set<NodeId>): void {
+  for (const id of [...nodes].sort((a, b) => a - b)) {
+    if (context.classified.kinds[id] !== "view") continue;
+    if (!context.graph.nodes[id]!.inputs.some((input) => nodes.has(input))) nodes.delete(id);
+  }
+}
+
+/** Gives back what would be stored only to spare its reader a cheap repetition. */
+export function prune(growth: Growth, nodes: Set<NodeId>, fixed: ReadonlySet<NodeId>): void {
+  const { context } = growth;
+  const { graph, consumers, outputs } = context;
+  const storedNow = (id: NodeId) =>
+    outputs.has(id) || consumers[id]!.some((consumer) => !nodes.has(consumer));
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const id of [...nodes].sort((a, b) => b - a)) {
+      if (fixed.has(id) || outputs.has(id)) continue;
+      if (consumers[id]!.some((consumer) => nodes.has(consumer))) continue;
+      // A cast belongs to the value that it stores.
+      if (graph.nodes[id]!.op === "cast") continue;
+      const sources = new Set(graph.nodes[id]!.inputs.filter((input) => nodes.has(input)));
+      if (context.classified.kinds[id] === "view") {
+        // A view at the edge is free to read from its stored source.
+        if (![...sources].every(storedNow)) continue;
+      }
+      let added = 0;
+      for (const source of sources) if (!storedNow(source)) added += storedBytes(graph, source);
+      if (added < storedBytes(graph, id)) {
+        nodes.delete(id);
+        changed = true;
+      }
+    }
+  }
+}

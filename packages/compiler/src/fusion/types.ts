@@ -1,0 +1,88 @@
+/** What fusion decides: groups of nodes, each of which becomes one kernel. */
+import type { Axis, Graph, NodeId } from "@weft/dsl";
+import type { Refusal } from "../passes/pass.ts";
+import type { View } from "./view.ts";
+
+/**
+ * The iteration space of a row program: parallel loops over rows, and the row. Several row axes count as one
+ * flattened axis; a value in the space has all of them or none.
+ */
+export interface Space {
+  readonly loops: readonly Axis[];
+  readonly row: readonly Axis[];
+}
+
+/** Pointwise chains and row reductions. */
+export interface FusedRows {
+  readonly kind: "rows";
+  readonly space: Space;
+  readonly nodes: ReadonlySet<NodeId>;
+}
+
+/** Matmuls whose results meet in one epilogue, over the same columns. */
+export interface MatmulColumns {
+  readonly dots: readonly NodeId[];
+  /** The dots and the epilogue. */
+  readonly nodes: ReadonlySet<NodeId>;
+  readonly space: Space;
+}
+
+/** Matmuls that share an input: prologue, products, epilogues. */
+export interface FusedMatmul {
+  readonly kind: "matmul";
+  /** The shared input as the dots read it. */
+  readonly operand: NodeId;
+  readonly prologue: { readonly space: Space; readonly nodes: ReadonlySet<NodeId> };
+  readonly columns: readonly MatmulColumns[];
+}
+
+export interface FusedAttention {
+  readonly kind: "attention";
+  readonly node: NodeId;
+}
+
+/** A product that no template fits. */
+export interface FusedContract {
+  readonly kind: "contract";
+  readonly node: NodeId;
+}
+
+/** A change of layout that strides cannot say: a join of tensors, or a merge of axes that lie apart. */
+export interface FusedMove {
+  readonly kind: "move";
+  readonly node: NodeId;
+}
+
+/** New rows of a state. Costs nothing when the producer can write there itself. */
+export interface FusedState {
+  readonly kind: "state";
+  readonly node: NodeId;
+}
+
+export type FusedGroup = FusedRows | FusedMatmul | FusedAttention | FusedContract | FusedMove | FusedState;
+
+export interface FusedGraph {
+  readonly graph: Graph;
+  /** In an order that respects every dependency. */
+  readonly groups: readonly FusedGroup[];
+  /** FusedGroup index by node; -1 for leaves, views and values that are computed where they are used. */
+  readonly groupOf: Int32Array;
+  /** Values that need a buffer. */
+  readonly stored: ReadonlySet<NodeId>;
+  /** Where a stored value, a leaf or a view of one lies. */
+  readonly viewOf: (id: NodeId) => View | undefined;
+  readonly refusals: readonly Refusal[];
+  /** How often each rule fired. */
+  readonly fired: ReadonlyMap<string, readonly string[]>;
+}
+
+export function nodesOf(group: FusedGroup): NodeId[] {
+  switch (group.kind) {
+    case "rows":
+      return [...group.nodes];
+    case "matmul":
+      return [...group.prologue.nodes, ...group.columns.flatMap((one) => [...one.nodes])];
+    default:
+      return [group.node];
+  }
+}

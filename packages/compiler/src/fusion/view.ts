@@ -1,0 +1,100 @@
+/**
+ * Views: how a value lies in the buffer of another one. Naming, splitting, merging and cutting axes of a stored value
+ * costs nothing when it can be said by strides and an offset.
+ */
+import { type Axis, type Graph, type GraphNode, maxSize, type NodeId } from "@weft/dsl";
+import { attributesOf } from "../passes/rewrite.ts";
+import { addSums, constantSum, type SymbolicSum, scaleSum, sumOf } from "./affine.ts";
+
+export interface View {
+  /** The node whose buffer this looks into. */
+  readonly base: NodeId;
+  readonly offset: SymbolicSum;
+  /** Stride in elements by axis name, in the order of the value's axes. */
+  readonly strides: ReadonlyMap<string, number>;
+}
+
+/** C-order strides for the largest sizes. */
+export function contiguousStrides(axes: readonly Axis[]): Map<string, number> {
+  const reversed: [string, number][] = [];
+  let stride = 1;
+  for (let i = axes.length - 1; i >= 0; i--) {
+    reversed.push([axes[i]!.name, stride]);
+    stride *= maxSize(axes[i]!.size);
+  }
+  return new Map(reversed.reverse());
+}
+
+export function isView(node: GraphNode): boolean {
+  switch (node.op) {
+    case "rename":
+    case "splitAxis":
+    case "mergeAxes":
+    case "slice":
+    case "concat":
+    case "last":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** The view that results from applying a view op to `source`, or undefined where strides cannot say it. */
+export function applyView(graph: Graph, node: GraphNode, source: View): View | undefined {
+  const input = graph.nodes[node.inputs[0]!]!;
+  switch (node.op) {
+    case "rename": {
+      const { from, to } = attributesOf(node, "rename");
+      return {
+        ...source,
+        strides: new Map([...source.strides].map(([name, s]) => [name === from ? to : name, s])),
+      };
+    }
+    case "splitAxis": {
+      const { axis, into } = attributesOf(node, "splitAxis");
+      const inner = contiguousStrides(into);
+      const strides = [...source.strides].flatMap(([name, stride]): [string, number][] =>
+        name === axis ? [...inner].map(([part, own]) => [part, own * stride]) : [[name, stride]],
+      );
+      return { ...source, strides: new Map(strides) };
+    }
+    case "mergeAxes": {
+      const { axes, into } = attributesOf(node, "mergeAxes");
+      for (let i = 0; i + 1 < axes.length; i++) {
+        const inner = input.type.axes.find((one) => one.name === axes[i + 1])!;
+        if (source.strides.get(axes[i]!) !== source.strides.get(axes[i + 1]!)! * maxSize(inner.size))
+          return undefined;
+      }
+      const last = source.strides.get(axes.at(-1)!)!;
+      const strides = [...source.strides].flatMap(([name, stride]): [string, number][] => {
+        if (!axes.includes(name)) return [[name, stride]];
+        return name === axes[0] ? [[into, last]] : [];
+      });
+      return { ...source, strides: new Map(strides) };
+    }
+    case "slice": {
+      const { axis, start } = attributesOf(node, "slice");
+      return { ...source, offset: addSums(source.offset, constantSum(start * source.strides.get(axis)!)) };
+    }
+    case "last": {
+      const { axis } = attributesOf(node, "last");
+      const size = input.type.axes.find((one) => one.name === axis)!.size;
+      const before = addSums(sumOf(size), constantSum(-1));
+      return { ...source, offset: addSums(source.offset, scaleSum(before, source.strides.get(axis)!)) };
+    }
+    case "cast":
+      return source;
+    default:
+      return undefined;
+  }
+}
+
+/** Whether the axes, in this order, are one run of neighbouring elements in the view. */
+export function isContiguous(view: View, axes: readonly Axis[]): boolean {
+  let expected = 1;
+  for (let i = axes.length - 1; i >= 0; i--) {
+    if (view.strides.get(axes[i]!.name) !== expected) return false;
+    expected *= maxSize(axes[i]!.size);
+  }
+  return true;
+}

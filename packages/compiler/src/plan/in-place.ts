@@ -1,0 +1,51 @@
+/** Whether a kernel may write one slot over the bytes of another. */
+import type { Access, Kernel, RowProgram, Slot } from "./types.ts";
+
+const bytesOf = (slot: Slot) => (slot.dtype === "bf16" || slot.dtype === "f16" ? 2 : 4);
+
+const sameAccess = (a: Access, b: Access) =>
+  JSON.stringify([a.offset, a.strides, a.rowStride]) === JSON.stringify([b.offset, b.strides, b.rowStride]);
+
+/** Every read of the slot is of the very element that is stored afterwards in the same row. */
+function readsBeforeStoring(program: RowProgram, read: number, written: number): boolean {
+  const stores = program.body.filter((one) => one.kind === "store" && one.access.slot === written);
+  const [store] = stores;
+  if (stores.length !== 1 || store?.kind !== "store") return false;
+  const at = program.body.indexOf(store);
+  return program.body.every((one, index) => {
+    if (one.kind === "gather") return one.access.slot !== read;
+    if (one.kind === "store") return one.access.slot !== read;
+    if (one.kind !== "load" || one.access.slot !== read) return true;
+    const sameLength = JSON.stringify(one.length) === JSON.stringify(store.length);
+    return index < at && sameLength && sameAccess(one.access, store.access);
+  });
+}
+
+const touches = (program: RowProgram, slot: number) =>
+  program.body.some(
+    (one) =>
+      (one.kind === "load" || one.kind === "gather" || one.kind === "store") && one.access.slot === slot,
+  );
+
+export function writesInPlace(kernel: Kernel, read: number, written: number): boolean {
+  const [from, to] = [kernel.slots[read], kernel.slots[written]];
+  if (from === undefined || to === undefined || read === written) return false;
+  if (from.access !== "read" || to.access !== "write" || bytesOf(from) !== bytesOf(to)) return false;
+  switch (kernel.kind) {
+    case "rows":
+      return readsBeforeStoring(kernel.program, read, written);
+    case "matmul": {
+      // The prologue's rows are read by every thread while others already write columns.
+      if (touches(kernel.prologue, read)) return false;
+      const users = kernel.groups.filter(
+        (one) => touches(one.epilogue, read) || touches(one.epilogue, written),
+      );
+      return users.length === 1 && readsBeforeStoring(users[0]!.epilogue, read, written);
+    }
+    case "attention":
+    case "contract":
+      return false;
+    default:
+      return kernel satisfies never;
+  }
+}
