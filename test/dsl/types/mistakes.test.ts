@@ -84,6 +84,12 @@ const mistakes: readonly Mistake[] = [
       "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim]), right side expects [...]",
   },
   {
+    name: "a-pair-of-anything-into-one",
+    program: `chain(first(id), linear("up", hidden, intermediate))`,
+    argument: `Block<["hidden"], ["intermediate"]>`,
+    sentence: "chain: left side produces (anything, anything), right side expects [..., hidden]",
+  },
+  {
     name: "merge-of-one-wire",
     program: `merge(silu)`,
     argument: `Block<[], []>`,
@@ -155,7 +161,7 @@ const mistakes: readonly Mistake[] = [
 
 const prelude = `
 import * as dsl from "@weft/dsl";
-const { apply, axis, chain, embedding, first, input, less, linear, merge, mul, parallel, repeat } = dsl;
+const { apply, axis, chain, embedding, first, id, input, less, linear, merge, mul, parallel, repeat } = dsl;
 const { residual, rmsNorm, rope, second, silu, split } = dsl;
 const hidden = axis("hidden", 64);
 const intermediate = axis("intermediate", 128);

@@ -69,6 +69,8 @@ type UnifyFound<E, Left, Right> =
           ? Right extends Kinded<Kind, infer Rs>
             ? UnifyRows<E, Row<E, Ls>, Row<E, Rs>>
             : "clash"
+          : Right extends readonly string[]
+          ? "clash"
           : UnifyTuples<E, Left, Right>;
 
 type UnifyTuples<E, Lefts, Rights> = Lefts extends readonly [infer L, ...infer Ls]
