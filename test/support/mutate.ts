@@ -43,6 +43,7 @@ export function mutate(data: unknown, list: readonly Mutation[]): unknown {
   const root = { data: structuredClone(data) as unknown };
   for (const { place, action, value } of list) {
     const slots = slotsOf(root);
+    if (slots.length === 0) break;
     const [holder, key] = slots[place % slots.length]!;
     if (action === "replace") holder[key] = value;
     else if (action === "copy") {
