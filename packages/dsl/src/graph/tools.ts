@@ -1,0 +1,10 @@
+/** Graphs checked, written down, read back and drawn. */
+
+export { graphToDot } from "./dot.ts";
+export type { DrawOptions } from "./drawing.ts";
+export { type FoldItem, foldGraph, type Repeat } from "./fold.ts";
+export { graphFromJson, graphJsonVersion, graphToJson } from "./json.ts";
+export { graphToMermaid } from "./mermaid.ts";
+export { parseGraph } from "./text/parse.ts";
+export { type PrintOptions, printGraph } from "./text/print.ts";
+export { verifyGraph } from "./verify.ts";
