@@ -1,8 +1,9 @@
 /** The interpreter itself: leaves, symbols, state, hooks and errors. What each op computes is tested in test/dsl/ops. */
+
+import { dotArrays, interpret } from "@weft/compiler";
 import { axis, GraphBuilder, type TensorArray, WeftError } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { dotArrays, interpret } from "../../../packages/compiler/src/interpreter/index.ts";
 
 const test = suite("interpret");
 

@@ -1,9 +1,10 @@
 /** Random graphs: what the generator promises, and that every composite's definition has the type its rule says. */
+
+import { dotArrays, expandGraph, interpret } from "@weft/compiler";
 import { type Graph, type OpAttributes, type OpDefinition, opNames, opTable } from "@weft/dsl";
 import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { dotArrays, expandGraph, interpret } from "../../../packages/compiler/src/interpreter/index.ts";
 import { expectClose, expectOutputsClose } from "../../support/expect-close.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomValues } from "../../support/random-values.ts";

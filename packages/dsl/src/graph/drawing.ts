@@ -51,8 +51,9 @@ export function drawGraph(graph: Graph, { fold = false, types = false }: DrawOpt
     const type = graph.nodes[source]?.type;
     const label = types && type !== undefined ? { label: printType(type) } : {};
     const arrow = { from: `n${source}`, to, next, ...label };
-    if (!arrows.some((one) => one.from === arrow.from && one.to === to && one.next === next))
-      arrows.push(arrow);
+    const key = `${source} ${to} ${next}`;
+    if (!seen.has(key)) arrows.push(arrow);
+    seen.add(key);
   };
   for (const item of fold ? foldGraph(graph) : graph.nodes.map((node) => ({ tag: "node" as const, node }))) {
     if (item.tag === "node") {
