@@ -146,6 +146,50 @@ const mistakes: readonly Mistake[] = [
     sentence: "chain: left side produces [..., heads, headDim], right side expects [..., hidden]",
   },
   {
+    name: "notation-of-an-unknown-name",
+    program: `wire("q ->> turn ->> oo", { q, turn: rope(headDim, 1e6) })`,
+    argument: `"q ->> turn ->> oo"`,
+    sentence: "wire: no block is called oo",
+  },
+  {
+    name: "notation-of-wires-that-do-not-fit",
+    program: `wire("embed ->> (q | k) ->> mul", { embed, q, k, mul })`,
+    argument: `"embed ->> (q | k) ->> mul"`,
+    sentence:
+      "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim]), right side expects ([...], [...])",
+  },
+  {
+    name: "notation-of-a-residual-that-changes-its-wire",
+    program: `wire("embed ->> residual(q)", { embed, q })`,
+    argument: `"embed ->> residual(q)"`,
+    sentence:
+      "residual: the block must give what it takes, this one takes [..., hidden] and gives [..., heads, headDim]",
+  },
+  {
+    name: "notation-without-its-end",
+    program: `wire("embed ->> (q | k", { embed, q, k })`,
+    argument: `"embed ->> (q | k"`,
+    sentence: "wire: expected | or ) before ''",
+  },
+  {
+    name: "notation-without-an-arrow",
+    program: `wire("embed q", { embed, q })`,
+    argument: `"embed q"`,
+    sentence: "wire: expected ->> or the end before 'q'",
+  },
+  {
+    name: "notation-with-nothing-between",
+    program: `wire("embed ->> ()", { embed, q })`,
+    argument: `"embed ->> ()"`,
+    sentence: "wire: expected a block before ')'",
+  },
+  {
+    name: "notation-with-two-in-a-residual",
+    program: `wire("residual(silu | silu)", { silu })`,
+    argument: `"residual(silu | silu)"`,
+    sentence: "wire: residual takes one block, without |",
+  },
+  {
     name: "apply-to-a-value-of-other-axes",
     program: `apply(q, input("x", [seq, intermediate]))`,
     argument: `Value<["seq", "intermediate"]>`,
@@ -162,7 +206,7 @@ const mistakes: readonly Mistake[] = [
 const prelude = `
 import * as dsl from "@weft/dsl";
 const { apply, axis, chain, embedding, first, id, input, less, linear, merge, mul, parallel, repeat } = dsl;
-const { residual, rmsNorm, rope, second, silu, split } = dsl;
+const { residual, rmsNorm, rope, second, silu, split, wire } = dsl;
 const hidden = axis("hidden", 64);
 const intermediate = axis("intermediate", 128);
 const heads = axis("heads", 4);

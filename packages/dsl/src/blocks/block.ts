@@ -97,6 +97,7 @@ function checkDistinct(wire: WireSpec, source: string): void {
 /** Blocks that can be called in a traced function as well (`tanh`) keep their data here. */
 export const dataOf: unique symbol = Symbol("block");
 
+/** Whether a value is a block, callable ones such as `tanh` included. */
 export function isBlock(value: unknown): value is BlockLike {
   return value instanceof BlockData || (typeof value === "function" && dataOf in value);
 }
@@ -127,7 +128,7 @@ export function blockError(source: string, requirement: string, given?: string, 
 }
 
 /** A misfit of wires. The sentence starts with the combinator's name, as the type checker shows it. */
-export function misfit(sentence: string, given: string): WeftError {
+export function misfit(sentence: string, given?: string): WeftError {
   const colon = sentence.indexOf(": ");
   return blockError(sentence.slice(0, colon), sentence.slice(colon + 2), given);
 }

@@ -59,6 +59,7 @@ export const abs = unary("abs");
 export const exp = unary("exp");
 /** The natural logarithm. */
 export const log = unary("log");
+/** The square root. */
 export const sqrt = unary("sqrt");
 /** 1 / sqrt(x). */
 export const rsqrt = unary("rsqrt");
@@ -68,6 +69,7 @@ export const reciprocal = unary("reciprocal");
 export const sin = unary("sin");
 /** Cosine of radians. */
 export const cos = unary("cos");
+/** The hyperbolic tangent. */
 export const tanh = unary("tanh");
 /** 1 / (1 + e^-x). */
 export const sigmoid = unary("sigmoid");
@@ -90,7 +92,9 @@ export const maximum = binary<[]>("max", "maximum");
 export const minimum = binary<[]>("min", "minimum");
 /** Whether the first is below the second: ([...], [...]) -> bool [...]. */
 export const less = binary<Bools<[]>>("less");
+/** Whether the first is at most the second. */
 export const lessEqual = binary<Bools<[]>>("lessEqual");
+/** Whether both are the same number. */
 export const equal = binary<Bools<[]>>("equal");
 
 /** x * sigmoid(x) (Elfwing et al. 2017). */

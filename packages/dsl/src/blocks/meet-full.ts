@@ -70,8 +70,8 @@ type UnifyFound<E, Left, Right> =
             ? UnifyRows<E, Row<E, Ls>, Row<E, Rs>>
             : "clash"
           : Right extends readonly string[]
-          ? "clash"
-          : UnifyTuples<E, Left, Right>;
+            ? "clash"
+            : UnifyTuples<E, Left, Right>;
 
 type UnifyTuples<E, Lefts, Rights> = Lefts extends readonly [infer L, ...infer Ls]
   ? Rights extends readonly [infer R, ...infer Rs]

@@ -124,7 +124,6 @@ export function select(condition: ScalarLike, then: ScalarLike, otherwise: Scala
   return new Scalar({
     tag: "select",
     condition: scalarOf(condition),
-    // biome-ignore lint/suspicious/noThenProperty: the field's name in ScalarExpression, which is plain data
     then: scalarOf(then),
     otherwise: scalarOf(otherwise),
   });

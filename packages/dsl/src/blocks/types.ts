@@ -1,6 +1,6 @@
 /**
  * A block is immutable data: what it consumes, what it produces, and how it is put together. Nothing is computed when
- * a block is built; `lowerBlock` turns the same data into a graph, and printers turn it back into text.
+ * a block is built; the compiler's `expandBlock` turns the same data into a graph, and printers turn it back into text.
  */
 import type { Axis } from "../axis.ts";
 import type { Attributes } from "../graph/types.ts";
