@@ -5,6 +5,8 @@ export {
   compile,
   type ProgramInput,
 } from "./compile.ts";
+export * from "./cost/cost.ts";
+export * from "./explain/explain.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";
@@ -20,3 +22,16 @@ export { type BuiltPlan, buildPlan, hashPlan } from "./plan/build.ts";
 export { type InPlace, lifetimesOf, type ProgramMemory, planMemory } from "./plan/memory.ts";
 export * from "./plan/types.ts";
 export { verifyPlan } from "./plan/verify.ts";
+export { programToDot, programToMermaid } from "./print/diagram.ts";
+export { foldRuns, type Run } from "./print/fold.ts";
+export { printFused } from "./print/fused.ts";
+export { formatAffine, printKernel, printKernels } from "./print/kernel.ts";
+export {
+  exampleSymbols,
+  formatBytes,
+  formatCount,
+  type PrintPlanOptions,
+  printMemory,
+  printPlan,
+  printProgram,
+} from "./print/plan.ts";

@@ -80,28 +80,3 @@ export function recordOf(keys: Readonly<Record<string, Check>>, optional: readon
     return `${at} must not have "${strange}"${known.length === 0 ? "" : `, only ${known.join(", ")}`}`;
   };
 }
-
-/** The first of several names that differs least from a misspelt one, if any is near. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  // Half of the letters may differ, but a short name must share most of its own.
-  let least = Math.min(4, Math.ceil(name.length / 2));
-  if (name.length > 60) return undefined;
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < least) [best, least] = [candidate, distance];
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
-}

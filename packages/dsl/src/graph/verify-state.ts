@@ -1,9 +1,10 @@
 /** How state ops must agree with the states and symbols that the graph declares. List order is execution order. */
 import { maxSize } from "../axis.ts";
 import { type Problem, userProblem } from "../errors.ts";
+import { nearestName } from "../nearest.ts";
 import type { OpAttributes } from "../ops/names.ts";
 import { findAxis, formatType, typeEquals } from "../ops/shape.ts";
-import { nearest, show } from "./check.ts";
+import { show } from "./check.ts";
 import type { GraphNode, StateSpec, SymbolSpec, TensorType } from "./types.ts";
 
 /** The problems of one well-typed state op. */
@@ -52,7 +53,7 @@ function mismatch(node: GraphNode, declared: StateSpec, given: TensorType): Prob
 }
 
 function unknown(node: GraphNode, what: string, name: string, known: readonly string[]): Problem {
-  const near = nearest(name, known);
+  const near = nearestName(name, known);
   return userProblem(node.op, `the ${what} must be declared`, {
     given: show(name),
     ...(near === undefined ? {} : { remedy: `did you mean ${show(near)}?` }),

@@ -5,12 +5,13 @@
 import { type Either, left, right } from "fp-ts/lib/Either.js";
 import type { Axis } from "../axis.ts";
 import { internalProblem, type Problem, type Problems, userProblem } from "../errors.ts";
+import { nearestName } from "../nearest.ts";
 import type { OpName } from "../ops/names.ts";
 import { formatType, typeEquals } from "../ops/shape.ts";
 import { opNames, opTable } from "../ops/table.ts";
 import { attributeChecks, tensorType } from "./attributes.ts";
 import { tryInferType } from "./builder.ts";
-import { integer, isRecord, listOf, nearest, recordOf, show, text } from "./check.ts";
+import { integer, isRecord, listOf, recordOf, show, text } from "./check.ts";
 import type { Graph, GraphNode, Origin, StateSpec, SymbolSpec, TensorType } from "./types.ts";
 import { checkStateUse } from "./verify-state.ts";
 
@@ -130,7 +131,7 @@ class Verifier {
     known: readonly string[],
     place: Place = {},
   ): void {
-    const near = nearest(name, known);
+    const near = nearestName(name, known);
     this.#report(source, `the ${what} must be declared`, {
       given: show(name),
       ...place,
@@ -180,7 +181,7 @@ class Verifier {
     report(tensorType(node.type, "the type"));
     this.#checkInputs(node, index, nodes, report);
     if (!isOp(node.op)) {
-      const near = typeof node.op === "string" ? nearest(node.op, opNames) : undefined;
+      const near = typeof node.op === "string" ? nearestName(node.op, opNames) : undefined;
       this.#report("graph", "the op must be in the op table", {
         given: show(node.op),
         ...place,

@@ -2,9 +2,10 @@
  * Typed access to the keys of a JSON object. Every reader returns its own problems, so that `sequenceS(collecting)`
  * reports all wrong keys of a file at once.
  */
+
+import { nearestName } from "@weft/dsl";
 import * as Either from "fp-ts/lib/Either.js";
 import type { JsonObject } from "./json-file.ts";
-import { nearestName } from "./nearest.ts";
 import { type Checked, refuse, showGiven } from "./problems.ts";
 
 export interface IntegerRange {

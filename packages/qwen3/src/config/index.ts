@@ -4,7 +4,6 @@ export {
   readGenerationConfig,
   stopTokenIds,
 } from "./generation-config.ts";
-export { editDistance, nearestName } from "./nearest.ts";
 export {
   type ConfigError,
   parseQwen3Config,

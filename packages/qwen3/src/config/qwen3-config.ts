@@ -3,6 +3,7 @@
  * key out, only those have a fallback for which the model's code defines one that is no number of its own.
  */
 import { join } from "node:path";
+import { editDistance } from "@weft/dsl";
 import { sequenceS } from "fp-ts/lib/Apply.js";
 import * as Either from "fp-ts/lib/Either.js";
 import { Ord as numberOrd } from "fp-ts/lib/number.js";
@@ -10,7 +11,6 @@ import * as Ord from "fp-ts/lib/Ord.js";
 import * as NonEmpty from "fp-ts/lib/ReadonlyNonEmptyArray.js";
 import { type Fields, fieldsOf, type IntegerRange, tokenIds } from "./fields.ts";
 import { asJsonObject, readJsonObject } from "./json-file.ts";
-import { editDistance } from "./nearest.ts";
 import {
   type Checked,
   collecting,

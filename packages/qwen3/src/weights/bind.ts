@@ -1,6 +1,7 @@
 /** Finds the stored tensor of every parameter that a model asks for, and says all that does not fit at once. */
+
+import { nearestName } from "@weft/dsl";
 import type * as Either from "fp-ts/lib/Either.js";
-import { nearestName } from "../config/nearest.ts";
 import { type Problem, type Problems, unlessProblems, userProblem } from "../config/problems.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { TensorDtype } from "./dtype.ts";

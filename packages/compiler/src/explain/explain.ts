@@ -1,0 +1,113 @@
+/** explain(path): what became of a block, which rules worked on it, and which refused with what reason. */
+import { formatType, type NodeId, nearestName } from "@weft/dsl";
+import type { Compiled, CompiledProgram } from "../compile.ts";
+import { nodesOf } from "../fusion/types.ts";
+import type { Refusal } from "../passes/pass.ts";
+
+export interface StepExplanation {
+  readonly step: number;
+  readonly kernel: string;
+  /** What the kernel computes of this block, as `op: type`. */
+  readonly own: readonly string[];
+  /** Other blocks in the same kernel. */
+  readonly together: readonly string[];
+  /** Values of this block that are written to memory. */
+  readonly stored: readonly string[];
+}
+
+export interface ProgramExplanation {
+  readonly program: string;
+  readonly steps: readonly StepExplanation[];
+  /** Rules of passes that worked here: `precision: matmul input rounded to bf16`. */
+  readonly fired: readonly string[];
+  readonly refusals: readonly Refusal[];
+}
+
+export interface Explanation {
+  readonly path: string;
+  readonly programs: readonly ProgramExplanation[];
+}
+
+const within = (path: string, place: string) => place === path || place.startsWith(`${path}.`);
+
+/** Every block path that some node of the compiled programs carries. */
+export function knownPaths(compiled: Compiled): string[] {
+  const paths = new Set<string>();
+  for (const program of compiled.compiled) {
+    for (const record of program.records.slice(0, 1)) {
+      for (const node of record.before.nodes) {
+        const parts = node.origin.path.split(".");
+        for (let i = 1; i <= parts.length; i++) paths.add(parts.slice(0, i).join("."));
+      }
+    }
+  }
+  paths.delete("");
+  return [...paths];
+}
+
+/** Undefined when no block has this path; `nearestPath` then says which is meant. */
+export function explain(compiled: Compiled, path: string): Explanation | undefined {
+  if (!knownPaths(compiled).includes(path)) return undefined;
+  return {
+    path,
+    programs: compiled.compiled.map((program, index) => explainProgram(compiled, program, index, path)),
+  };
+}
+
+export function nearestPath(compiled: Compiled, path: string): string | undefined {
+  return nearestName(path, knownPaths(compiled));
+}
+
+function explainProgram(
+  compiled: Compiled,
+  program: CompiledProgram,
+  index: number,
+  path: string,
+): ProgramExplanation {
+  const { fused, records } = program;
+  const groups = compiled.groups[index]!;
+  const plan = compiled.plan.programs[index]!;
+  const describe = (id: NodeId) => `${fused.graph.nodes[id]!.op}: ${formatType(fused.graph.nodes[id]!.type)}`;
+  const steps = groups.flatMap((group, step): StepExplanation[] => {
+    const nodes = nodesOf(group);
+    const own = nodes.filter((id) => within(path, fused.graph.nodes[id]!.origin.path));
+    if (own.length === 0) return [];
+    return [
+      {
+        step,
+        kernel: compiled.plan.kernels[plan.steps[step]!.kernel]!.name,
+        own: own.map(describe),
+        together: plan.steps[step]!.origins.filter((origin) => !within(path, origin)),
+        stored: own.filter((id) => fused.stored.has(id)).map(describe),
+      },
+    ];
+  });
+  const fired = records.flatMap((record) =>
+    [...record.fired].flatMap(([rule, places]) =>
+      places.some((place) => within(path, place)) ? [`${record.pass}: ${rule}`] : [],
+    ),
+  );
+  const refusals = [...records.flatMap((record) => record.refusals), ...fused.refusals].filter((one) =>
+    within(path, one.path),
+  );
+  return { program: program.name, steps, fired, refusals };
+}
+
+export function printExplanation(explanation: Explanation): string {
+  const lines = [explanation.path];
+  for (const program of explanation.programs) {
+    lines.push(`  in ${program.program}:`);
+    for (const step of program.steps) {
+      lines.push(`    step ${step.step}, kernel ${step.kernel}`);
+      lines.push(`      computes ${step.own.join("; ")}`);
+      if (step.together.length > 0) lines.push(`      together with ${step.together.join(", ")}`);
+      lines.push(
+        `      stores ${step.stored.length === 0 ? "nothing of it: its values stay in registers" : step.stored.join("; ")}`,
+      );
+    }
+    if (program.steps.length === 0) lines.push("    no kernel: nothing of it is needed here");
+    if (program.fired.length > 0) lines.push(`    rules: ${program.fired.join("; ")}`);
+    for (const one of program.refusals) lines.push(`    refused ${one.rule}: ${one.reason} (${one.path})`);
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,162 @@
+/** Kernels as text: loops, instructions, templates with their slots. */
+import type {
+  Access,
+  Affine,
+  HeadsAccess,
+  Instruction,
+  Kernel,
+  Loop,
+  Plan,
+  RowProgram,
+  Slot,
+} from "../plan/types.ts";
+
+export function formatAffine(plan: Plan, affine: Affine): string {
+  const terms = affine.terms.map(({ symbol, factor }) => {
+    const name = plan.symbols[symbol]?.name ?? `symbol ${symbol}`;
+    // A dollar tells a symbol from the loop over the axis of the same name.
+    return factor === 1 ? `$${name}` : `${factor}*$${name}`;
+  });
+  if (affine.constant !== 0 || terms.length === 0) terms.push(String(affine.constant));
+  return terms.join(" + ").replaceAll("+ -", "- ");
+}
+
+function formatLoops(plan: Plan, loops: readonly Loop[]): string {
+  return loops.map((one) => `${one.axis} < ${formatAffine(plan, one.extent)}`).join(", ");
+}
+
+/** `b1[seq*64 + row]`. */
+function formatAccess(plan: Plan, access: Access, loops: readonly Loop[]): string {
+  const parts = access.strides.flatMap((stride, i) => {
+    if (stride === 0) return [];
+    const axis = loops[i]?.axis ?? `loop ${i}`;
+    return [stride === 1 ? axis : `${stride}*${axis}`];
+  });
+  const offset = formatAffine(plan, access.offset);
+  if (offset !== "0") parts.push(offset);
+  if (access.rowStride !== 0) parts.push(access.rowStride === 1 ? "row" : `${access.rowStride}*row`);
+  return `b${access.slot}[${parts.join(" + ") || "0"}]`;
+}
+
+function formatInstruction(plan: Plan, one: Instruction, loops: readonly Loop[]): string {
+  const r = (register: number) => `r${register}`;
+  switch (one.kind) {
+    case "load":
+      return `load ${formatAccess(plan, one.access, loops)}`;
+    case "gather":
+      return `gather ${formatAccess(plan, one.access, loops)} at ${one.indexStride}*${r(one.index)}, ${r(one.index)} < ${one.bound}`;
+    case "constant":
+      return one.special === "" ? String(one.value) : one.special;
+    case "index": {
+      const axis =
+        one.loop >= 0
+          ? loops[one.loop]!.axis
+          : one.length.terms.length === 0 && one.length.constant === 1
+            ? ""
+            : "row";
+      const offset = formatAffine(plan, one.offset);
+      return ["index", axis, offset === "0" && axis !== "" ? "" : offset]
+        .filter((part) => part !== "")
+        .join(" ");
+    }
+    case "accumulator":
+      return `product ${one.weight}`;
+    case "unary":
+      return `${one.function} ${r(one.operand)}`;
+    case "binary":
+      return `${one.function} ${r(one.left)} ${r(one.right)}`;
+    case "select":
+      return `select ${r(one.condition)} ? ${r(one.then)} : ${r(one.otherwise)}`;
+    case "round":
+      return `round ${one.dtype} ${r(one.operand)}`;
+    case "reduce":
+      return `reduce ${one.function} ${r(one.operand)}`;
+    case "slice":
+      return `slice ${r(one.operand)}[${one.start}..${one.start + one.length}]`;
+    case "concat":
+      return `concat ${one.operands.map(r).join(" ")}`;
+    case "store":
+      return `store ${formatAccess(plan, one.access, loops)} = ${r(one.operand)}`;
+    default:
+      return one satisfies never;
+  }
+}
+
+function formatProgram(plan: Plan, program: RowProgram, indent: string): string[] {
+  const row = `row ${program.row.axis === "" ? "" : `${program.row.axis} `}< ${formatAffine(plan, program.row.extent)}`;
+  const head = [formatLoops(plan, program.loops), row].filter((part) => part !== "").join(", ");
+  return [
+    `${indent}for ${head}`,
+    ...program.body.map((one, index) => {
+      const text = formatInstruction(plan, one, program.loops);
+      return `${indent}  ${one.kind === "store" ? text : `r${index} = ${text}`}`;
+    }),
+  ];
+}
+
+function formatHeads(plan: Plan, name: string, access: HeadsAccess): string {
+  const offset = formatAffine(plan, access.offset);
+  const parts = [
+    `${access.positionStride}*position`,
+    `${access.headStride}*head`,
+    ...(offset === "0" ? [] : [offset]),
+    "row",
+  ];
+  return `  ${name} = b${access.slot}[${parts.join(" + ")}]`;
+}
+
+const formatSlot = (slot: Slot, index: number) => `b${index}: ${slot.access} ${slot.dtype}`;
+
+/** One kernel, line by line. */
+export function printKernel(plan: Plan, kernel: Kernel): string {
+  const lines = [`${kernel.kind} ${kernel.name}(${kernel.slots.map(formatSlot).join(", ")})`];
+  switch (kernel.kind) {
+    case "rows":
+      lines.push(...formatProgram(plan, kernel.program, "  "));
+      break;
+    case "matmul":
+      lines.push(
+        `  x: ${kernel.inputDtype}[${formatLoops(plan, kernel.rows)}, ${kernel.contracted}] = prologue`,
+      );
+      lines.push(...formatProgram(plan, kernel.prologue, "    "));
+      for (const group of kernel.groups) {
+        const weights = group.weights.map((slot) => `b${slot}`).join(" and ");
+        lines.push(`  product with ${weights} [${group.columns}, ${kernel.contracted}], epilogue`);
+        lines.push(...formatProgram(plan, group.epilogue, "    "));
+      }
+      break;
+    case "attention": {
+      const [queries, keys, past] = [kernel.queries, kernel.keys, kernel.past].map((one) =>
+        formatAffine(plan, one),
+      );
+      lines.push(
+        `  queries ${queries}, keys ${keys}, past ${past}, heads ${kernel.heads} on ${kernel.kvHeads} of ${kernel.headDim}, scale ${kernel.scale}${kernel.causal ? ", causal" : ""}`,
+        formatHeads(plan, "query", kernel.query),
+        formatHeads(plan, "key", kernel.key),
+        formatHeads(plan, "value", kernel.value),
+        formatHeads(plan, "output", kernel.output),
+      );
+      break;
+    }
+    case "contract": {
+      const all = [...kernel.loops, ...kernel.contracted];
+      lines.push(
+        `  for ${formatLoops(plan, kernel.loops)}`,
+        `    ${formatAccess(plan, kernel.out, all)} = sum over ${formatLoops(plan, kernel.contracted)} of ${formatAccess(plan, kernel.a, all)} * ${formatAccess(plan, kernel.b, all)}`,
+      );
+      break;
+    }
+    default:
+      kernel satisfies never;
+  }
+  return lines.join("\n");
+}
+
+/** All kernels of a plan, with the number of steps that use each. */
+export function printKernels(plan: Plan): string {
+  const uses = plan.kernels.map(() => 0);
+  for (const program of plan.programs) for (const step of program.steps) uses[step.kernel]!++;
+  return plan.kernels
+    .map((kernel, index) => `# kernel ${index}, ${uses[index]} steps\n${printKernel(plan, kernel)}`)
+    .join("\n\n");
+}

@@ -1,0 +1,134 @@
+/** Plans as text: programs step by step with cost, memory with every buffer's life. */
+import { costOf, type StepCost, type SymbolValues, totalCost } from "../cost/cost.ts";
+import { lifetimesOf, type ProgramMemory } from "../plan/memory.ts";
+import type { Plan, PlanProgram } from "../plan/types.ts";
+import { foldRuns } from "./fold.ts";
+
+/** `1.50 MiB`; exact below 10 KiB. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 10240) return `${bytes} B`;
+  const units = ["KiB", "MiB", "GiB", "TiB"];
+  let value = bytes / 1024;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value.toFixed(2)} ${units[unit]}`;
+}
+
+export function formatCount(count: number): string {
+  if (count < 1e4) return String(count);
+  const units = ["k", "M", "G", "T"];
+  let value = count / 1000;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${value.toFixed(2)} ${units[unit]}`;
+}
+
+const formatCost = (cost: StepCost) =>
+  `${formatBytes(cost.readBytes)} read, ${formatBytes(cost.writtenBytes)} written, ${formatCount(cost.operations)}flop`;
+
+/** Symbol values for a printed cost: a full chunk on an empty past, or one token on a half-full cache. */
+export function exampleSymbols(plan: Plan, program: PlanProgram): Record<string, number> {
+  const tokens = program.inputs[0]?.shape[0];
+  const single = tokens !== undefined && tokens.terms.length === 0;
+  const values: Record<string, number> = {};
+  for (const symbol of plan.symbols) {
+    if (symbol.sum.length > 0) continue;
+    const sized = program.inputs.some((port) =>
+      port.shape.some((one) => one.terms.some((term) => plan.symbols[term.symbol] === symbol)),
+    );
+    values[symbol.name] = sized ? symbol.max : 0;
+  }
+  if (single) {
+    for (const symbol of plan.symbols) {
+      if (symbol.sum.length === 0) continue;
+      const [past, own] = symbol.sum.map((index) => plan.symbols[index]!.name);
+      if (own !== undefined) values[own] = tokens.constant;
+      if (past !== undefined) values[past] = Math.floor(symbol.max / 2);
+    }
+  }
+  return values;
+}
+
+export interface PrintPlanOptions {
+  readonly symbols?: SymbolValues;
+  /** Print every step instead of folding equal layers. */
+  readonly unfolded?: boolean;
+}
+
+function shared(paths: readonly string[]): string {
+  return paths.length <= 3 ? paths.join(", ") : `${paths.slice(0, 3).join(", ")}, ... (${paths.length})`;
+}
+
+export function printProgram(plan: Plan, program: PlanProgram, options: PrintPlanOptions = {}): string {
+  const symbols = options.symbols ?? exampleSymbols(plan, program);
+  const costs = costOf(plan, program, symbols);
+  const at = Object.entries(symbols).map(([name, value]) => `${name}=${value}`);
+  const lines = [
+    `program ${program.name}: ${program.steps.length} steps; at ${at.join(", ")}: ${formatCost(totalCost(costs))}`,
+  ];
+  const step = (index: number, indent: string) => {
+    const one = program.steps[index]!;
+    const kernel = plan.kernels[one.kernel]!;
+    lines.push(`${indent}${index}: ${kernel.name} [kernel ${one.kernel}]  ${formatCost(costs[index]!)}`);
+    lines.push(`${indent}    from ${shared(one.origins)}`);
+  };
+  const keys = program.steps.map((one) => String(one.kernel));
+  const runs =
+    options.unfolded === true ? keys.map((_, start) => ({ start, length: 1, times: 1 })) : foldRuns(keys);
+  for (const run of runs) {
+    if (run.times > 1) lines.push(`  x${run.times}, ${run.length} steps each:`);
+    for (let i = 0; i < run.length; i++) step(run.start + i, run.times > 1 ? "    " : "  ");
+  }
+  return lines.join("\n");
+}
+
+export function printPlan(plan: Plan, options: PrintPlanOptions = {}): string {
+  const symbols = plan.symbols.map((one) => {
+    const sum = one.sum.map((index) => plan.symbols[index]!.name).join(" + ");
+    return `${one.name} <= ${one.max}${sum === "" ? "" : ` = ${sum}`}`;
+  });
+  return [
+    `plan ${plan.name} for ${plan.target}, version ${plan.version}, ${plan.hash.slice(0, 12)}`,
+    `symbols: ${symbols.join(", ") || "none"}`,
+    `kernels: ${plan.kernels.length}; buffers: ${plan.buffers.length}`,
+    printArenas(plan),
+    ...plan.programs.map((program) => `\n${printProgram(plan, program, options)}`),
+  ].join("\n");
+}
+
+function printArenas(plan: Plan): string {
+  const rows = Object.entries(plan.memory).map(([name, bytes]) => `${name} ${formatBytes(bytes as number)}`);
+  return `memory: ${rows.join(", ")}`;
+}
+
+/** Each arena, and for each program the life of every activation buffer, step by step. */
+export function printMemory(plan: Plan, programs: readonly ProgramMemory[]): string {
+  const lines = [printArenas(plan)];
+  for (const program of plan.programs) {
+    const memory = programs.find((one) => one.program === program.name);
+    if (memory !== undefined) {
+      const percent = memory.lowerBound === 0 ? 100 : (100 * memory.bytes) / memory.lowerBound;
+      lines.push(
+        `\nprogram ${program.name}: ${formatBytes(memory.bytes)} of activations, lower bound ${formatBytes(memory.lowerBound)} (${percent.toFixed(1)} %), ${memory.inPlace.length} written in place`,
+      );
+    }
+    const lives = [...lifetimesOf(plan, program).values()].sort(
+      (a, b) => a.first - b.first || a.buffer - b.buffer,
+    );
+    for (const life of lives) {
+      const buffer = plan.buffers[life.buffer]!;
+      const from = memory?.inPlace.find((one) => one.to === life.buffer);
+      const source = from === undefined ? "" : ` over ${plan.buffers[from.from]!.name}`;
+      lines.push(
+        `  ${buffer.offset}..${buffer.offset + buffer.bytes}  steps ${life.first}..${life.last}  ${buffer.dtype}[${buffer.shape.join(", ")}] ${buffer.name}${source}`,
+      );
+    }
+  }
+  return lines.join("\n");
+}
