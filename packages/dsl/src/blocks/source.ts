@@ -3,8 +3,8 @@
  * trace and reads it when somebody asks.
  */
 
-/** Frames kept where the caller is not known: the deepest path through the DSL's own functions plus one. */
-const traceDepth = 10;
+/** Frames kept where the caller is not known, which is in errors only: `wire` goes as deep as its parentheses. */
+const traceDepth = 100;
 
 /** A public function of the DSL: what stands above it on the stack is the user's. */
 export type Entry = (...values: never[]) => unknown;
