@@ -52,7 +52,16 @@ function buildNative() {
   );
   if (existsSync(addon) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
   const cmakeJs = join(dirname(require.resolve("cmake-js/package.json")), "bin/cmake-js");
-  const args = [cmakeJs, "compile", "--directory", package_, "--out", join(package_, folder), "--parallel", "2"];
+  const args = [
+    cmakeJs,
+    "compile",
+    "--directory",
+    package_,
+    "--out",
+    join(package_, folder),
+    "--parallel",
+    "2",
+  ];
   if (sanitize) args.push("--CDWEFT_SANITIZE=ON");
   run("native addon", process.execPath, args);
   mkdirSync(dirname(stamp), { recursive: true });

@@ -6,13 +6,17 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
-const require = createRequire(import.meta.url);
-const uvu = join(dirname(require.resolve("uvu/package.json")), "bin.js");
+// uvu exports its library only; the runner lies beside it.
+const uvu = join(dirname(createRequire(import.meta.url).resolve("uvu")), "..", "bin.js");
 const pattern = process.argv[2] ?? "\\.test\\.ts$";
 const child = spawn(
   process.execPath,
   ["--conditions=source", "--import", "tsx", uvu, "test", pattern, "--ignore", "fixtures|golden"],
-  { cwd: root, env: { ...process.env, FORCE_COLOR: process.stdout.isTTY ? "1" : "0" }, stdio: ["ignore", "pipe", "inherit"] },
+  {
+    cwd: root,
+    env: { ...process.env, ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" }) },
+    stdio: ["ignore", "pipe", "inherit"],
+  },
 );
 let tail = "";
 child.stdout.on("data", (chunk) => {

@@ -1,9 +1,10 @@
 /** The compiler's front door: graphs in, one plan out, with a record of everything on the way. */
-import { type Graph, type OpName, type Problems, verifyGraph } from "@weft/dsl";
+import { type Graph, type Problems, verifyGraph } from "@weft/dsl";
 import { type Either, isLeft, left, right } from "fp-ts/lib/Either.js";
 import { fuse } from "./fusion/fuse.ts";
+import { indexExpressionOf } from "./fusion/index-arithmetic.ts";
 import type { FusedGraph } from "./fusion/types.ts";
-import { decompose } from "./passes/decompose.ts";
+import { decompose, type KeepComposite } from "./passes/decompose.ts";
 import { attempt, type Pass, type PassRecord, runPasses } from "./passes/pass.ts";
 import { simplify } from "./passes/simplify.ts";
 import { type BuiltPlan, buildPlan } from "./plan/build.ts";
@@ -33,8 +34,11 @@ export interface Compiled extends BuiltPlan {
   readonly milliseconds: number;
 }
 
-/** Composites with a kernel template on the CPU. */
-const templates: readonly OpName[] = ["attend"];
+/** The attention kernel takes one sequence at a time, whose queries stand at consecutive indices. */
+const hasTemplate: KeepComposite = (op, inputs, builder) =>
+  op === "attend" &&
+  inputs.slice(0, 3).every((id) => builder.type(id).axes.length === 3) &&
+  indexExpressionOf((id) => builder.node(id), inputs[3]!) !== undefined;
 
 /**
  * Compiles programs that share weights and state into one plan.
@@ -50,7 +54,7 @@ export function compile(
   for (const program of programs) {
     const verified = verifyGraph(program.graph);
     if (isLeft(verified)) return verified;
-    const passes = [...program.passes, simplify(), decompose(fusion ? templates : []), simplify()];
+    const passes = [...program.passes, simplify(), decompose(fusion ? hasTemplate : undefined), simplify()];
     const result = runPasses(program.graph, passes, verifyGraph);
     if (isLeft(result)) return result;
     const fused = attempt("fuse", () => fuse(result.right.graph, { enabled: fusion }));

@@ -1,5 +1,5 @@
 /** Integer index arithmetic as sums of symbols: `past + i` is one number and one axis, not a tensor. */
-import { constantValue, type Graph, type NodeId } from "@weft/dsl";
+import { constantValue, type Graph, type GraphNode, type NodeId } from "@weft/dsl";
 import { attributesOf } from "../passes/rewrite.ts";
 import { addSums, constantSum, type SymbolicSum, scaleSum, sumOf } from "./affine.ts";
 
@@ -11,8 +11,16 @@ export interface IndexExpression {
 
 /** The node as `index along one axis + sum of symbols`, or undefined where it is something else. */
 export function indexExpression(graph: Graph, id: NodeId): IndexExpression | undefined {
-  const node = graph.nodes[id]!;
-  const of = (position: number) => indexExpression(graph, node.inputs[position]!);
+  return indexExpressionOf((other) => graph.nodes[other]!, id);
+}
+
+/** The same over nodes that are still being built. */
+export function indexExpressionOf(
+  nodeAt: (id: NodeId) => GraphNode,
+  id: NodeId,
+): IndexExpression | undefined {
+  const node = nodeAt(id);
+  const of = (position: number) => indexExpressionOf(nodeAt, node.inputs[position]!);
   switch (node.op) {
     case "iota":
       return { axis: attributesOf(node, "iota").axis.name, offset: constantSum(0) };
@@ -42,7 +50,7 @@ export function indexExpression(graph: Graph, id: NodeId): IndexExpression | und
       const inner = of(0);
       const { axis } = attributesOf(node, "last");
       if (inner === undefined || inner.axis !== axis) return inner;
-      const size = graph.nodes[node.inputs[0]!]!.type.axes.find((one) => one.name === axis)!.size;
+      const size = nodeAt(node.inputs[0]!).type.axes.find((one) => one.name === axis)!.size;
       return { axis: undefined, offset: addSums(inner.offset, addSums(sumOf(size), constantSum(-1))) };
     }
     default:
