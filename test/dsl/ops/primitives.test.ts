@@ -1,0 +1,86 @@
+/** Reductions, contractions, movement, indices and constants, against numbers worked out by hand. */
+import { axis } from "@weft/dsl";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { i32, runOp, tensor } from "../../support/run-op.ts";
+
+const test = suite("primitive ops");
+
+const x = tensor({ a: 2, b: 3 }, [1, 2, 3, 4, 5, 6]);
+
+test("reductions take an axis away", () => {
+  assert.equal(runOp("reduceSum", [x], { axis: "a" }), tensor({ b: 3 }, [5, 7, 9]));
+  assert.equal(runOp("reduceSum", [x], { axis: "b" }), tensor({ a: 2 }, [6, 15]));
+  assert.equal(runOp("reduceMax", [x], { axis: "b" }), tensor({ a: 2 }, [3, 6]));
+  assert.equal(runOp("reduceMax", [tensor({ a: 2 }, [-3, -2])], { axis: "a" }), tensor({}, [-2]));
+});
+
+test("dot contracts by name", () => {
+  const weight = tensor({ c: 2, b: 3 }, [1, 0, 1, 0, 2, 0]);
+  assert.equal(runOp("dot", [x, weight], { contract: ["b"] }), tensor({ a: 2, c: 2 }, [4, 4, 10, 10]));
+  // The transposed weight is the same weight.
+  const transposed = tensor({ b: 3, c: 2 }, [1, 0, 0, 2, 1, 0]);
+  assert.equal(runOp("dot", [x, transposed], { contract: ["b"] }), tensor({ a: 2, c: 2 }, [4, 4, 10, 10]));
+  // Axes that both keep are a batch; contracting all gives a scalar.
+  assert.equal(runOp("dot", [x, x], { contract: ["b"] }), tensor({ a: 2 }, [14, 77]));
+  assert.equal(runOp("dot", [x, x], { contract: ["b", "a"] }), tensor({}, [91]));
+});
+
+test("dot of stored bf16 gives f32", () => {
+  assert.is(runOp("dot", [x, tensor({ b: 3 }, [1, 1, 1], "bf16")], { contract: ["b"] }).dtype, "f32");
+});
+
+test("gather looks rows up, along any axis", () => {
+  const indices = i32({ seq: 2 }, [1, 0]);
+  assert.equal(runOp("gather", [x, indices], { axis: "a" }), tensor({ seq: 2, b: 3 }, [4, 5, 6, 1, 2, 3]));
+  assert.equal(
+    runOp("gather", [x, i32({ seq: 2 }, [2, 2])], { axis: "b" }),
+    tensor({ seq: 2, a: 2 }, [3, 6, 3, 6]),
+  );
+  for (const index of [-1, 2]) {
+    assert.throws(
+      () => runOp("gather", [x, i32({}, [index])], { axis: "a" }),
+      new RegExp(`\\[gather\\] an index must be at least 0 and below 2; given ${index}`),
+    );
+  }
+});
+
+test("embedding is gather in f32", () => {
+  const table = tensor({ vocab: 2, hidden: 2 }, [1, 2, 3, 4], "bf16");
+  const rows = runOp("embedding", [i32({ seq: 2 }, [1, 1]), table], { axis: "vocab" });
+  assert.equal(rows, tensor({ seq: 2, hidden: 2 }, [3, 4, 3, 4]));
+});
+
+test("movement renames, splits, merges, cuts and joins", () => {
+  assert.equal(runOp("rename", [x], { from: "b", to: "c" }), tensor({ a: 2, c: 3 }, [1, 2, 3, 4, 5, 6]));
+  const long = tensor({ a: 6, b: 1 }, [1, 2, 3, 4, 5, 6]);
+  const into = [axis("outer", 3), axis("inner", 2)];
+  assert.equal(
+    runOp("splitAxis", [long], { axis: "a", into }),
+    tensor({ outer: 3, inner: 2, b: 1 }, [1, 2, 3, 4, 5, 6]),
+  );
+  assert.equal(
+    runOp("mergeAxes", [x], { axes: ["a", "b"], into: "c" }),
+    tensor({ c: 6 }, [1, 2, 3, 4, 5, 6]),
+  );
+  assert.equal(runOp("slice", [x], { axis: "b", start: 1, size: 2 }), tensor({ a: 2, b: 2 }, [2, 3, 5, 6]));
+  assert.equal(runOp("last", [x], { axis: "a" }), tensor({ a: 1, b: 3 }, [4, 5, 6]));
+  assert.equal(
+    runOp("concat", [x, tensor({ a: 2, b: 1 }, [7, 8])], { axis: "b" }),
+    tensor({ a: 2, b: 4 }, [1, 2, 3, 7, 4, 5, 6, 8]),
+  );
+  assert.equal(
+    runOp("concat", [x, tensor({ a: 1, b: 3 }, [7, 8, 9])], { axis: "a" }),
+    tensor({ a: 3, b: 3 }, [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+  );
+});
+
+test("indices and constants", () => {
+  assert.equal(runOp("iota", [], { axis: axis("a", 3) }), i32({ a: 3 }, [0, 1, 2]));
+  assert.equal(runOp("position", [], { axis: axis("seq", 2) }), i32({ seq: 2 }, [0, 1]));
+  assert.equal(runOp("constant", [], { value: 2.5, dtype: "f32" }), tensor({}, [2.5]));
+  assert.is(runOp("constant", [], { value: "-inf", dtype: "f32" }).data[0], Number.NEGATIVE_INFINITY);
+  assert.ok(Number.isNaN(runOp("constant", [], { value: "nan", dtype: "f32" }).data[0]!));
+});
+
+test.run();
