@@ -117,7 +117,7 @@ void pack_a(const GemmArguments& g, void* packed, size_t item_begin, size_t item
 bool prefer_gemv(size_t rows, size_t columns, size_t depth) {
   (void)columns;
   (void)depth;
-  return rows <= gemv_rows;
+  return rows <= 8;
 }
 
 }  // namespace

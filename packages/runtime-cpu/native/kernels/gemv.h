@@ -1,8 +1,8 @@
 // Matrix-vector product (a few rows of X against all of W): W is streamed from memory once.
 //
 // Several rows of W are walked side by side, which keeps more cache lines in flight than one row does. Every output
-// element is the same sum whatever the blocking: two vector accumulators take turns along depth, a partial vector goes
-// into the second, and both are added and then reduced across lanes.
+// element is the same sum whatever the blocking: one vector accumulator along depth, then reduced across lanes. (Memory
+// sets the pace, so that two accumulators per element would gain nothing and cost the registers for more rows of X.)
 #pragma once
 
 namespace weft::cpu {
@@ -39,61 +39,66 @@ struct PairedProduct {
   static Vec::F32 step(Vec::F32 sum, Operand x, Operand w) { return PairDot::dot(sum, x, w); }
 };
 
-constexpr size_t gemv_row_limit = 8;     // rows of X per pass over a group of W rows
-constexpr size_t gemv_column_limit = 4;  // rows of W walked side by side
+constexpr size_t gemv_column_limit = 4;                // rows of W walked side by side
+constexpr size_t gemv_rows = Vec::accumulators / 6 < 3 ? 3 : 4;  // rows of X per pass; more take several passes over W's rows
+constexpr size_t gemv_column_group = 12;               // rows of W per group when there are several passes
 
-// Rows of W side by side when `rows` rows of X need two accumulators each.
+// Rows of W side by side when `rows` rows of X need an accumulator each.
 constexpr size_t gemv_columns(size_t rows) {
-  const size_t fit = Vec::accumulators / (2 * rows);
-  return fit < 1 ? 1 : fit > gemv_column_limit ? gemv_column_limit : fit;
+  const size_t fit = Vec::accumulators / rows;
+  return fit > gemv_column_limit ? gemv_column_limit : fit;
 }
-constexpr size_t gemv_rows = Vec::accumulators / 2 < gemv_row_limit ? Vec::accumulators / 2 : gemv_row_limit;
+
+// How far ahead W is fetched. Rows are short (2 KB for 1024 bf16): the hardware's prefetcher starts anew in each, so
+// the code asks for the lines itself and goes on into the next group of rows at a row's end.
+constexpr size_t prefetch_bytes = 2048;
+
+// Asks for the bytes [address, address + bytes), which may lie anywhere.
+inline void prefetch(uintptr_t address, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(reinterpret_cast<const void*>(address + i), 0, 3);
+}
 
 template <class Product, size_t rows, size_t columns>
 inline void gemv_block(const GemvArguments& g, const typename Product::XElement* x,
                        const typename Product::WElement* w, float* y) {
   constexpr size_t width = Product::width;
-  Vec::F32 even[rows][columns], odd[rows][columns];
+  Vec::F32 sum[rows][columns];
 #pragma GCC unroll 32
   for (size_t m = 0; m < rows; ++m)
 #pragma GCC unroll 32
-    for (size_t n = 0; n < columns; ++n) even[m][n] = odd[m][n] = Vec::zero();
+    for (size_t n = 0; n < columns; ++n) sum[m][n] = Vec::zero();
   const size_t depth = g.depth;
   size_t k = 0;
   for (; k + 2 * width <= depth; k += 2 * width) {
+    const size_t ahead = k + prefetch_bytes / sizeof(*w);
+    const uintptr_t fetched =
+        reinterpret_cast<uintptr_t>(w) + sizeof(*w) * (ahead < depth ? ahead : ahead - depth + columns * g.w_stride);
+#pragma GCC unroll 2
+    for (size_t half = 0; half < 2 * width; half += width) {
 #pragma GCC unroll 32
-    for (size_t n = 0; n < columns; ++n) {
-      const typename Product::Operand w_even = Product::load_w(w + n * g.w_stride + k);
-      const typename Product::Operand w_odd = Product::load_w(w + n * g.w_stride + k + width);
+      for (size_t n = 0; n < columns; ++n) {
+        if (half == 0) prefetch(fetched + n * g.w_stride * sizeof(*w), 2 * width * sizeof(*w));
+        const typename Product::Operand w_part = Product::load_w(w + n * g.w_stride + k + half);
 #pragma GCC unroll 32
-      for (size_t m = 0; m < rows; ++m) {
-        even[m][n] = Product::step(even[m][n], Product::load_x(x + m * g.x_stride + k), w_even);
-        odd[m][n] = Product::step(odd[m][n], Product::load_x(x + m * g.x_stride + k + width), w_odd);
+        for (size_t m = 0; m < rows; ++m)
+          sum[m][n] = Product::step(sum[m][n], Product::load_x(x + m * g.x_stride + k + half), w_part);
       }
     }
   }
-  if (k + width <= depth) {
-#pragma GCC unroll 32
-    for (size_t n = 0; n < columns; ++n)
-#pragma GCC unroll 32
-      for (size_t m = 0; m < rows; ++m)
-        even[m][n] = Product::step(even[m][n], Product::load_x(x + m * g.x_stride + k),
-                                   Product::load_w(w + n * g.w_stride + k));
-    k += width;
-  }
-  if (k < depth) {
+  for (; k < depth; k += width) {
     const size_t rest = depth - k;
 #pragma GCC unroll 32
     for (size_t n = 0; n < columns; ++n)
 #pragma GCC unroll 32
       for (size_t m = 0; m < rows; ++m)
-        odd[m][n] = Product::step(odd[m][n], Product::load_x_partial(x + m * g.x_stride + k, rest),
-                                  Product::load_w_partial(w + n * g.w_stride + k, rest));
+        sum[m][n] = rest >= width ? Product::step(sum[m][n], Product::load_x(x + m * g.x_stride + k), Product::load_w(w + n * g.w_stride + k))
+                                  : Product::step(sum[m][n], Product::load_x_partial(x + m * g.x_stride + k, rest),
+                                                  Product::load_w_partial(w + n * g.w_stride + k, rest));
   }
 #pragma GCC unroll 32
   for (size_t m = 0; m < rows; ++m)
 #pragma GCC unroll 32
-    for (size_t n = 0; n < columns; ++n) y[m * g.y_stride + n] = Vec::reduce_add(Vec::add(even[m][n], odd[m][n]));
+    for (size_t n = 0; n < columns; ++n) y[m * g.y_stride + n] = Vec::reduce_add(sum[m][n]);
 }
 
 // All columns for `rows` rows of X.
@@ -119,11 +124,13 @@ inline void gemv_dispatch_rows(const GemvArguments& g, size_t count, size_t row,
 template <class Product>
 void gemv_of(const GemvArguments& g) {
   if (g.rows <= gemv_rows) return gemv_dispatch_rows<Product, gemv_rows>(g, g.rows, 0, 0, g.columns);
-  // More rows than registers: every group of columns is read again from cache, not from memory.
-  for (size_t n = 0; n < g.columns; n += gemv_column_limit) {
-    const size_t end = n + gemv_column_limit < g.columns ? n + gemv_column_limit : g.columns;
-    for (size_t m = 0; m < g.rows; m += gemv_rows)
-      gemv_dispatch_rows<Product, gemv_rows>(g, g.rows - m < gemv_rows ? g.rows - m : gemv_rows, m, n, end);
+  const size_t passes = (g.rows + gemv_rows - 1) / gemv_rows;
+  for (size_t n = 0; n < g.columns; n += gemv_column_group) {
+    const size_t end = n + gemv_column_group < g.columns ? n + gemv_column_group : g.columns;
+    for (size_t pass = 0; pass < passes; ++pass) {
+      const size_t row = g.rows * pass / passes;
+      gemv_dispatch_rows<Product, gemv_rows>(g, g.rows * (pass + 1) / passes - row, row, n, end);
+    }
   }
 }
 

@@ -1,0 +1,187 @@
+// A run as JavaScript asks for it: names and typed arrays in, promise out.
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "addon/handles.h"
+#include "addon/values.h"
+#include "error.h"
+#include "row/convert_dtype.h"
+#include "validate.h"
+
+namespace weft::cpu {
+namespace {
+
+std::string list(const std::vector<std::string>& names) {
+  std::string result;
+  for (const std::string& name : names) result += (result.empty() ? "" : ", ") + name;
+  return result.empty() ? "none" : result;
+}
+
+size_t program_named(const plan::Plan& plan, const std::string& name) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < plan.programs.size(); ++i) {
+    if (plan.programs[i].name == name) return i;
+    names.push_back(plan.programs[i].name);
+  }
+  throw Error("the plan has no program \"" + name + "\"; it has: " + list(names));
+}
+
+// Refuses keys that are none of `names`.
+void check_keys(const Napi::Object& object, const std::vector<std::string>& names, const std::string& what) {
+  const Napi::Array keys = object.GetPropertyNames();
+  for (uint32_t i = 0; i < keys.Length(); ++i) {
+    const std::string key = keys.Get(i).ToString().Utf8Value();
+    bool known = false;
+    for (const std::string& name : names) known = known || name == key;
+    if (!known) throw Error("there is no " + what + " \"" + key + "\"; there is: " + list(names));
+  }
+}
+
+std::vector<int64_t> symbol_values(const Napi::Value& given, const PreparedPlan& prepared, size_t program) {
+  const Napi::Object values = object(given, "symbols");
+  std::vector<int64_t> result;
+  std::vector<std::string> names;
+  for (const plan::PlanSymbol& symbol : prepared.plan.symbols) {
+    names.push_back(symbol.name);
+    const Napi::Value value = values.Get(symbol.name);
+    const int64_t number = value.IsUndefined() ? -1 : integer(value, "symbol " + symbol.name);
+    if (number < 0 && !value.IsUndefined()) throw Error("symbol " + symbol.name + " must not be negative");
+    result.push_back(number);
+  }
+  check_keys(values, names, "symbol");
+  plan::resolve_symbols(prepared.plan, prepared.validation, prepared.plan.programs[program], result);
+  return result;
+}
+
+size_t port_elements(const plan::PlanPort& port, const std::vector<int64_t>& symbols) {
+  size_t elements = 1;
+  for (const plan::Affine& size : port.shape) elements *= static_cast<size_t>(plan::evaluate(size, symbols.data()));
+  return elements;
+}
+
+std::vector<std::string> port_names(const std::vector<plan::PlanPort>& ports) {
+  std::vector<std::string> names;
+  for (const plan::PlanPort& port : ports) names.push_back(port.name);
+  return names;
+}
+
+// The typed array for a port: of the right kind and exactly the right length.
+Napi::TypedArray port_array(const Napi::Value& value, const plan::PlanBuffer& buffer, size_t elements,
+                            const std::string& what) {
+  const bool is_integer = buffer.dtype == plan::PlanDtype::i32;
+  const napi_typedarray_type wanted = is_integer ? napi_int32_array : napi_float32_array;
+  const char* name = is_integer ? "an Int32Array" : "a Float32Array";
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != wanted)
+    throw Error(what + (value.IsUndefined() ? " is missing; give " : " must be ") + name + " of " +
+                std::to_string(elements) + " elements");
+  const Napi::TypedArray array = value.As<Napi::TypedArray>();
+  if (array.ElementLength() != elements)
+    throw Error(what + " has " + std::to_string(array.ElementLength()) + " elements, " + std::to_string(elements) +
+                " are needed");
+  return array;
+}
+
+char* data_of(const Napi::TypedArray& array) {
+  return static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+}
+
+class RunJob final : public ExecutableJob {
+ public:
+  struct Output {
+    const plan::PlanPort* port;
+    size_t elements;
+    Napi::ObjectReference array;  // empty: a new one is made
+  };
+
+  RunJob(Napi::Env env, ExecutableHandle& handle, size_t program, std::vector<int64_t> symbols,
+         std::vector<Output> outputs, bool profile)
+      : ExecutableJob(env, handle), program_(program), symbols_(std::move(symbols)), outputs_(std::move(outputs)),
+        times_(profile ? executable_->plan().programs[program].steps.size() : 0), profile_(profile) {}
+
+  void execute(ThreadPool& pool) override {
+    executable_->run(pool, program_, symbols_.data(), profile_ && !times_.empty() ? times_.data() : nullptr);
+  }
+
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object arrays = Napi::Object::New(env);
+    for (Output& output : outputs_) {
+      const plan::PlanBuffer& buffer = executable_->plan().buffers[static_cast<size_t>(output.port->buffer)];
+      Napi::Value array;
+      if (!output.array.IsEmpty()) array = output.array.Value();
+      else if (buffer.dtype == plan::PlanDtype::i32) array = Napi::Int32Array::New(env, output.elements);
+      else array = Napi::Float32Array::New(env, output.elements);
+      copy(port_array(array, buffer, output.elements, "output " + output.port->name), buffer, output);
+      arrays.Set(output.port->name, array);
+    }
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("outputs", arrays);
+    if (!profile_) return result;
+    Napi::Float64Array times = Napi::Float64Array::New(env, times_.size());
+    for (size_t i = 0; i < times_.size(); ++i) times[i] = static_cast<double>(times_[i]);
+    result.Set("times", times);
+    return result;
+  }
+
+ private:
+  void copy(const Napi::TypedArray& array, const plan::PlanBuffer& buffer, const Output& output) const {
+    const char* from = executable_->buffer(output.port->buffer);
+    if (output.elements == 0) return;
+    if (buffer.dtype == plan::PlanDtype::i32 || buffer.dtype == plan::PlanDtype::f32)
+      std::memcpy(data_of(array), from, output.elements * 4);
+    else
+      read_elements(best_kernels(), reinterpret_cast<float*>(data_of(array)), from, buffer.dtype, output.elements);
+  }
+
+  size_t program_;
+  std::vector<int64_t> symbols_;
+  std::vector<Output> outputs_;
+  std::vector<int64_t> times_;
+  bool profile_;
+};
+
+}  // namespace
+
+const std::shared_ptr<Executable>& ExecutableHandle::idle() const {
+  if (!executable) throw Error("the executable was disposed");
+  if (dispatcher->is_closed()) throw Error("the device of this executable was disposed");
+  if (*is_busy) throw Error("internal: [runtime-cpu] the executable is busy");
+  return executable;
+}
+
+Napi::Value start_run(const Napi::CallbackInfo& info) {
+  ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
+  const Executable& executable = *handle.idle();
+  const plan::Plan& plan = executable.plan();
+  const size_t program = program_named(plan, text(info[1], "program"));
+  const plan::PlanProgram& planned = plan.programs[program];
+  std::vector<int64_t> symbols = symbol_values(info[2], executable.prepared(), program);
+
+  const Napi::Object inputs = object(info[3], "inputs");
+  check_keys(inputs, port_names(planned.inputs), "input");
+  // All of them are checked before any is copied.
+  std::vector<Napi::TypedArray> arrays;
+  for (const plan::PlanPort& port : planned.inputs)
+    arrays.push_back(port_array(inputs.Get(port.name), plan.buffers[static_cast<size_t>(port.buffer)],
+                                port_elements(port, symbols), "input " + port.name));
+  std::vector<RunJob::Output> outputs;
+  const bool takes_all = info[4].IsUndefined();
+  const Napi::Object given = takes_all ? Napi::Object::New(info.Env()) : object(info[4], "outputs");
+  check_keys(given, port_names(planned.outputs), "output");
+  for (const plan::PlanPort& port : planned.outputs) {
+    const Napi::Value array = given.Get(port.name);
+    if (!takes_all && array.IsUndefined()) continue;
+    RunJob::Output output{&port, port_elements(port, symbols), {}};
+    if (!array.IsUndefined())
+      output.array = Napi::Persistent(port_array(array, plan.buffers[static_cast<size_t>(port.buffer)], output.elements,
+                                                 "output " + port.name).As<Napi::Object>());
+    outputs.push_back(std::move(output));
+  }
+  for (size_t i = 0; i < arrays.size(); ++i)
+    if (arrays[i].ByteLength() > 0)
+      std::memcpy(executable.buffer(planned.inputs[i].buffer), data_of(arrays[i]), arrays[i].ByteLength());
+  return handle.dispatcher->add(std::make_unique<RunJob>(info.Env(), handle, program, std::move(symbols),
+                                                         std::move(outputs), info[5].ToBoolean().Value()));
+}
+
+}  // namespace weft::cpu

@@ -1,0 +1,42 @@
+#include "exec/kernel_code.h"
+
+#include "exec/attention_code.h"
+#include "exec/contract_code.h"
+#include "exec/matmul_code.h"
+#include "exec/rows_code.h"
+
+namespace weft::cpu {
+
+DType kernel_dtype(plan::PlanDtype dtype) {
+  switch (dtype) {
+    case plan::PlanDtype::bf16: return DType::bf16;
+    case plan::PlanDtype::f16: return DType::f16;
+    case plan::PlanDtype::f32:
+    case plan::PlanDtype::i32: break;  // i32 is refused where this matters
+  }
+  return DType::f32;
+}
+
+std::unique_ptr<KernelCode> compile_kernel(const plan::Kernel& kernel, const plan::SymbolBounds& bounds,
+                                           const KernelTable& kernels, int threads) {
+  struct Compile {
+    const plan::SymbolBounds& bounds;
+    const KernelTable& kernels;
+    int threads;
+    std::unique_ptr<KernelCode> operator()(const plan::RowsKernel& rows) const {
+      return std::make_unique<RowsCode>(rows, bounds);
+    }
+    std::unique_ptr<KernelCode> operator()(const plan::MatmulKernel& matmul) const {
+      return std::make_unique<MatmulCode>(matmul, bounds, kernels, threads);
+    }
+    std::unique_ptr<KernelCode> operator()(const plan::AttentionKernel& attention) const {
+      return std::make_unique<AttentionCode>(attention, bounds, kernels);
+    }
+    std::unique_ptr<KernelCode> operator()(const plan::ContractKernel& contract) const {
+      return std::make_unique<ContractCode>(contract);
+    }
+  };
+  return std::visit(Compile{bounds, kernels, threads}, kernel);
+}
+
+}  // namespace weft::cpu

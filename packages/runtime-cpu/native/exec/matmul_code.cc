@@ -1,0 +1,121 @@
+// Sizes and decisions of matmul kernels; matmul_run.cc executes them.
+#include "exec/matmul_code.h"
+
+#include <algorithm>
+
+#include "exec/matmul_sizes.h"
+#include "validate.h"
+
+namespace weft::cpu {
+
+MatmulCode::MatmulCode(const plan::MatmulKernel& kernel, const plan::SymbolBounds& bounds, const KernelTable& kernels,
+                       int threads)
+    : kernel_(kernel), kernels_(kernels), prologue_(compile_row_program(kernel.prologue, kernel.slots, bounds)),
+      depth_(kernel.contracted), most_rows_(1) {
+  for (const plan::Loop& loop : kernel.rows) most_rows_ *= plan::highest_value(bounds, loop.extent);
+  // f16 inputs keep their rounding, but are stored as f32: kernels multiply f32 or bf16.
+  input_storage_ = kernel.input_dtype == plan::PlanDtype::bf16 ? plan::PlanDtype::bf16 : plan::PlanDtype::f32;
+  input_type_ = kernel_dtype(input_storage_);
+  for (const plan::MatmulGroup& group : kernel.groups) add_group(group, bounds, threads);
+  for (const Group& group : groups_)
+    for (const DType type : group.weight_types) packs_ = packs_ && type == groups_.front().weight_types.front();
+  lay_out();
+}
+
+void MatmulCode::add_group(const plan::MatmulGroup& plan_group, const plan::SymbolBounds& bounds, int threads) {
+  Group group;
+  group.plan = &plan_group;
+  group.epilogue = compile_row_program(plan_group.epilogue, kernel_.slots, bounds);
+  group.row = plan::highest_value(bounds, plan_group.epilogue.row.extent);
+  group.is_deferred = !group.epilogue.is_chunkable && group.row > widest_whole_row;
+  for (const int64_t slot : plan_group.weights) {
+    const plan::PlanDtype dtype = kernel_.slots[static_cast<size_t>(slot)].dtype;
+    group.weight_types.push_back(kernel_dtype(dtype));
+    group.column_bytes += depth_ * plan::element_bytes(dtype);
+  }
+  // gemv: pieces small enough that all threads finish together, large enough to be one long read each.
+  const int64_t even = plan_group.columns / (threads * gemv_pieces_per_thread);
+  const int64_t least = std::max<int64_t>(least_piece_bytes / group.column_bytes, 8);
+  const int64_t most = std::max<int64_t>(most_piece_bytes / group.column_bytes, 8);
+  group.gemv = cut(group, std::min(std::clamp(even, least, most), most_gemv_columns));
+  // gemm: a few panels for each thread, in whole register tiles.
+  const int64_t tile = static_cast<int64_t>(kernels_.gemm_column_tile);
+  const int64_t share = plan_group.columns / (threads * gemm_panels_per_thread) / tile * tile;
+  group.gemm = cut(group, std::clamp(share, tile, std::max(tile, gemm_panel_columns)));
+  groups_.push_back(std::move(group));
+}
+
+MatmulCode::Cut MatmulCode::cut(const Group& group, int64_t target) const {
+  const int64_t columns = group.plan->columns;
+  Cut cut;
+  if (group.is_deferred || (group.epilogue.is_chunkable && group.row > target)) {
+    // A panel is part of a row: even pieces, in whole register tiles.
+    const int64_t tile = static_cast<int64_t>(kernels_.gemm_column_tile);
+    cut.unit = group.is_deferred ? columns : group.row;
+    const int64_t pieces = (cut.unit + target - 1) / target;
+    cut.panel = ((cut.unit + pieces - 1) / pieces + tile - 1) / tile * tile;
+    cut.pieces = (cut.unit + cut.panel - 1) / cut.panel;
+  } else {
+    cut.unit = cut.panel = std::min(std::max<int64_t>(target / group.row, 1) * group.row, columns);
+  }
+  cut.count = (columns + cut.unit - 1) / cut.unit * cut.pieces;
+  return cut;
+}
+
+bool MatmulCode::by_gemv(int64_t rows) const {
+  return kernels_.prefer_gemv(static_cast<size_t>(rows), static_cast<size_t>(groups_.front().plan->columns),
+                              static_cast<size_t>(depth_));
+}
+
+size_t MatmulCode::packed_tile_bytes(int64_t rows) const {
+  const size_t bytes = kernels_.pack_a_bytes(static_cast<size_t>(rows), static_cast<size_t>(depth_), input_type_,
+                                             groups_.front().weight_types.front());
+  return (bytes + 63) / 64 * 64;
+}
+
+void MatmulCode::lay_out() {
+  ScratchLayout own, shared;
+  int64_t most_gemv = 0;
+  while (most_gemv < std::min(most_rows_, most_gemv_rows) && by_gemv(most_gemv + 1)) ++most_gemv;
+  const int64_t tile_rows = std::min(most_rows_, gemm_row_tile);
+  const bool uses_gemm = most_rows_ > most_gemv;
+  size_t products = 0, gemm = 0, deferred = 0;
+  // Prologue and epilogues take turns in one place.
+  ScratchLayout programs;
+  layout_.prologue = RowScratch(programs, prologue_.ops.size(), prologue_.scratch_floats);
+  size_t program_bytes = programs.bytes();
+  for (Group& group : groups_) {
+    ScratchLayout epilogue;
+    group.scratch = RowScratch(epilogue, group.epilogue.ops.size(), group.epilogue.scratch_floats);
+    program_bytes = std::max(program_bytes, epilogue.bytes());
+    const size_t weights = group.weight_types.size();
+    if (group.is_deferred) {
+      group.products = deferred;
+      deferred += static_cast<size_t>(most_rows_ * group.plan->columns) * weights;
+    } else {
+      const int64_t by_gemv = most_gemv * group.gemv.panel;
+      const int64_t by_gemm = uses_gemm ? tile_rows * group.gemm.panel : 0;
+      products = std::max(products, weights * static_cast<size_t>(std::max(by_gemv, by_gemm)));
+    }
+    for (const DType type : group.weight_types)
+      if (uses_gemm)
+        gemm = std::max(gemm, kernels_.gemm_scratch_bytes(static_cast<size_t>(tile_rows),
+                                                          static_cast<size_t>(group.gemm.panel),
+                                                          static_cast<size_t>(depth_), input_type_, type, packs_));
+  }
+  own.add(program_bytes);
+  const int64_t input_bytes = plan::element_bytes(input_storage_);
+  layout_.input = own.add(static_cast<size_t>(std::min(most_rows_ * depth_, most_private_floats) * input_bytes));
+  layout_.products = own.add(products * sizeof(float));
+  layout_.gemm = own.add(gemm);
+  layout_.per_thread = own.bytes();
+  layout_.shared_input = shared.add(static_cast<size_t>(most_rows_ * depth_ * input_bytes));
+  if (uses_gemm && packs_) {
+    const int64_t tiles = (most_rows_ + gemm_row_tile - 1) / gemm_row_tile;
+    layout_.packed = shared.add(static_cast<size_t>(tiles) * packed_tile_bytes(tile_rows));
+  }
+  layout_.shared_products = shared.add(deferred * sizeof(float));
+  layout_.shared = shared.bytes();
+}
+
+}  // namespace weft::cpu

@@ -1,0 +1,189 @@
+// The execution of matmul kernels; matmul_code.h tells the decisions.
+#include <algorithm>
+
+#include "exec/matmul_code.h"
+#include "exec/matmul_sizes.h"
+#include "validate.h"
+
+namespace weft::cpu {
+
+struct MatmulCode::Run {
+  int64_t rows = 1;
+  int64_t tiles = 1, tile_rows = 1;
+  bool by_gemv = false;
+  const char* input = nullptr;
+  const char* packed = nullptr;
+};
+
+void MatmulCode::execute(const StepBinding& step, Worker& worker) const noexcept {
+  Run run;
+  for (const plan::Loop& loop : kernel_.rows) run.rows *= plan::evaluate(loop.extent, worker.symbols);
+  if (run.rows == 0) return;
+  run.by_gemv = run.rows <= most_gemv_rows && by_gemv(run.rows);
+  run.tile_rows = run.by_gemv ? run.rows : std::min(run.rows, gemm_row_tile);
+  run.tiles = (run.rows + run.tile_rows - 1) / run.tile_rows;
+  if (make_input(step, worker, run)) return;
+  if (!run.by_gemv && packs_ && pack_input(worker, run)) return;
+  make_panels(step, worker, run);
+  finish_deferred(step, worker, run);
+}
+
+bool MatmulCode::make_input(const StepBinding& step, Worker& worker, Run& run) const noexcept {
+  bool is_private = !prologue_.has_stores && run.rows * depth_ <= most_private_floats;
+  for (size_t slot = 0; slot < step.slots.size(); ++slot)
+    if (prologue_.slots_read[slot] && step.slots[slot].is_written) is_private = false;
+  char* input = is_private ? worker.scratch + layout_.input : worker.shared + layout_.shared_input;
+  run.input = input;
+  RowRunner runner(worker.kernels);
+  layout_.prologue.prepare(runner, prologue_, step, worker);
+  runner.set_results({input, input_storage_, kernel_.input_dtype});
+  if (!is_private) {
+    run_all_rows(runner, prologue_, worker);
+    return worker.barrier();
+  }
+  RowRange range;
+  range.inner_end = run.rows;
+  range.column_end = depth_;
+  runner.run(range);
+  return false;
+}
+
+bool MatmulCode::pack_input(Worker& worker, Run& run) const noexcept {
+  const DType weight_type = groups_.front().weight_types.front();
+  char* packed = worker.shared + layout_.packed;
+  run.packed = packed;
+  const size_t tile_bytes = packed_tile_bytes(std::min(most_rows_, gemm_row_tile));
+  const auto rows_of_tile = [&](int64_t tile) { return std::min(run.tile_rows, run.rows - tile * run.tile_rows); };
+  const auto items_of = [&](int64_t rows) {
+    return static_cast<int64_t>(
+        kernels_.pack_a_items(static_cast<size_t>(rows), static_cast<size_t>(depth_), input_type_, weight_type));
+  };
+  const int64_t full = items_of(run.tile_rows), last = items_of(rows_of_tile(run.tiles - 1));
+  int64_t begin, end;
+  while (worker.take((run.tiles - 1) * full + last, 1, begin, end)) {
+    const int64_t tile = begin / full;
+    GemmArguments arguments{};
+    arguments.rows = static_cast<size_t>(rows_of_tile(tile));
+    arguments.depth = static_cast<size_t>(depth_);
+    arguments.a = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
+    arguments.a_type = input_type_;
+    arguments.a_row_stride = static_cast<size_t>(depth_);
+    arguments.a_depth_stride = 1;
+    arguments.w_type = weight_type;
+    const size_t item = static_cast<size_t>(begin - tile * full);
+    kernels_.pack_a(arguments, packed + static_cast<size_t>(tile) * tile_bytes, item, item + 1);
+  }
+  return worker.barrier();
+}
+
+void MatmulCode::make_panels(const StepBinding& step, Worker& worker, const Run& run) const noexcept {
+  int64_t items = 0;
+  for (const Group& group : groups_) items += (run.by_gemv ? group.gemv : group.gemm).count * run.tiles;
+  RowRunner epilogue(worker.kernels);
+  size_t current = 0, prepared = groups_.size();
+  int64_t first = 0;  // item of the current group
+  int64_t begin, end;
+  while (worker.take(items, 1, begin, end)) {
+    const auto size = [&] { return (run.by_gemv ? groups_[current].gemv : groups_[current].gemm).count * run.tiles; };
+    while (begin - first >= size()) first += size(), ++current;
+    if (prepared != current) {
+      groups_[current].scratch.prepare(epilogue, groups_[current].epilogue, step, worker);
+      prepared = current;
+    }
+    make_panel(step, worker, run, epilogue, groups_[current], begin - first);
+  }
+}
+
+void MatmulCode::make_panel(const StepBinding& step, Worker& worker, const Run& run, RowRunner& epilogue,
+                            const Group& group, int64_t item) const noexcept {
+  const Cut& cut = run.by_gemv ? group.gemv : group.gemm;
+  const int64_t tile = item % run.tiles, panel = item / run.tiles;
+  const int64_t unit = panel / cut.pieces, piece = panel % cut.pieces;
+  const int64_t unit_end = std::min(group.plan->columns, (unit + 1) * cut.unit);
+  const int64_t first_column = unit * cut.unit + piece * cut.panel;
+  const int64_t columns = std::min(unit_end, first_column + cut.panel) - first_column;
+  const int64_t first_row = tile * run.tile_rows;
+  const int64_t rows = std::min(run.tile_rows, run.rows - first_row);
+  if (group.is_deferred) {
+    const int64_t all = group.plan->columns;
+    float* products = reinterpret_cast<float*>(worker.shared + layout_.shared_products) + group.products;
+    multiply(step, worker, run, group, tile, first_column, columns,
+             {products + first_row * all + first_column, run.rows * all, all, first_row, first_column});
+    return;
+  }
+  const Accumulators products{reinterpret_cast<float*>(worker.scratch + layout_.products), rows * columns, columns,
+                              first_row, first_column};
+  multiply(step, worker, run, group, tile, first_column, columns, products);
+  epilogue.set_accumulators(products);
+  RowRange range;
+  range.split = kernel_.rows.size();
+  range.outer_begin = first_row;
+  range.outer_end = first_row + rows;
+  range.inner_begin = first_column / group.row;
+  if (cut.pieces > 1) {
+    range.inner_end = range.inner_begin + 1;
+    range.column_begin = first_column - range.inner_begin * group.row;
+    range.column_end = range.column_begin + columns;
+  } else {
+    range.inner_end = range.inner_begin + columns / group.row;
+    range.column_end = group.row;
+  }
+  epilogue.run(range);
+}
+
+void MatmulCode::multiply(const StepBinding& step, Worker& worker, const Run& run, const Group& group, int64_t tile,
+                          int64_t first_column, int64_t columns, const Accumulators& out) const noexcept {
+  const int64_t rows = std::min(run.tile_rows, run.rows - tile * run.tile_rows);
+  const char* input = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
+  for (size_t i = 0; i < group.weight_types.size(); ++i) {
+    const DType type = group.weight_types[i];
+    const char* weight = step.slots[static_cast<size_t>(group.plan->weights[i])].data +
+                         first_column * depth_ * static_cast<int64_t>(element_bytes(type));
+    float* products = const_cast<float*>(out.data) + static_cast<int64_t>(i) * out.weight_pitch;
+    if (run.by_gemv) {
+      GemvArguments arguments{};
+      arguments.rows = static_cast<size_t>(rows);
+      arguments.columns = static_cast<size_t>(columns);
+      arguments.depth = arguments.x_stride = arguments.w_stride = static_cast<size_t>(depth_);
+      arguments.x = input;
+      arguments.x_type = input_type_;
+      arguments.w = weight;
+      arguments.w_type = type;
+      arguments.y = products;
+      arguments.y_stride = static_cast<size_t>(out.row_pitch);
+      kernels_.gemv(arguments);
+      continue;
+    }
+    GemmArguments arguments{};
+    arguments.rows = static_cast<size_t>(rows);
+    arguments.columns = static_cast<size_t>(columns);
+    arguments.depth = arguments.a_row_stride = arguments.w_column_stride = static_cast<size_t>(depth_);
+    arguments.a_depth_stride = arguments.w_depth_stride = 1;
+    arguments.a = input;
+    arguments.a_type = input_type_;
+    if (run.packed)
+      arguments.packed_a =
+          run.packed + static_cast<size_t>(tile) * packed_tile_bytes(std::min(most_rows_, gemm_row_tile));
+    arguments.w = weight;
+    arguments.w_type = type;
+    arguments.c = products;
+    arguments.c_stride = static_cast<size_t>(out.row_pitch);
+    arguments.scratch = worker.scratch + layout_.gemm;
+    kernels_.gemm_panel(arguments);
+  }
+}
+
+void MatmulCode::finish_deferred(const StepBinding& step, Worker& worker, const Run& run) const noexcept {
+  for (const Group& group : groups_) {
+    if (!group.is_deferred) continue;
+    if (worker.barrier()) return;
+    RowRunner epilogue(worker.kernels);
+    group.scratch.prepare(epilogue, group.epilogue, step, worker);
+    // All loops in one: the products of consecutive rows lie end to end.
+    const float* products = reinterpret_cast<const float*>(worker.shared + layout_.shared_products) + group.products;
+    epilogue.set_accumulators({products, run.rows * group.plan->columns, 0, 0, 0});
+    run_all_rows(epilogue, group.epilogue, worker);
+  }
+}
+
+}  // namespace weft::cpu

@@ -1,0 +1,25 @@
+// A file mapped read-only. Its pages are shared with every other process that maps it and with the page cache.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace weft::cpu {
+
+class MappedFile {
+ public:
+  // Throws Error naming the file when it cannot be opened or mapped.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const char* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  char* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace weft::cpu
