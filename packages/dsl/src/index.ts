@@ -3,8 +3,8 @@ export * from "./blocks/index.ts";
 export * from "./errors.ts";
 export * from "./graph/builder.ts";
 export * from "./graph/tensor-array.ts";
+export * from "./graph/tools.ts";
 export * from "./graph/types.ts";
-export { verifyGraph } from "./graph/verify.ts";
 export { editDistance, nearestName } from "./nearest.ts";
 export * from "./notation/index.ts";
 export type {
