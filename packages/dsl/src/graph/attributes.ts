@@ -10,6 +10,7 @@ import {
   number,
   oneOf,
   recordOf,
+  remembered,
   show,
   text,
 } from "./check.ts";
@@ -33,7 +34,7 @@ const axes = listOf(axis);
 const names = listOf(text);
 
 /** The check of a tensor's type; that names are distinct included. */
-export const tensorType: Check = (value, at) => {
+export const tensorType: Check = remembered((value, at) => {
   const sentence = recordOf({ dtype, axes })(value, at);
   if (sentence !== undefined) return sentence;
   const seen = new Set<string>();
@@ -42,7 +43,7 @@ export const tensorType: Check = (value, at) => {
     seen.add(name);
   }
   return undefined;
-};
+});
 
 const constantValue: Check = (value, at) =>
   typeof value === "string" ? oneOf(["inf", "-inf", "nan"])(value, at) : number(value, at);
@@ -53,7 +54,6 @@ const expressions: Readonly<Record<string, Check>> = {
   constant: recordOf({ tag: text, value: number }),
   unary: recordOf({ tag: text, function: oneOf(unaryFunctions), operand: nested }),
   binary: recordOf({ tag: text, function: oneOf(binaryFunctions), left: nested, right: nested }),
-  // biome-ignore lint/suspicious/noThenProperty: the expression's own key, never a function
   select: recordOf({ tag: text, condition: nested, then: nested, otherwise: nested }),
 };
 
@@ -64,7 +64,7 @@ function expression(value: unknown, at: string): string | undefined {
     : `${at}.tag must be one of ${Object.keys(expressions).join(", ")}, not ${show(tag)}`;
 }
 
-const none = recordOf({});
+const none = remembered(recordOf({}));
 const without = <K extends OpName>(ops: readonly K[]) =>
   Object.fromEntries(ops.map((op) => [op, none])) as { readonly [P in K]: Check };
 
@@ -73,7 +73,7 @@ function attributes<K extends OpName>(
   keys: { readonly [P in keyof OpAttributes[K]]-?: Check },
   optional: readonly (keyof OpAttributes[K] & string)[] = [],
 ): Check {
-  return recordOf(keys as Readonly<Record<string, Check>>, optional);
+  return remembered(recordOf(keys as Readonly<Record<string, Check>>, optional));
 }
 
 const named = { name: text, dtype, axes };

@@ -57,11 +57,10 @@ export class GraphBuilder {
    * @throws WeftError with the op's sentence when the inputs do not fit.
    */
   add<K extends OpName>(op: K, inputs: readonly NodeId[], attributes: OpAttributes[K]): NodeId {
-    const key = distinct.has(op)
-      ? undefined
-      : `${op}(${inputs.join(",")})${JSON.stringify(attributes, spellNumber)}`;
+    const key = distinct.has(op) ? undefined : `${op}(${inputs.join(",")})${attributesKey(attributes)}`;
     const present = key === undefined ? undefined : this.#shared.get(key);
     if (present !== undefined) return present;
+    if (key === undefined) Object.freeze(attributes);
     const type = inferType(
       op,
       inputs.map((id) => this.type(id)),
@@ -120,6 +119,17 @@ export class GraphBuilder {
   }
 }
 
+const attributeKeys = new WeakMap<object, string>();
+
+/** Structural key of attributes. Passes hand the same objects on, so each is spelt once; freezing keeps that true. */
+function attributesKey(attributes: object): string {
+  const present = attributeKeys.get(attributes);
+  if (present !== undefined) return present;
+  const key = JSON.stringify(attributes, spellNumber);
+  attributeKeys.set(Object.freeze(attributes), key);
+  return key;
+}
+
 /** JSON spells -0 as 0 and infinities as null; as parts of a key they must stay apart. */
 function spellNumber(_key: string, value: unknown): unknown {
   return typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0))
@@ -139,7 +149,47 @@ export function inferType<K extends OpName>(
   return result;
 }
 
+/** Results of type rules by attributes, op and input types, all by identity: passes ask the same again and again. */
+const inferred = new WeakMap<object, Map<string, TensorType>>();
+const typeNumbers = new WeakMap<TensorType, number>();
+let typesSeen = 0;
+
+function typeNumber(type: TensorType): number {
+  let number = typeNumbers.get(type);
+  if (number === undefined) {
+    number = typesSeen++;
+    typeNumbers.set(type, number);
+  }
+  return number;
+}
+
 export function tryInferType<K extends OpName>(
+  op: K,
+  inputs: readonly TensorType[],
+  attributes: OpAttributes[K],
+  origin: Origin,
+): TensorType | Problem {
+  let known = inferred.get(attributes);
+  // Only frozen values keep their meaning for sure; a hand-made graph is judged afresh each time.
+  const lasting = Object.isFrozen(attributes) && inputs.every((type) => Object.isFrozen(type));
+  if (!lasting) return applyRule(op, inputs, attributes, origin);
+  const key = inputs.reduce((text, type) => `${text},${typeNumber(type)}`, op as string);
+  const present = known?.get(key);
+  if (present !== undefined) return present;
+  const result = applyRule(op, inputs, attributes, origin);
+  if ("kind" in result) return result;
+  if (known === undefined) {
+    known = new Map();
+    inferred.set(attributes, known);
+  }
+  const type = Object.isFrozen(result)
+    ? result
+    : Object.freeze({ ...result, axes: Object.freeze([...result.axes]) });
+  known.set(key, type);
+  return type;
+}
+
+function applyRule<K extends OpName>(
   op: K,
   inputs: readonly TensorType[],
   attributes: OpAttributes[K],

@@ -80,3 +80,15 @@ export function recordOf(keys: Readonly<Record<string, Check>>, optional: readon
     return `${at} must not have "${strange}"${known.length === 0 ? "" : `, only ${known.join(", ")}`}`;
   };
 }
+
+/** Remembers frozen values that passed: what cannot change needs no second look. */
+export function remembered(check: Check): Check {
+  const passed = new WeakSet<object>();
+  return (value, at) => {
+    const lasting = typeof value === "object" && value !== null && Object.isFrozen(value);
+    if (lasting && passed.has(value)) return undefined;
+    const sentence = check(value, at);
+    if (lasting && sentence === undefined) passed.add(value);
+    return sentence;
+  };
+}

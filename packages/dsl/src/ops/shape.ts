@@ -16,6 +16,7 @@ export function formatType(type: TensorType): string {
 }
 
 export function typeEquals(a: TensorType, b: TensorType): boolean {
+  if (a === b) return true;
   return (
     a.dtype === b.dtype &&
     a.axes.length === b.axes.length &&
