@@ -170,8 +170,8 @@ test("state ops agree with the declared states", () => {
   assert.equal(messages(cacheGraph(8, "f32")), [
     '[stateAppend] the state "cache" has the type bf16[keys=8, hidden=4]; given f32[keys=keys<=8, hidden=4]; at %1',
   ]);
-  assert.equal(messages(cacheGraph(8, "bf16", "cahce")), [
-    '[stateAppend] the state must be declared; given "cahce"; at %1; did you mean "cache"?',
+  assert.equal(messages(cacheGraph(8, "bf16", "cach")), [
+    '[stateAppend] the state must be declared; given "cach"; at %1; did you mean "cache"?',
   ]);
 });
 
