@@ -8,9 +8,9 @@ import {
   type OpName,
   opNames,
   opTable,
+  printGraph,
 } from "@weft/dsl";
 import { Node, Project } from "ts-morph";
-import { printGraph } from "../../packages/dsl/src/graph/tools.ts";
 
 const categories: Readonly<Record<OpCategory, readonly [title: string, text: string]>> = {
   structure: ["Structure", "Ops that bring values in."],
@@ -69,7 +69,11 @@ type AttributeTexts = ReadonlyMap<string, readonly string[]>;
 
 /** `name`: type and comment of every attribute, by op, from the interfaces in ops/names.ts. */
 function readAttributes(root: string): AttributeTexts {
-  const project = new Project({ skipAddingFilesFromTsConfig: true, skipLoadingLibFiles: true, compilerOptions: { strict: true } });
+  const project = new Project({
+    skipAddingFilesFromTsConfig: true,
+    skipLoadingLibFiles: true,
+    compilerOptions: { strict: true },
+  });
   const file = project.addSourceFileAtPath(join(root, "packages/dsl/src/ops/names.ts"));
   const texts = new Map<string, readonly string[]>();
   for (const op of file.getInterfaceOrThrow("OpAttributes").getType().getProperties()) {

@@ -1,12 +1,9 @@
 /** The text form: golden listings, parse(print(g)) = g, folding, and the messages of the parser. */
-import { axis, formatProblems, type Graph, GraphBuilder } from "@weft/dsl";
+import { axis, foldGraph, formatProblems, type Graph, GraphBuilder, parseGraph, printGraph } from "@weft/dsl";
 import fc from "fast-check";
 import { isLeft } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { foldGraph } from "../../../packages/dsl/src/graph/fold.ts";
-import { parseGraph } from "../../../packages/dsl/src/graph/text/parse.ts";
-import { printGraph } from "../../../packages/dsl/src/graph/text/print.ts";
 import { layeredGraph } from "../../support/layered-graph.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 

@@ -1,12 +1,11 @@
 /** The rules of the graph IR: what is accepted, the sentence of each refusal, and that nothing throws. */
 
 import { interpret } from "@weft/compiler";
-import { axis, formatProblems, type Graph, GraphBuilder, type GraphNode } from "@weft/dsl";
+import { axis, formatProblems, type Graph, GraphBuilder, type GraphNode, verifyGraph } from "@weft/dsl";
 import fc from "fast-check";
 import { isRight } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { verifyGraph } from "../../../packages/dsl/src/graph/verify.ts";
 import { mutate, mutations } from "../../support/mutate.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomValues } from "../../support/random-values.ts";
