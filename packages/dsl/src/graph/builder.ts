@@ -31,7 +31,7 @@ export class GraphBuilder {
 
   /** The origin that following nodes get. */
   set origin(origin: Origin) {
-    this.#origin = origin;
+    this.#origin = Object.freeze(origin);
   }
 
   get origin(): Origin {

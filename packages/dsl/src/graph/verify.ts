@@ -11,7 +11,7 @@ import { formatType, typeEquals } from "../ops/shape.ts";
 import { opNames, opTable } from "../ops/table.ts";
 import { attributeChecks, tensorType } from "./attributes.ts";
 import { tryInferType } from "./builder.ts";
-import { integer, isRecord, listOf, recordOf, show, text } from "./check.ts";
+import { integer, isRecord, listOf, recordOf, remembered, show, text } from "./check.ts";
 import type { Graph, GraphNode, Origin, StateSpec, SymbolSpec, TensorType } from "./types.ts";
 import { checkStateUse } from "./verify-state.ts";
 
@@ -35,7 +35,9 @@ export function verifyGraph(graph: unknown): Either<Problems, Graph> {
 const symbolSpec = recordOf({ name: text, max: integer(1), sum: listOf(text) }, ["sum"]);
 const stateSpec = recordOf({ name: text, type: tensorType });
 const outputSpec = recordOf({ name: text, node: integer(0) });
-const originSpec = recordOf({ path: text, source: text, composite: text }, ["source", "composite"]);
+const originSpec = remembered(
+  recordOf({ path: text, source: text, composite: text }, ["source", "composite"]),
+);
 
 class Verifier {
   readonly #problems: Problem[];
@@ -61,7 +63,7 @@ class Verifier {
     this.#checkSums();
     this.#declare(graph, "states", stateSpec, this.#states);
     for (const state of this.#states.values())
-      this.#checkSymbols(`state "${state.name}"`, state.type.axes, {});
+      this.#checkSymbols(`state "${state.name}"`, state.type.axes, () => ({}));
     const nodes = this.#list(graph, "nodes");
     this.#types = nodes.map((node) => {
       const type = isRecord(node) ? node.type : undefined;
@@ -140,7 +142,7 @@ class Verifier {
   }
 
   /** Symbolic sizes name declared symbols and agree with their bounds. */
-  #checkSymbols(source: string, axes: readonly Axis[], place: Place): void {
+  #checkSymbols(source: string, axes: readonly Axis[], place: () => Place): void {
     for (const { name, size } of axes) {
       if (typeof size === "number") continue;
       const declared = this.#symbols.get(size.symbol);
@@ -150,7 +152,7 @@ class Verifier {
           `symbol of axis "${name}"`,
           size.symbol,
           [...this.#symbols.keys()],
-          place,
+          place(),
         );
       } else if (declared.max !== size.max) {
         this.#report(
@@ -158,7 +160,7 @@ class Verifier {
           `axis "${name}" must have the bound of its symbol "${size.symbol}", ${declared.max}`,
           {
             given: String(size.max),
-            ...place,
+            ...place(),
           },
         );
       }
@@ -170,11 +172,12 @@ class Verifier {
       this.#report("graph", `node ${index} must be an object, not ${show(node)}`);
       return;
     }
-    const place = placeOf(node.origin, index);
+    // Spelt only for a report: most graphs are right, and each pass asks again.
+    const place = () => placeOf(node.origin, index);
     const before = this.#problems.length;
     const source = typeof node.op === "string" ? node.op : "graph";
     const report = (sentence: string | undefined) => {
-      if (sentence !== undefined) this.#report(source, sentence, place);
+      if (sentence !== undefined) this.#report(source, sentence, place());
     };
     report(originSpec(node.origin, "the origin"));
     if (node.id !== index) report(`a node's id must be its index, ${index}, not ${show(node.id)}`);
@@ -184,7 +187,7 @@ class Verifier {
       const near = typeof node.op === "string" ? nearestName(node.op, opNames) : undefined;
       this.#report("graph", "the op must be in the op table", {
         given: show(node.op),
-        ...place,
+        ...place(),
         ...(near === undefined ? {} : { remedy: `did you mean "${near}"?` }),
       });
       return;
@@ -218,23 +221,23 @@ class Verifier {
   }
 
   /** The rules of a node whose parts are in order: its type, and the names that it uses. */
-  #checkTyped(node: GraphNode, place: Place): void {
+  #checkTyped(node: GraphNode, place: () => Place): void {
     this.#checkSymbols(node.op, node.type.axes, place);
     const inputs = node.inputs.map((id) => this.#types[id]);
     // An input without a type has its own report.
     if (!inputs.every((type) => type !== undefined)) return;
     const inferred = tryInferType(node.op, inputs, node.attributes as never, node.origin);
     if ("kind" in inferred) {
-      this.#problems.push({ ...inferred, ...place });
+      this.#problems.push({ ...inferred, ...place() });
     } else if (!typeEquals(inferred, node.type)) {
       this.#report(node.op, `the type must be ${formatType(inferred)}`, {
         given: formatType(node.type),
-        ...place,
+        ...place(),
       });
     } else this.#checkNames(node, place);
   }
 
-  #checkNames(node: GraphNode, place: Place): void {
+  #checkNames(node: GraphNode, place: () => Place): void {
     const name = node.attributes.name as string;
     if (node.op === "input" || node.op === "parameter") {
       const key = `${node.op} ${name}`;
@@ -246,17 +249,17 @@ class Verifier {
           `${show(name)} must have one type, ${formatType(first.type)} at %${first.index}`,
           {
             given: formatType(node.type),
-            ...place,
+            ...place(),
           },
         );
       }
     } else if (node.op === "symbol") {
       if (!this.#symbols.has(name))
-        this.#reportUnknown("symbol", "symbol", name, [...this.#symbols.keys()], place);
+        this.#reportUnknown("symbol", "symbol", name, [...this.#symbols.keys()], place());
     } else if (opTable[node.op].category === "state") {
       const input = node.inputs.map((id) => this.#types[id]!);
       for (const problem of checkStateUse(node, input, this.#states, this.#symbols)) {
-        this.#problems.push({ ...problem, ...place });
+        this.#problems.push({ ...problem, ...place() });
       }
     }
   }
