@@ -1,1 +1,2 @@
-export {};
+export { run } from "./main.ts";
+export { exitCodes } from "./terminal/failure.ts";

@@ -1,0 +1,118 @@
+/** `weft doctor`: what this machine has, and what will be used of it. */
+import { spawnSync } from "node:child_process";
+import { availableParallelism, freemem, totalmem } from "node:os";
+import { formatBytes } from "@weft/compiler";
+import { type CpuDescription, describeCpu } from "@weft/runtime-cpu";
+import type { DoctorOptions } from "../commands/doctor.ts";
+import { print, printJson } from "../terminal/output.ts";
+import { formatTable } from "../terminal/table.ts";
+import { packageVersion } from "../version.ts";
+
+interface Device {
+  readonly name: string;
+  readonly available: boolean;
+  readonly note: string;
+}
+
+interface Findings {
+  readonly weft: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly processors: number;
+  readonly memory: { readonly total: number; readonly free: number };
+  readonly addon: { readonly loaded: boolean; readonly problem: string | null };
+  readonly cpu: CpuDescription | null;
+  /** Looked for only where the addon has to be built. */
+  readonly buildTools: Readonly<Record<string, string | null>> | null;
+  readonly devices: readonly Device[];
+  /** What runs unless options say otherwise; null where nothing can run. */
+  readonly uses: { readonly device: string; readonly isa: string; readonly threads: number } | null;
+}
+
+export async function doctor(options: DoctorOptions): Promise<void> {
+  const findings = examine();
+  if (options.json === true) await printJson(findings);
+  else await print(report(findings));
+}
+
+function examine(): Findings {
+  const { cpu, problem } = probe();
+  return {
+    weft: packageVersion(),
+    node: process.versions.node,
+    platform: `${process.platform}-${process.arch}`,
+    processors: availableParallelism(),
+    memory: { total: totalmem(), free: availableMemory() },
+    addon: { loaded: cpu !== null, problem },
+    cpu,
+    buildTools: cpu === null ? buildTools() : null,
+    devices: [
+      {
+        name: "cpu",
+        available: cpu !== null,
+        note: cpu === null ? "the native addon is missing" : "the default",
+      },
+      { name: "cuda", available: false, note: "not built yet" },
+    ],
+    uses: cpu === null ? null : { device: "cpu", isa: cpu.isa, threads: cpu.physicalCores },
+  };
+}
+
+function probe(): { readonly cpu: CpuDescription | null; readonly problem: string | null } {
+  try {
+    return { cpu: describeCpu(), problem: null };
+  } catch (error) {
+    return { cpu: null, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** What processes may still have; free memory alone leaves out what the page cache would give back. */
+function availableMemory(): number {
+  const available = (process as { availableMemory?: () => number }).availableMemory?.();
+  return available === undefined ? freemem() : Math.min(available, totalmem());
+}
+
+/** The first line that each tool says about itself, null where it is not there. */
+function buildTools(): Readonly<Record<string, string | null>> {
+  const compiler = process.env.CXX ?? "c++";
+  return Object.fromEntries(
+    ["cmake", compiler].map((tool) => {
+      const { status, stdout } = spawnSync(tool, ["--version"], { encoding: "utf8" });
+      return [tool, status === 0 ? (stdout.split("\n")[0] ?? "") : null];
+    }),
+  );
+}
+
+function report(findings: Findings): string {
+  const { cpu, memory, uses } = findings;
+  const rows: [string, string][] = [
+    ["weft", findings.weft],
+    ["node", `${findings.node} on ${findings.platform}`],
+    ["memory", `${formatBytes(memory.total)}, ${formatBytes(memory.free)} available`],
+  ];
+  if (cpu === null) {
+    rows.push(["native addon", findings.addon.problem ?? "missing"]);
+    for (const [tool, version] of Object.entries(findings.buildTools ?? {})) {
+      rows.push([tool, version ?? "not found; it is needed to build the native addon"]);
+    }
+  } else {
+    rows.push(
+      ["native addon", "loaded"],
+      ["cores", `${cpu.physicalCores}, ${cpu.logicalProcessors} logical processors`],
+      ["instructions", cpu.available.filter((isa) => !isa.endsWith("-emulated")).join(", ")],
+    );
+  }
+  for (const device of findings.devices) {
+    rows.push([
+      `device ${device.name}`,
+      `${device.available ? "available" : "not available"}: ${device.note}`,
+    ]);
+  }
+  rows.push([
+    "will use",
+    uses === null
+      ? "nothing: build the native addon first"
+      : `${uses.device}, ${uses.isa}, ${uses.threads} threads`,
+  ]);
+  return formatTable([{ title: "" }, { title: "" }], rows);
+}

@@ -1,0 +1,217 @@
+/** `weft dump`: every stage of the compiler, in every form that suits it. */
+import {
+  type Compiled,
+  type CompiledProgram,
+  type FusedGraph,
+  nodesOf,
+  type PlanProgram,
+  type PrintPlanOptions,
+  printFused,
+  printKernels,
+  printMemory,
+  printPlan,
+  programToDot,
+  programToMermaid,
+} from "@weft/compiler";
+import {
+  type Graph,
+  graphToDot,
+  graphToJson,
+  graphToMermaid,
+  nearestName,
+  prettyBlock,
+  printBlock,
+  printGraph,
+} from "@weft/dsl";
+import type { DumpOptions, Format, Stage } from "../commands/dump.ts";
+import { compileTarget } from "../target/compile-target.ts";
+import { openTarget, type Target } from "../target/target.ts";
+import { print } from "../terminal/output.ts";
+import { refuse, refuseUnsupported } from "../terminal/refuse.ts";
+
+/** The forms that each stage has. Diagrams are of graphs and of plans, whose steps are a graph. */
+const formatsOf: Readonly<Record<Stage, readonly Format[]>> = {
+  expr: ["text", "json"],
+  graph: ["text", "json", "dot", "mermaid"],
+  fused: ["text", "json"],
+  plan: ["text", "json", "dot", "mermaid"],
+  memory: ["text", "json"],
+  kernels: ["text", "json"],
+};
+
+/** @param stageGiven whether the user named the stage: `--print-after` alone implies the graph */
+export async function dump(path: string, options: DumpOptions, stageGiven: boolean): Promise<void> {
+  const stage = options.printAfter !== undefined && !stageGiven ? "graph" : options.stage;
+  const forms = formatsOf[stage];
+  if (!forms.includes(options.format)) {
+    refuseUnsupported("--format", `${stage} has the forms ${forms.join(", ")}`, {
+      given: options.format,
+      remedy: `use --format ${forms.join(" or ")}`,
+    });
+  }
+  if (options.printAfter !== undefined && stage !== "graph") {
+    refuse("--print-after", "prints a graph", { given: `--stage ${stage}`, remedy: "leave --stage out" });
+  }
+  const target = await openTarget(path, options.export);
+  await print(stage === "expr" ? expression(target, options.format) : compiledStage(target, stage, options));
+}
+
+function expression(target: Target, format: Format): string {
+  if (target.kind === "graph") {
+    refuse("--stage", "expr needs a block", { given: "a graph", remedy: "use --stage graph" });
+  }
+  if (format === "json") return JSON.stringify({ expression: printBlock(target.block) }, undefined, 2);
+  return prettyBlock(target.block);
+}
+
+function compiledStage(target: Target, stage: Exclude<Stage, "expr">, options: DumpOptions): string {
+  const compiled = compileTarget(target, options);
+  const names = compiled.plan.programs.map((program) => program.name);
+  const { program } = options;
+  if (program !== undefined && !names.includes(program)) {
+    refuse("--program", `must be one of ${names.join(", ")}`, {
+      given: program,
+      ...(nearestName(program, names) === undefined
+        ? {}
+        : { remedy: `did you mean ${nearestName(program, names)}?` }),
+    });
+  }
+  const chosen = program === undefined ? names : [program];
+  switch (stage) {
+    case "graph":
+      return graphStage(graphsOf(compiled, options.printAfter, chosen), options);
+    case "fused":
+      return fusedStage(
+        compiled.compiled.filter((one) => chosen.includes(one.name)),
+        options,
+      );
+    case "plan":
+      return planStage(compiled, chosen, options);
+    case "memory":
+      return memoryStage(compiled, chosen, options);
+    case "kernels":
+      return kernelsStage(compiled, chosen, options.format);
+    default:
+      return stage satisfies never;
+  }
+}
+
+/** The graph of each program as it entered the passes, or as one of them left it. */
+function graphsOf(compiled: Compiled, pass: string | undefined, names: readonly string[]): readonly Graph[] {
+  const programs = compiled.compiled.filter((one) => names.includes(one.name));
+  return programs.map(({ name, records }) => {
+    if (pass === undefined) return records[0]!.before;
+    // A pass that runs twice is printed after its last run.
+    const record = records.findLast((one) => one.pass === pass);
+    if (record !== undefined) return record.after;
+    const passes = [...new Set(records.map((one) => one.pass))];
+    const near = nearestName(pass, passes);
+    return refuse("--print-after", `must name a pass of ${name}: ${passes.join(", ")}`, {
+      given: pass,
+      ...(near === undefined ? {} : { remedy: `did you mean ${near}?` }),
+    });
+  });
+}
+
+function graphStage(graphs: readonly Graph[], { format, fold, program }: DumpOptions): string {
+  // A JSON or diagram file holds one graph; unless asked otherwise that is the first program's.
+  const [first] = graphs;
+  switch (format) {
+    case "text":
+      return graphs.map((graph) => printGraph(graph, { fold })).join("\n");
+    case "json":
+      return graphs.length === 1 || program !== undefined
+        ? graphToJson(first!)
+        : jsonList(graphs.map(graphToJson));
+    case "dot":
+      return graphToDot(first!, { fold });
+    case "mermaid":
+      return graphToMermaid(first!, { fold });
+    default:
+      return format satisfies never;
+  }
+}
+
+/** Documents that are written already, as one JSON array. */
+const jsonList = (documents: readonly string[]) =>
+  `[\n${documents.map((one) => one.trimEnd()).join(",\n")}\n]`;
+
+function fusedStage(programs: readonly CompiledProgram[], { format, fold }: DumpOptions): string {
+  if (format === "json") {
+    return JSON.stringify(
+      programs.map(({ name, fused }) => ({ program: name, ...fusedJson(fused) })),
+      undefined,
+      2,
+    );
+  }
+  return programs.map(({ fused }) => printFused(fused, { unfolded: !fold })).join("\n\n");
+}
+
+function fusedJson(fused: FusedGraph): object {
+  return {
+    graph: fused.graph.name,
+    groups: fused.groups.map((group) => ({
+      kind: group.kind,
+      nodes: nodesOf(group).sort((a, b) => a - b),
+      stored: nodesOf(group).filter((id) => fused.stored.has(id)),
+      origins: [...new Set(nodesOf(group).map((id) => fused.graph.nodes[id]!.origin.path))],
+    })),
+    refusals: fused.refusals,
+  };
+}
+
+function planStage(compiled: Compiled, names: readonly string[], { format, fold }: DumpOptions): string {
+  const plan = {
+    ...compiled.plan,
+    programs: compiled.plan.programs.filter((one) => names.includes(one.name)),
+  };
+  const options: PrintPlanOptions = { unfolded: !fold };
+  switch (format) {
+    case "text":
+      return printPlan(plan, options);
+    case "json":
+      // The whole plan, whatever --program says: a part of it would no longer be a plan that can be loaded.
+      return JSON.stringify(compiled.plan, undefined, 1);
+    case "dot":
+      return programToDot(plan, firstProgram(plan.programs));
+    case "mermaid":
+      return programToMermaid(plan, firstProgram(plan.programs));
+    default:
+      return format satisfies never;
+  }
+}
+
+const firstProgram = (programs: readonly PlanProgram[]) => programs[0]!;
+
+function memoryStage(compiled: Compiled, names: readonly string[], { format }: DumpOptions): string {
+  const programs = compiled.programs.filter((one) => names.includes(one.program));
+  const plan = {
+    ...compiled.plan,
+    programs: compiled.plan.programs.filter((one) => names.includes(one.name)),
+  };
+  if (format === "text") return printMemory(plan, programs);
+  const { memory, buffers } = compiled.plan;
+  return JSON.stringify({ memory, programs, buffers }, undefined, 2);
+}
+
+function kernelsStage(compiled: Compiled, names: readonly string[], format: Format): string {
+  const programs = compiled.plan.programs.filter((one) => names.includes(one.name));
+  const used = new Set(programs.flatMap((program) => program.steps.map((step) => step.kernel)));
+  if (format === "json") {
+    return JSON.stringify(
+      compiled.plan.kernels.filter((_, index) => used.has(index)),
+      undefined,
+      2,
+    );
+  }
+  if (used.size === compiled.plan.kernels.length) return printKernels(compiled.plan);
+  const order = [...used].sort((a, b) => a - b);
+  return printKernels({
+    ...compiled.plan,
+    kernels: order.map((index) => compiled.plan.kernels[index]!),
+    programs: programs.map((program) => ({
+      ...program,
+      steps: program.steps.map((step) => ({ ...step, kernel: order.indexOf(step.kernel) })),
+    })),
+  });
+}

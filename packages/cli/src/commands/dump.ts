@@ -1,0 +1,53 @@
+import { Command, Option } from "commander";
+import {
+  capacityOption,
+  chunkOption,
+  dtypeOption,
+  exportOption,
+  leadOption,
+  type TargetOptions,
+} from "./options.ts";
+
+export const stages = ["expr", "graph", "fused", "plan", "memory", "kernels"] as const;
+export type Stage = (typeof stages)[number];
+export const formats = ["text", "json", "dot", "mermaid"] as const;
+export type Format = (typeof formats)[number];
+
+export interface DumpOptions extends TargetOptions {
+  readonly stage: Stage;
+  readonly format: Format;
+  readonly printAfter?: string;
+  readonly program?: string;
+  readonly fold: boolean;
+}
+
+const examples = `
+Stages, in the order in which they arise: expr is the block in ->> notation, graph its operations, fused the groups that
+become kernels, plan the steps with their costs, memory the life of every buffer, kernels what each one computes.
+
+Examples:
+  $ weft dump my-block.ts
+  $ weft dump my-block.ts --stage graph --format mermaid
+  $ weft dump models/Qwen3-0.6B --stage graph --print-after kvCache --program decode
+  $ weft dump models/Qwen3-0.6B --stage plan --format json > plan.json`;
+
+export function dumpCommand(): Command {
+  return new Command("dump")
+    .description("what the compiler makes of a block, stage by stage")
+    .argument("<TARGET>", "model directory, or a file that exports a block or a graph")
+    .addOption(new Option("--stage <STAGE>", "what to print").choices(stages).default("expr"))
+    .addOption(new Option("--format <FORMAT>", "how to print it").choices(formats).default("text"))
+    .option("--print-after <PASS>", "the graph after this pass (implies --stage graph)")
+    .option("--program <NAME>", "of a model: prefill or decode (default: both, or prefill for graphs)")
+    .option("--no-fold", "print equal layers one by one")
+    .addOption(exportOption())
+    .addOption(leadOption())
+    .addOption(dtypeOption())
+    .addOption(capacityOption())
+    .addOption(chunkOption())
+    .addHelpText("after", examples)
+    .action(async (target: string, options: DumpOptions, command: Command) => {
+      const { dump } = await import("../actions/dump.ts");
+      await dump(target, options, command.getOptionValueSource("stage") !== "default");
+    });
+}

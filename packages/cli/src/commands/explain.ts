@@ -1,0 +1,41 @@
+import { Command } from "commander";
+import {
+  capacityOption,
+  chunkOption,
+  dtypeOption,
+  exportOption,
+  jsonOption,
+  leadOption,
+  type TargetOptions,
+} from "./options.ts";
+
+export interface ExplainOptions extends TargetOptions {
+  readonly program?: string;
+  readonly json?: boolean;
+}
+
+const examples = `
+Examples:
+  $ weft explain models/Qwen3-0.6B model.layers.0.self_attn.q_norm
+  $ weft explain my-block.ts mlp --json`;
+
+export function explainCommand(): Command {
+  return new Command("explain")
+    .description(
+      "what became of a block: its kernels, buffers and bytes, rules that worked on it and that refused",
+    )
+    .argument("<TARGET>", "model directory, or a file that exports a block or a graph")
+    .argument("<PATH>", "path of a block, like model.layers.0.mlp")
+    .option("--program <NAME>", "of a model: prefill or decode only")
+    .addOption(exportOption())
+    .addOption(leadOption())
+    .addOption(dtypeOption())
+    .addOption(capacityOption())
+    .addOption(chunkOption())
+    .addOption(jsonOption("the explanation"))
+    .addHelpText("after", examples)
+    .action(async (target: string, path: string, options: ExplainOptions) => {
+      const { explain } = await import("../actions/explain.ts");
+      await explain(target, path, options);
+    });
+}

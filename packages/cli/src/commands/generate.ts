@@ -1,0 +1,97 @@
+import { Command, Option } from "commander";
+import {
+  capacityOption,
+  chunkOption,
+  deviceOption,
+  dtypeOption,
+  integer,
+  jsonOption,
+  type ModelOptions,
+  most,
+  real,
+  threadsOption,
+  tokenIds,
+} from "./options.ts";
+
+/** Sampling as the user asks for it; what is left out is taken from the checkpoint's generation_config.json. */
+export interface SamplingFlags {
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+}
+
+export interface GenerateOptions extends ModelOptions, SamplingFlags {
+  readonly prompt?: string;
+  readonly tokens?: readonly number[];
+  readonly maxTokens: number;
+  readonly stop?: readonly string[];
+  readonly ignoreEos?: boolean;
+  readonly stream?: boolean;
+  readonly timing?: boolean;
+  readonly json?: boolean;
+}
+
+/** The options of sampling, for every command that generates. */
+export function addSampling(command: Command): Command {
+  return command
+    .addOption(new Option("--temperature <T>", "0 takes the likeliest token").argParser(real))
+    .addOption(
+      new Option("--top-k <K>", "only the K likeliest tokens; 0 switches it off").argParser(integer(0, most)),
+    )
+    .addOption(new Option("--top-p <P>", "only the likeliest tokens up to a sum of P").argParser(real))
+    .addOption(
+      new Option("--min-p <P>", "only tokens with P times the likeliest one's probability").argParser(real),
+    )
+    .addOption(
+      new Option("--repetition-penalty <R>", "above 1: repeated tokens are less likely").argParser(real),
+    )
+    .addOption(
+      new Option("--seed <N>", "the same seed gives the same text").argParser(
+        integer(0, Number.MAX_SAFE_INTEGER),
+      ),
+    );
+}
+
+export const stopOption = () =>
+  new Option("--stop <TEXT>", "end before this text; repeat for several").argParser(
+    (text: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), text],
+  );
+
+const examples = `
+Sampling options that are left out come from the checkpoint's generation_config.json; without one the likeliest token is
+taken. With --json: {"text", "tokens", "finishReason", "timing"}.
+
+Examples:
+  $ weft generate models/Qwen3-0.6B --prompt "Once upon a time" --max-tokens 64 --stream --timing
+  $ weft generate models/Qwen3-0.6B --prompt "Once upon a time" --temperature 0.7 --top-p 0.9 --seed 7
+  $ weft generate models/Qwen3-0.6B --tokens 9707,11 --max-tokens 16 --ignore-eos --json`;
+
+export function generateCommand(): Command {
+  const command = new Command("generate")
+    .description("continue a text")
+    .argument("<MODEL>", "directory of a checkpoint")
+    .addOption(new Option("--prompt <TEXT>", "the text to continue").conflicts("tokens"))
+    .addOption(new Option("--tokens <IDS>", "token ids to continue, separated by commas").argParser(tokenIds))
+    .addOption(
+      new Option("--max-tokens <N>", "most tokens to generate").argParser(integer(1, most)).default(128),
+    );
+  return addSampling(command)
+    .addOption(stopOption())
+    .option("--ignore-eos", "go on after an end-of-text token")
+    .option("--stream", "write text as it comes")
+    .option("--timing", "tokens per second, time to the first token and memory, on stderr")
+    .addOption(dtypeOption())
+    .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(capacityOption())
+    .addOption(chunkOption())
+    .addOption(jsonOption("the result"))
+    .addHelpText("after", examples)
+    .action(async (model: string, options: GenerateOptions) => {
+      const { generate } = await import("../actions/generate.ts");
+      await generate(model, options);
+    });
+}

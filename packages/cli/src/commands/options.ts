@@ -1,0 +1,98 @@
+/** Options that several commands share, and how their values are read. */
+import { InvalidArgumentError, Option } from "commander";
+
+/** Reads an integer in a range. */
+export function integer(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+    if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be an integer from ${least} to ${most}.`);
+  };
+}
+
+/** Reads a finite number; whether it makes sense for the sampler is the sampler's to say. */
+export function real(text: string): number {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("It must be a finite number.");
+}
+
+/** `1,2,3`, strictly: the error names the position of what is wrong. Whether the model knows an id is asked later. */
+export function tokenIds(text: string): readonly number[] {
+  if (text.trim() === "") throw new InvalidArgumentError("It must hold at least one token id.");
+  return text.split(",").map((part, position) => {
+    const value = /^\d+$/.test(part.trim()) ? Number(part) : Number.NaN;
+    if (Number.isSafeInteger(value)) return value;
+    throw new InvalidArgumentError(
+      `A token id must be an integer of at least 0; given '${part}' at position ${position}.`,
+    );
+  });
+}
+
+/** How a prompt is fed: all at once, token by token, or in chunks of a size. */
+export type Mode = { readonly kind: "whole" | "step" } | { readonly kind: "chunk"; readonly size: number };
+
+export function mode(text: string): Mode {
+  if (text === "whole" || text === "step") return { kind: text };
+  const chunk = /^chunk:(\d+)$/.exec(text);
+  const size = Number(chunk?.[1]);
+  if (chunk !== null && Number.isSafeInteger(size) && size >= 1) return { kind: "chunk", size };
+  throw new InvalidArgumentError("It must be whole, step or chunk:N with N of at least 1.");
+}
+
+export interface Lead {
+  readonly name: string;
+  readonly size: number;
+}
+
+/** `seq=512`, repeatable. */
+export function lead(text: string, earlier: readonly Lead[] | undefined): readonly Lead[] {
+  const match = /^([A-Za-z_]\w*)=(\d+)$/.exec(text);
+  const size = Number(match?.[2]);
+  if (match === null || !Number.isSafeInteger(size) || size < 1) {
+    throw new InvalidArgumentError("It must be AXIS=SIZE, like seq=512.");
+  }
+  return [...(earlier ?? []), { name: match[1]!, size }];
+}
+
+export const most = 2 ** 31 - 1;
+
+export const deviceOption = () =>
+  new Option("--device <NAME>", "what executes the plan").choices(["cpu"]).default("cpu");
+export const dtypeOption = () =>
+  new Option("--dtype <TYPE>", "precision of matrix products and of the cache").choices(["f32", "bf16"]);
+// More threads than any machine has cores is a slip of the keyboard.
+export const threadsOption = () =>
+  new Option("--threads <N>", "threads of the CPU runtime (default: one per core)").argParser(
+    integer(1, 1024),
+  );
+export const capacityOption = (text = "tokens that the KV cache has room for") =>
+  new Option("--capacity <N>", text).argParser(integer(1, most));
+export const chunkOption = () =>
+  new Option("--chunk <N>", "most tokens of one prefill step").argParser(integer(1, most));
+export const jsonOption = (what: string) => new Option("--json", `print ${what} as JSON`);
+export const exportOption = () =>
+  new Option("--export <NAME>", "of a file: which export to take (default: the default or only one)");
+export const leadOption = () =>
+  new Option(
+    "--lead <AXIS=SIZE>",
+    "of a block: a leading axis and its largest size; repeat for several (default: seq=512)",
+  ).argParser(lead);
+
+/** Options of everything that compiles a TARGET. */
+export interface TargetOptions {
+  readonly export?: string;
+  readonly lead?: readonly Lead[];
+  readonly capacity?: number;
+  readonly chunk?: number;
+  readonly dtype?: "f32" | "bf16";
+}
+
+/** Options of everything that runs a MODEL. */
+export interface ModelOptions {
+  readonly device: string;
+  readonly dtype?: "f32" | "bf16";
+  readonly threads?: number;
+  readonly capacity?: number;
+  readonly chunk?: number;
+}

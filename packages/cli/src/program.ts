@@ -1,0 +1,60 @@
+/** The command line: names, options and help. What a command does is loaded only when it runs. */
+import { Command } from "commander";
+import { benchCommand } from "./commands/bench.ts";
+import { chatCommand } from "./commands/chat.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { dumpCommand } from "./commands/dump.ts";
+import { explainCommand } from "./commands/explain.ts";
+import { generateCommand } from "./commands/generate.ts";
+import { logitsCommand } from "./commands/logits.ts";
+import { memoryCommand } from "./commands/memory.ts";
+import { summaryCommand } from "./commands/summary.ts";
+import { packageVersion } from "./version.ts";
+
+const overview = `
+MODEL is a directory with a Qwen3 checkpoint as Hugging Face writes it. TARGET is such a directory, or a TypeScript or
+JavaScript file that exports a block or a graph.
+
+Examples:
+  $ weft doctor
+  $ weft generate models/Qwen3-0.6B --prompt "The capital of France is" --stream
+  $ weft chat models/Qwen3-0.6B
+  $ weft summary my-block.ts
+  $ weft dump models/Qwen3-0.6B --stage kernels
+
+Exit codes: 0 success, 1 failure, 2 wrong usage or bad input. WEFT_DEBUG=1 shows stack traces.`;
+
+export function createProgram(): Command {
+  const program = new Command("weft")
+    .description("One typed block graph, compiled to fused plans")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .usage("COMMAND [options]")
+    .addHelpText("after", overview);
+  const commands = [
+    generateCommand(),
+    chatCommand(),
+    logitsCommand(),
+    summaryCommand(),
+    dumpCommand(),
+    explainCommand(),
+    memoryCommand(),
+    benchCommand(),
+    doctorCommand(),
+  ];
+  for (const command of commands) {
+    command.helpOption("-h, --help", "print this help").allowExcessArguments(false);
+    command.showHelpAfterError(`(weft ${command.name()} --help lists the options)`);
+    program.addCommand(command);
+  }
+  program.showHelpAfterError("(weft --help lists the commands)");
+  for (const command of [program, ...commands]) {
+    // Errors become exceptions, so that one place decides the exit code.
+    command.exitOverride();
+    // Help is the same in every window: tests and documents quote it.
+    command.configureHelp({ helpWidth: 110 });
+    command.configureOutput({ getOutHasColors: () => false, getErrHasColors: () => false });
+  }
+  return program;
+}

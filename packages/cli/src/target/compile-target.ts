@@ -1,0 +1,81 @@
+/** A TARGET as a compiled plan, without a device: what `dump`, `explain` and `memory` look at. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type Compiled, compile, expandBlock, type Pass, type ProgramInput, precision } from "@weft/compiler";
+import { type Axis, axis, type Dtype, type Graph, orThrow } from "@weft/dsl";
+import { compileQwen3, prepareQwen3 } from "@weft/qwen3";
+import type { Lead, TargetOptions } from "../commands/options.ts";
+import { remark } from "../terminal/output.ts";
+import { refuse } from "../terminal/refuse.ts";
+import type { ModelTarget, Target } from "./target.ts";
+
+/** What most people run; a plan of one size is easier to compare than one per model. */
+const defaultLead: readonly Lead[] = [{ name: "seq", size: 512 }];
+
+export function compileTarget(target: Target, options: TargetOptions): Compiled {
+  if (target.kind === "model") {
+    refuseOption("--lead", options.lead, "a model leads with seq; its size is --chunk");
+    return compileModel(target, options);
+  }
+  refuseOption(
+    "--capacity",
+    options.capacity,
+    "only models have a KV cache; sizes of a block are given by --lead",
+  );
+  refuseOption("--chunk", options.chunk, "sizes of a block are given by --lead");
+  if (target.kind === "graph") refuseOption("--lead", options.lead, "a graph has all its axes");
+  const dtype = options.dtype;
+  const stored: Dtype = dtype ?? "f32";
+  const passes: Pass[] = dtype === undefined ? [] : [precision({ policy: dtype, storage: () => stored })];
+  const program: ProgramInput = { name: "main", graph: graphOf(target, options.lead), passes };
+  return orThrow(
+    compile([program], { name: target.kind === "graph" ? target.graph.name : graphName(target.name) }),
+  );
+}
+
+/** The graph that a block or graph target starts from. */
+export function graphOf(
+  target: Exclude<Target, { kind: "model" }>,
+  lead: readonly Lead[] = defaultLead,
+): Graph {
+  if (target.kind === "graph") return target.graph;
+  return expandBlock(target.block, { name: graphName(target.name), lead: leadingAxes(lead) });
+}
+
+const graphName = (exportName: string) => (exportName === "default" ? "block" : exportName);
+
+/** Leading axes are symbolic: their size is known when a program runs, up to the one that memory is planned for. */
+function leadingAxes(lead: readonly Lead[]): readonly Axis[] {
+  const names = lead.map((one) => one.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) {
+    refuse("--lead", "each axis must be given once", { given: `${twice} twice`, remedy: "leave one out" });
+  }
+  return lead.map(({ name, size }) => axis(name, { symbol: name, max: size }));
+}
+
+function compileModel(target: ModelTarget, options: TargetOptions): Compiled {
+  const { capacity, chunk, dtype } = options;
+  const weights = ["model.safetensors", "model.safetensors.index.json"];
+  if (weights.some((name) => existsSync(join(target.directory, name)))) {
+    return orThrow(prepareQwen3(target.directory, { capacity, chunk, dtype })).compiled;
+  }
+  // The plan of a model that is not fetched yet is worth seeing: its configuration is all that it takes.
+  const stored: Dtype = dtype === "bf16" ? "bf16" : (target.config.dtype ?? "f32");
+  remark(`${target.directory} holds no weights; planned from config.json with ${stored} weights`);
+  const room = capacity ?? Math.min(target.config.maxPositions, 4096);
+  return orThrow(
+    compileQwen3(target.config, {
+      capacity: room,
+      chunk: Math.min(chunk ?? 512, room),
+      policy: dtype ?? "f32",
+      storage: () => stored,
+      logits: "last",
+    }),
+  );
+}
+
+function refuseOption(option: string, value: unknown, remedy: string): void {
+  if (value !== undefined)
+    refuse(option, "must be left out for this TARGET", { given: String(value), remedy });
+}
