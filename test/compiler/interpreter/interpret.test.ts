@@ -169,6 +169,37 @@ test("appends to a state, rounds as it is stored and gives its valid part", () =
   );
 });
 
+test("reads and writes a state in list order; what was read stays", () => {
+  const builder = new GraphBuilder();
+  const type = { dtype: "f32", axes: [axis("a", 2)] } as const;
+  builder.declareState({ name: "count", type });
+  const before = builder.add("stateRead", [], { state: "count", ...type });
+  const next = builder.add("add", [before, builder.constant(1)], {});
+  const written = builder.add("stateWrite", [next], { state: "count" });
+  const after = builder.add("stateRead", [], { state: "count", ...type });
+  const graph = builder.finish("counter", [
+    { name: "before", node: before },
+    { name: "written", node: written },
+    { name: "after", node: after },
+  ]);
+  const state = new Map<string, TensorArray>();
+  for (const turn of [0, 1, 2]) {
+    const outputs = interpret(graph, { state });
+    const values = ["before", "written", "after"].map((name) => [...outputs.get(name)!.data]);
+    assert.equal(values, [
+      [turn, turn],
+      [turn + 1, turn + 1],
+      [turn + 1, turn + 1],
+    ]);
+  }
+  assert.equal([...interpret(graph).get("before")!.data], [0, 0]);
+  const strange = new Map([["count", array([{ name: "a", size: 3 }], [0, 0, 0])]]);
+  assert.is(
+    messageOf(() => interpret(graph, { state: strange })),
+    '[interpret] the state "count" must have the axes [a=2]; given [a=3]',
+  );
+});
+
 test("shows every node of the graph as it was given", () => {
   const seen: string[] = [];
   const graph = linearGraph();
