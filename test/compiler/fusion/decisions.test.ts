@@ -1,6 +1,18 @@
 // What becomes one kernel, what is written in place and what memory it takes: decisions that values cannot show.
 import { compile, expandBlock, explain, printExplanation } from "@weft/compiler";
-import { axis, chain, linear, merge, mul, orThrow, parallel, residual, rmsNorm, silu, softmax } from "@weft/dsl";
+import {
+  axis,
+  chain,
+  linear,
+  merge,
+  mul,
+  orThrow,
+  parallel,
+  residual,
+  rmsNorm,
+  silu,
+  softmax,
+} from "@weft/dsl";
 import { compileQwen3, type Qwen3CompileOptions } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -130,7 +142,10 @@ test("a norm after a matmul waits for all columns: it opens the next kernel", ()
 });
 
 test("a residual around a matmul ends in its epilogue", () => {
-  assert.equal(namesOf(residual(chain(linear("one", hidden, wide), linear("two", wide, hidden)))), ["matmul", "matmul"]);
+  assert.equal(namesOf(residual(chain(linear("one", hidden, wide), linear("two", wide, hidden)))), [
+    "matmul",
+    "matmul",
+  ]);
 });
 
 test("without fusion every primitive is a kernel of its own", () => {

@@ -15,6 +15,29 @@ export interface Growth {
   readonly refuse: (rule: string, path: string, reason: string) => void;
 }
 
+/** Ids in ascending order, each once. */
+class SortedIds {
+  readonly #ids: NodeId[] = [];
+
+  add(id: NodeId): void {
+    let [low, high] = [0, this.#ids.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#ids[middle]! < id) low = middle + 1;
+      else high = middle;
+    }
+    if (this.#ids[low] !== id) this.#ids.splice(low, 0, id);
+  }
+
+  takeFirst(): NodeId | undefined {
+    return this.#ids.shift();
+  }
+
+  takeLast(): NodeId | undefined {
+    return this.#ids.pop();
+  }
+}
+
 /** Whether every reader of a value is in the set and the caller does not ask for it. */
 export function isPrivate(context: FusionContext, id: NodeId, readers: ReadonlySet<NodeId>): boolean {
   return !context.outputs.has(id) && context.consumers[id]!.every((consumer) => readers.has(consumer));
@@ -30,11 +53,9 @@ export function growForward(
   joined?: (id: NodeId) => void,
 ): void {
   const { context, partition } = growth;
-  const pending = new Set<NodeId>();
+  const pending = new SortedIds();
   for (const id of nodes) for (const consumer of context.consumers[id]!) pending.add(consumer);
-  while (pending.size > 0) {
-    const id = Math.min(...pending);
-    pending.delete(id);
+  for (let id = pending.takeFirst(); id !== undefined; id = pending.takeFirst()) {
     if (nodes.has(id) || !partition.isFree(id)) continue;
     const kind = context.classified.kinds[id]!;
     if (kind !== "map" && kind !== "reduce" && kind !== "view") continue;
@@ -68,10 +89,9 @@ export function growBackward(
 ): void {
   const { context, partition } = growth;
   const inside = new Set([...nodes, ...readers]);
-  const pending = new Set(from);
-  while (pending.size > 0) {
-    const id = Math.max(...pending);
-    pending.delete(id);
+  const pending = new SortedIds();
+  for (const id of from) pending.add(id);
+  for (let id = pending.takeLast(); id !== undefined; id = pending.takeLast()) {
     const kind = context.classified.kinds[id]!;
     if (inside.has(id) || !partition.isFree(id) || (kind !== "map" && kind !== "reduce" && kind !== "view"))
       continue;
