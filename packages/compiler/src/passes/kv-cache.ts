@@ -118,7 +118,8 @@ function slotIndex(builder: GraphBuilder, axis: Axis): number {
 
 function declareSymbols(builder: GraphBuilder, sequence: string, chunk: number, capacity: number): void {
   builder.declareSymbol({ name: sequence, max: chunk });
-  builder.declareSymbol({ name: cacheSymbols.past, max: capacity });
+  // A step has at least one token, so a full cache is never its past; else a step of one token could end behind it.
+  builder.declareSymbol({ name: cacheSymbols.past, max: capacity - 1 });
   builder.declareSymbol({ name: cacheSymbols.dropped, max: largestPosition - capacity });
   builder.declareSymbol({ name: cacheSymbols.keys, max: capacity, sum: [cacheSymbols.past, sequence] });
 }
