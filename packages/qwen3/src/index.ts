@@ -1,4 +1,5 @@
 export * from "./config/index.ts";
+export * from "./inference/index.ts";
 export * from "./model/index.ts";
 export * from "./sampling/index.ts";
 export * from "./text/index.ts";

@@ -1,0 +1,142 @@
+/**
+ * One executable that several contexts take turns on. The cache of one context is in the device's memory; when
+ * another one's turn comes, its rows are copied out and the other's are copied in. Steps of all contexts are run one
+ * after the other, so that callers need not know of each other.
+ */
+import type { Plan } from "@weft/compiler";
+import type { Executable } from "@weft/runtime";
+import { internalProblem, WeftError } from "../config/problems.ts";
+import {
+  type PackedState,
+  packState,
+  positionAxis,
+  type StateTensor,
+  stateTensorsOf,
+  unpackState,
+} from "./state-layout.ts";
+
+/** Something whose rows may be in the device's memory. */
+export interface Resident {
+  readonly length: number;
+  /** Takes the rows that were copied out of the device. */
+  moveOut(packed: PackedState): void;
+  /** Gives the rows to copy in; undefined where there are none. `stored` is how many positions they hold. */
+  moveIn(): { readonly packed: PackedState; readonly stored: number } | undefined;
+}
+
+/** An output of the plan: `rows` times `width` values, one row per position that it was asked for. */
+export interface OutputShape {
+  readonly name: string;
+  readonly width: number;
+  /** One row for every position of the step, or one for the last position only. */
+  readonly everyPosition: boolean;
+}
+
+export interface Step {
+  readonly tokens: Int32Array;
+  readonly past: number;
+  readonly dropped: number;
+  readonly outputs: Readonly<Record<string, Float32Array>>;
+}
+
+export class Engine {
+  readonly chunk: number;
+  readonly capacity: number;
+  /** The most tokens that may have been dropped from the front of a context. */
+  readonly droppedLimit: number;
+  readonly states: readonly StateTensor[];
+  readonly outputs: readonly OutputShape[];
+  readonly #executable: Executable;
+  #resident: Resident | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  constructor(executable: Executable, plan: Plan, { chunk, capacity }: { chunk: number; capacity: number }) {
+    this.#executable = executable;
+    this.chunk = chunk;
+    this.capacity = capacity;
+    this.states = stateTensorsOf(plan);
+    this.outputs = outputsOf(plan);
+    this.droppedLimit = plan.symbols.find(({ name }) => name === "dropped")?.max ?? 0;
+  }
+
+  /** Runs one step of at most `chunk` tokens on the cache of `owner`, and fills `outputs`. */
+  step(owner: Resident, { tokens, past, dropped, outputs }: Step): Promise<void> {
+    return this.#exclusive(async () => {
+      await this.#activate(owner);
+      const program = tokens.length === 1 ? "decode" : "prefill";
+      const symbols = { seq: tokens.length, past, dropped };
+      await this.#executable.run(program, { symbols, inputs: { tokens }, outputs });
+    });
+  }
+
+  /** Removes the oldest positions of `owner` from the cache. */
+  dropOldest(owner: Resident, count: number): Promise<void> {
+    return this.#exclusive(async () => {
+      await this.#activate(owner);
+      await this.#executable.dropOldest(count, { axisIndex: positionAxis });
+    });
+  }
+
+  /** A copy of the rows of `owner`, wherever they are. */
+  rowsOf(owner: Resident): Promise<PackedState> {
+    return this.#exclusive(async () => {
+      await this.#activate(owner);
+      return packState(this.states, await this.#executable.saveState(), owner.length);
+    });
+  }
+
+  /** What `owner` has in the device's memory is not wanted any more. */
+  forget(owner: Resident): void {
+    if (this.#resident === owner) this.#resident = undefined;
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#executable[Symbol.dispose]();
+  }
+
+  async #activate(owner: Resident): Promise<void> {
+    if (this.#resident === owner) return;
+    const before = this.#resident;
+    let arena: Uint8Array | undefined;
+    if (before !== undefined && before.length > 0) {
+      arena = await this.#executable.saveState();
+      before.moveOut(packState(this.states, arena, before.length));
+    }
+    this.#resident = undefined;
+    const rows = owner.moveIn();
+    if (rows !== undefined) {
+      arena ??= await this.#executable.saveState();
+      unpackState(this.states, rows.packed, rows.stored, Math.min(rows.stored, owner.length), arena);
+      await this.#executable.restoreState(arena);
+    }
+    this.#resident = owner;
+  }
+
+  #exclusive<A>(work: () => Promise<A>): Promise<A> {
+    const turn = this.#turn.then(() => {
+      if (this.#disposed) {
+        throw new WeftError([
+          internalProblem("inference", "a model must not be used after it was disposed", {
+            remedy: "dispose it when nothing runs any more",
+          }),
+        ]);
+      }
+      return work();
+    });
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** The outputs as the programs have them; the decode program knows them all. */
+function outputsOf(plan: Plan): OutputShape[] {
+  const program = plan.programs.find(({ name }) => name === "prefill") ?? plan.programs[0];
+  return (program?.outputs ?? []).map(({ name, shape }) => ({
+    name,
+    width: shape.at(-1)?.constant ?? 1,
+    everyPosition: (shape[0]?.terms.length ?? 0) > 0 || program?.name === "decode",
+  }));
+}

@@ -1,0 +1,23 @@
+export { type Advanced, advanceTo, type Clip } from "./advance.ts";
+export { type AppendOptions, ContextCache, type ContextSnapshot, type StepOutputs } from "./context.ts";
+export {
+  type FinishReason,
+  type GeneratedToken,
+  Generation,
+  type GenerationSummary,
+  generate,
+} from "./generate.ts";
+export type { GenerateOptions } from "./generate-options.ts";
+export {
+  type LogitsMode,
+  type LogitsOptions,
+  type LogitsResult,
+  logitsOf,
+  logitsOpenOptions,
+} from "./logits.ts";
+export { type LoadQwen3Options, loadQwen3, openQwen3 } from "./open.ts";
+export type { OpenOptions, OpenProgress, ResolvedOpenOptions } from "./options.ts";
+export { type PreparedQwen3, prepareQwen3, requiredTensors } from "./prepare.ts";
+export { Qwen3 } from "./qwen3.ts";
+export type { PackedState } from "./state-layout.ts";
+export type { GenerationTiming } from "./timing.ts";

@@ -1,0 +1,109 @@
+/** How a checkpoint is opened: the options, their defaults, and the check that they make sense together. */
+import type { PrecisionPolicy } from "@weft/compiler";
+import type { Device } from "@weft/runtime";
+import type * as Either from "fp-ts/lib/Either.js";
+import { type Problem, type Problems, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
+import type { Qwen3Config } from "../config/qwen3-config.ts";
+
+export interface OpenOptions {
+  /** `cpu` (the default), or a device that the caller made and disposes. */
+  readonly device?: "cpu" | Device | undefined;
+  /**
+   * `f32` (the default): weights stay as the file holds them and are widened exactly where they are used.
+   * `bf16`: matrices are stored as bf16, converted at load where the file has another type; so are keys and values.
+   */
+  readonly dtype?: PrecisionPolicy | undefined;
+  /** The most tokens of a context. Default: what the model was trained for, at most 4096. */
+  readonly capacity?: number | undefined;
+  /** The most tokens of one prefill step. Default 512, at most the capacity. */
+  readonly chunk?: number | undefined;
+  /** Threads of the device that is made here. Default: the device's own choice. */
+  readonly threads?: number | undefined;
+  /** Loading is refused, with a table, when the device needs more. Default: no limit. */
+  readonly memoryLimitBytes?: number | undefined;
+  /** Logits of the last position (the default), or of every one: for `logitsOf`. */
+  readonly logits?: "last" | "all" | undefined;
+  /** Block paths whose values become outputs: `model.layers.0`, `model.norm`. */
+  readonly observe?: readonly string[] | undefined;
+  /** Look through all weights for NaN and infinity at load. Default: the device's own choice. */
+  readonly checkWeights?: boolean | undefined;
+  /** Fused kernels (the default), or one kernel per operation: slow, for comparison. */
+  readonly fusion?: boolean | undefined;
+  /** Opens the tokenizer while the device loads, for programs that will surely need it. Default false. */
+  readonly withTokenizer?: boolean | undefined;
+  /** Told what is being done, so that a program can show it. */
+  readonly onProgress?: ((progress: OpenProgress) => void) | undefined;
+}
+
+export interface OpenProgress {
+  readonly stage: "checkpoint" | "compile" | "load" | "tokenizer" | "ready";
+  /** Since the call of `openQwen3`. */
+  readonly milliseconds: number;
+}
+
+/** The options with their defaults, as they take effect. */
+export interface ResolvedOpenOptions {
+  readonly dtype: PrecisionPolicy;
+  readonly capacity: number;
+  readonly chunk: number;
+  readonly logits: "last" | "all";
+  readonly observe: readonly string[];
+  readonly fusion: boolean;
+}
+
+const defaultCapacity = 4096;
+const defaultChunk = 512;
+
+/** Left: every option that makes no sense, together. */
+export function resolveOpenOptions(
+  options: OpenOptions,
+  config: Qwen3Config,
+): Either.Either<Problems, ResolvedOpenOptions> {
+  const problems: Problem[] = [];
+  const complain = (requirement: string, given: unknown, remedy: string) =>
+    problems.push(userProblem("open", requirement, { given: showGiven(given), remedy }));
+  const capacity = options.capacity ?? Math.min(config.maxPositions, defaultCapacity);
+  if (!isCount(capacity)) {
+    complain("the context capacity must be an integer of at least 1", capacity, "4096 is usual");
+  } else if (capacity > config.maxPositions) {
+    complain(
+      `the context capacity must be at most max_position_embeddings of ${config.file}, ${config.maxPositions}`,
+      capacity,
+      "give a smaller capacity",
+    );
+  }
+  const chunk = options.chunk === undefined ? Math.min(defaultChunk, capacity) : options.chunk;
+  if (!isCount(chunk)) complain("the prefill chunk must be an integer of at least 1", chunk, "512 is usual");
+  if (options.threads !== undefined && !isCount(options.threads)) {
+    complain("threads must be an integer of at least 1", options.threads, "leave it out for the default");
+  }
+  const { memoryLimitBytes: limit } = options;
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) {
+    complain("the memory limit must be a positive integer of bytes", limit, "leave it out for no limit");
+  }
+  const dtype = options.dtype ?? "f32";
+  if (dtype !== "f32" && dtype !== "bf16") complain("dtype must be f32 or bf16", dtype, "f32 is the default");
+  const logits = options.logits ?? "last";
+  if (logits !== "last" && logits !== "all") complain("logits must be last or all", logits, "leave it out");
+  const made = options.device === undefined || options.device === "cpu";
+  if (!made && typeof options.device === "string") {
+    complain("the device must be cpu, or a device object", options.device, "use cpu");
+  }
+  if (!made && options.threads !== undefined) {
+    complain(
+      "threads must be left out for a device that exists",
+      options.threads,
+      "give it when making the device",
+    );
+  }
+  return unlessProblems(problems, () => ({
+    dtype,
+    capacity,
+    chunk: Math.min(chunk, capacity),
+    logits,
+    observe: options.observe ?? [],
+    fusion: options.fusion ?? true,
+  }));
+}
+
+const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;

@@ -1,0 +1,143 @@
+/**
+ * Everything about a checkpoint that needs no device: configuration, where each weight lies, the plan. What only asks
+ * questions (how much memory, which kernels, why) stops here.
+ */
+import type { Compiled } from "@weft/compiler";
+import { type Axis, type Dtype, maxSize, type Parameter, parametersOf } from "@weft/dsl";
+import type { FileWeight, WeightSource } from "@weft/runtime";
+import { sequenceS } from "fp-ts/lib/Apply.js";
+import * as Either from "fp-ts/lib/Either.js";
+import { pipe } from "fp-ts/lib/function.js";
+import {
+  type GenerationConfig,
+  type Qwen3Config,
+  readGenerationConfig,
+  readQwen3Config,
+} from "../config/index.ts";
+import { type Checked, collecting, type Problems, WeftError } from "../config/problems.ts";
+import { compileQwen3, qwen3Model } from "../model/index.ts";
+import {
+  type BoundWeights,
+  bindWeights,
+  type Checkpoint,
+  openCheckpoint,
+  type RequiredTensor,
+  type TensorDtype,
+} from "../weights/index.ts";
+import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
+
+export interface PreparedQwen3 {
+  readonly directory: string;
+  readonly config: Qwen3Config;
+  readonly generationConfig: GenerationConfig;
+  readonly checkpoint: Checkpoint;
+  readonly bound: BoundWeights;
+  readonly options: ResolvedOpenOptions;
+  readonly compiled: Compiled;
+  /** Where a device finds each weight of the plan. */
+  readonly weights: WeightSource;
+}
+
+/** The stored types that can be computed with. */
+const storedDtypes = { F32: "f32", BF16: "bf16", F16: "f16" } as const satisfies Partial<
+  Record<TensorDtype, Dtype>
+>;
+
+/**
+ * Reads the headers of a checkpoint directory and compiles its model; no weight is read.
+ *
+ * Left: everything that is wrong with config.json, generation_config.json and the weight files together; then all
+ * missing or misshapen weights together; then all options that make no sense.
+ */
+export function prepareQwen3(
+  directory: string,
+  options: OpenOptions = {},
+): Either.Either<Problems, PreparedQwen3> {
+  const config = readQwen3Config(directory);
+  const parts = sequenceS(collecting)({
+    config,
+    generationConfig: Either.isRight(config)
+      ? readGenerationConfig(directory, config.right.vocabSize)
+      : readGenerationConfig(directory, Number.MAX_SAFE_INTEGER),
+    checkpoint: openCheckpoint(directory),
+  });
+  return pipe(
+    parts,
+    Either.bind("bound", ({ config, checkpoint }) => bindWeights(requiredTensors(config), checkpoint)),
+    Either.bind("options", ({ config }) => resolveOpenOptions(options, config)),
+    Either.bind("compiled", ({ config, bound, options }) => compileBound(config, bound, options)),
+    Either.map((prepared) => ({
+      directory,
+      ...prepared,
+      weights: weightSource(prepared.config, prepared.bound),
+    })),
+  );
+}
+
+/** The parameters of a model as a checkpoint has to hold them. */
+export function requiredTensors(config: Qwen3Config): RequiredTensor[] {
+  return modelParameters(config).map(({ name, axes }) => ({
+    name,
+    shape: storedShape(axes),
+    dtypes: Object.keys(storedDtypes) as TensorDtype[],
+  }));
+}
+
+/** In a checkpoint the heads and the components of a head are one dimension. */
+function storedShape(axes: readonly Axis[]): number[] {
+  const shape: number[] = [];
+  let before = "";
+  for (const { name, size } of axes) {
+    if (name === "headDim" && (before === "heads" || before === "kvHeads"))
+      shape.push(shape.pop()! * maxSize(size));
+    else shape.push(maxSize(size));
+    before = name;
+  }
+  return shape;
+}
+
+const dtypeOf = (bound: BoundWeights, name: string): "f32" | "bf16" | "f16" =>
+  storedDtypes[bound.tensors.get(name)!.dtype as keyof typeof storedDtypes];
+
+function compileBound(
+  config: Qwen3Config,
+  bound: BoundWeights,
+  { dtype, capacity, chunk, logits, observe, fusion }: ResolvedOpenOptions,
+): Checked<Compiled> {
+  return compileQwen3(config, {
+    capacity,
+    chunk,
+    policy: dtype,
+    storage: (name) =>
+      // Vectors (norms, biases) are small and sensitive: they stay as they are under any policy.
+      dtype === "bf16" && bound.tensors.get(name)!.shape.length > 1 ? "bf16" : dtypeOf(bound, name),
+    logits,
+    observe,
+    fusion,
+  });
+}
+
+/** Files as they are: the device converts what the plan stores otherwise. Shapes are those of the model's axes. */
+function weightSource(config: Qwen3Config, bound: BoundWeights): WeightSource {
+  return Object.fromEntries(
+    modelParameters(config).map(({ name, axes }) => {
+      const entry = bound.tensors.get(name)!;
+      const weight: FileWeight = {
+        kind: "file",
+        path: entry.file,
+        offset: entry.begin,
+        bytes: entry.end - entry.begin,
+        dtype: dtypeOf(bound, name),
+        shape: axes.map(({ size }) => maxSize(size)),
+      };
+      return [name, weight];
+    }),
+  );
+}
+
+function modelParameters(config: Qwen3Config): readonly Parameter[] {
+  const parameters = parametersOf(qwen3Model(config));
+  // The model is our own: a clash of its parameters' names cannot come from a file.
+  if (Either.isLeft(parameters)) throw new WeftError(parameters.left);
+  return parameters.right;
+}
