@@ -1,1 +1,2 @@
-export {};
+export { type CpuDescription, describeCpu } from "./describe.ts";
+export { type CpuOptions, cpuDevice } from "./device.ts";

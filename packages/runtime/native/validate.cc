@@ -132,6 +132,9 @@ void check_port(Checker& checker, const PlanPort& port, bool is_input, const std
     const Linear size = checker.linear(port.shape[i], at);
     const Wide most = checker.bounds.highest(size);
     if (!checker.require(checker.bounds.lowest(size) >= 0 && most <= largest_extent, at, "must be 0 to 2^31")) return;
+    // A port of the buffer's rank lies in it by the buffer's strides.
+    if (port.shape.size() == buffer.shape.size() && !checker.require(most <= buffer.shape[i], at, "exceeds its buffer's"))
+      return;
     elements *= most;
     if (!checker.require(elements <= largest_arena, at, "makes it too large")) return;
   }

@@ -1,1 +1,3 @@
-export {};
+export * from "./device.ts";
+export { type LoadPlanOptions, loadPlan, planHash } from "./plan-file.ts";
+export * from "./weights.ts";

@@ -1,0 +1,109 @@
+/** A loaded plan: calls queue up here, so that the native side sees one at a time. */
+import type { Plan } from "@weft/compiler";
+import { userProblem, WeftError } from "@weft/dsl";
+import type {
+  Executable,
+  InputArray,
+  MemoryTable,
+  Profile,
+  RunOptions,
+  RunResult,
+  StepTime,
+} from "@weft/runtime";
+import type { Addon, ExecutableHandle, NativeRun } from "./addon.ts";
+import { nativeError } from "./errors.ts";
+
+export class CpuExecutable implements Executable {
+  readonly plan: Plan;
+  readonly #native: Addon;
+  readonly #handle: ExecutableHandle;
+  /** Settles when all calls so far have. */
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+  #disposed = false;
+
+  constructor(native: Addon, handle: ExecutableHandle, plan: Plan) {
+    this.#native = native;
+    this.#handle = handle;
+    this.plan = plan;
+  }
+
+  async run(program: string, options: RunOptions): Promise<RunResult> {
+    const { outputs } = await this.#start(program, options, false);
+    return { outputs };
+  }
+
+  async profile(program: string, options: RunOptions): Promise<Profile> {
+    const { outputs, times } = await this.#start(program, options, true);
+    const planned = this.plan.programs.find(({ name }) => name === program)?.steps ?? [];
+    const steps = planned.map(
+      (step, index): StepTime => ({
+        kernel: this.plan.kernels[step.kernel]?.name ?? "",
+        step: index,
+        origins: step.origins,
+        nanoseconds: times?.[index] ?? 0,
+      }),
+    );
+    return { outputs, steps };
+  }
+
+  memory(): MemoryTable {
+    this.#checkOpen();
+    return nativeError(() => this.#native.memory(this.#handle));
+  }
+
+  reset(): Promise<void> {
+    return this.#queue(() => this.#native.reset(this.#handle));
+  }
+
+  dropOldest(count: number, options: { readonly axisIndex: number }): Promise<void> {
+    return this.#queue(() => this.#native.dropOldest(this.#handle, options.axisIndex, count));
+  }
+
+  saveState(): Promise<Uint8Array> {
+    return this.#queue(() => this.#native.saveState(this.#handle));
+  }
+
+  restoreState(saved: Uint8Array): Promise<void> {
+    return this.#queue(() => this.#native.restoreState(this.#handle, saved));
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#native.disposeExecutable(this.#handle);
+  }
+
+  #start(program: string, options: RunOptions, profile: boolean): Promise<NativeRun> {
+    // A call that has to wait keeps what its inputs hold now: the caller may reuse the arrays.
+    const inputs = this.#waiting === 0 ? options.inputs : snapshot(options.inputs);
+    return this.#queue(() =>
+      this.#native.run(this.#handle, program, options.symbols, inputs, options.outputs, profile),
+    );
+  }
+
+  /** Runs a call after all earlier ones. The first in line starts at once, before this function returns. */
+  #queue<T>(call: () => Promise<T> | T): Promise<T> {
+    const guarded = async (): Promise<T> => {
+      this.#checkOpen();
+      return await nativeError(() => call() as Promise<T>);
+    };
+    const result = this.#waiting++ === 0 ? guarded() : this.#last.then(guarded);
+    const settled = () => {
+      this.#waiting--;
+    };
+    this.#last = result.then(settled, settled);
+    return result;
+  }
+
+  #checkOpen(): void {
+    if (this.#disposed)
+      throw new WeftError([userProblem("runtime-cpu", "the executable must not be used after dispose")]);
+  }
+}
+
+function snapshot(inputs: RunOptions["inputs"]): Record<string, InputArray> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, array]) => [name, ArrayBuffer.isView(array) ? array.slice() : array]),
+  );
+}

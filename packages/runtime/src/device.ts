@@ -1,0 +1,98 @@
+/** What executes plans. The CPU's is in @weft/runtime-cpu; other devices keep to the same interface. */
+import type { Plan } from "@weft/compiler";
+import type { WeightSource } from "./weights.ts";
+
+/** Bytes by purpose. Predicted before loading and measured after: the same numbers. */
+export interface MemoryTable {
+  /** Pages of the weight files themselves, shared with the page cache and other processes. */
+  readonly weightsMapped: number;
+  /** Weights converted to another dtype, or given as data. */
+  readonly weightsCopied: number;
+  readonly state: number;
+  readonly activations: number;
+  readonly input: number;
+  readonly output: number;
+  readonly scratchShared: number;
+  readonly scratchPerThread: number;
+  readonly threads: number;
+  /** All of the above, with scratch counted for every thread. */
+  readonly total: number;
+}
+
+export interface LoadOptions {
+  /** Refuses, with the table, a plan that needs more bytes in total. Default: the device's. */
+  readonly memoryLimitBytes?: number;
+  /** Looks for NaN and infinity in the weights. Default: the device's. */
+  readonly checkWeights?: boolean;
+}
+
+export interface PredictOptions {
+  /** Where the weights will come from. Default: files of the plan's own dtypes, all mapped. */
+  readonly weights?: WeightSource;
+}
+
+/** Values of one input: Int32Array for i32, Float32Array for f32; exactly as many as the port's shape holds. */
+export type InputArray = Int32Array | Float32Array;
+/** Values of one output: Int32Array for i32, Float32Array for every float dtype. */
+export type OutputArray = Float32Array | Int32Array;
+
+export interface RunOptions {
+  /** The value of every plan symbol that is not a sum of others: a non-negative integer, at most its `max`. */
+  readonly symbols: Readonly<Record<string, number>>;
+  readonly inputs: Readonly<Record<string, InputArray>>;
+  /** Arrays to fill; outputs that are not named are then not copied. Default: new arrays for all outputs. */
+  readonly outputs?: Readonly<Record<string, OutputArray>>;
+}
+
+export interface RunResult {
+  readonly outputs: Readonly<Record<string, OutputArray>>;
+}
+
+export interface StepTime {
+  /** Name of the kernel. */
+  readonly kernel: string;
+  /** Index into the program's steps. */
+  readonly step: number;
+  readonly origins: readonly string[];
+  readonly nanoseconds: number;
+}
+
+export interface Profile extends RunResult {
+  readonly steps: readonly StepTime[];
+}
+
+/**
+ * A plan loaded on a device. Calls are executed one after the other, in the order of the calls; each promise settles
+ * when its call is done. After dispose every call rejects.
+ */
+export interface Executable {
+  readonly plan: Plan;
+  /** Executes a program. Rejects, with nothing written, when a symbol or an input does not fit. */
+  run(program: string, options: RunOptions): Promise<RunResult>;
+  /** As run, with the time of each step. */
+  profile(program: string, options: RunOptions): Promise<Profile>;
+  memory(): MemoryTable;
+  /** Fills the state with zeros. */
+  reset(): Promise<void>;
+  /**
+   * Drops the first `count` positions of every state buffer, along axis `axisIndex` of its shape: later positions move
+   * to the front, freed ones become zero. Buffers with fewer axes stay as they are.
+   */
+  dropOldest(count: number, options: { readonly axisIndex: number }): Promise<void>;
+  /** A copy of the whole state. */
+  saveState(): Promise<Uint8Array>;
+  /** Puts a saved state of the same plan back. */
+  restoreState(saved: Uint8Array): Promise<void>;
+  /** Ends a run in execution early (it rejects); memory is given back when it has ended. */
+  [Symbol.dispose](): void;
+}
+
+export interface Device {
+  readonly name: string;
+  /** Checks the plan, allocates, binds and checks the weights. Everything that can fail early, fails here. */
+  load(plan: Plan, weights: WeightSource, options?: LoadOptions): Promise<Executable>;
+  /** The memory that `load` would take; allocates nothing. */
+  predictMemory(plan: Plan, options?: PredictOptions): MemoryTable;
+  /** Ends all work of the device; its executables can no longer run. */
+  [Symbol.dispose](): void;
+}

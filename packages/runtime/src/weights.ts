@@ -1,0 +1,85 @@
+/** Where a device gets a plan's weights from, and the check that all of them are there and fit. */
+import type { PlanDtype } from "@weft/compiler";
+import { type Problem, userProblem } from "@weft/dsl";
+
+/** Values in a file, row-major, little-endian: mapped without a copy where the plan wants the same dtype. */
+export interface FileWeight {
+  readonly kind: "file";
+  readonly path: string;
+  /** Where the values begin, in bytes. */
+  readonly offset: number;
+  readonly bytes: number;
+  readonly dtype: PlanDtype;
+  readonly shape: readonly number[];
+}
+
+/** Values in memory: always copied. bf16 and f16 are bit patterns of two bytes. */
+export interface DataWeight {
+  readonly kind: "data";
+  readonly data: ArrayBufferView;
+  readonly dtype: PlanDtype;
+  readonly shape: readonly number[];
+}
+
+export type Weight = FileWeight | DataWeight;
+
+/** Names are those of the plan's weights buffers: the parameters' paths. */
+export type WeightSource = ((name: string) => Weight | undefined) | Readonly<Record<string, Weight>>;
+
+/** What a plan wants of one weight. */
+export interface WantedWeight {
+  /** Index into `Plan.buffers`. */
+  readonly buffer: number;
+  readonly name: string;
+  readonly dtype: PlanDtype;
+  readonly shape: readonly number[];
+}
+
+export type BoundWeight = Weight & { readonly buffer: number };
+
+const bytesOf = { f32: 4, bf16: 2, f16: 2, i32: 4 } satisfies Record<PlanDtype, number>;
+
+/** Finds every weight; lists all that are missing or do not fit at once. */
+export function bindWeights(
+  wanted: readonly WantedWeight[],
+  source: WeightSource,
+): { bound: BoundWeight[]; problems: Problem[] } {
+  const bound: BoundWeight[] = [];
+  const problems: Problem[] = [];
+  for (const want of wanted) {
+    const found =
+      typeof source === "function"
+        ? source(want.name)
+        : Object.hasOwn(source, want.name)
+          ? source[want.name]
+          : undefined;
+    const problem = found === undefined ? missing(want) : misfit(want, found);
+    if (problem !== undefined) problems.push(problem);
+    else if (found !== undefined) bound.push({ ...found, buffer: want.buffer });
+  }
+  return { bound, problems };
+}
+
+function missing(want: WantedWeight): Problem {
+  return userProblem("weights", `the plan needs ${want.dtype} [${want.shape.join(", ")}]`, {
+    given: "nothing",
+    path: want.name,
+  });
+}
+
+function misfit(want: WantedWeight, found: Weight): Problem | undefined {
+  const refuse = (requirement: string, given: string) =>
+    userProblem("weights", requirement, {
+      given,
+      path: want.name,
+      ...(found.kind === "file" ? { location: found.path } : {}),
+    });
+  const same =
+    want.shape.length === found.shape.length && want.shape.every((size, i) => size === found.shape[i]);
+  if (!same) return refuse(`the shape must be [${want.shape.join(", ")}]`, `[${found.shape.join(", ")}]`);
+  if ((want.dtype === "i32") !== (found.dtype === "i32"))
+    return refuse(`the dtype must be convertible to ${want.dtype}`, found.dtype);
+  const bytes = want.shape.reduce((product, size) => product * size, bytesOf[found.dtype]);
+  const given = found.kind === "file" ? found.bytes : found.data.byteLength;
+  return given === bytes ? undefined : refuse(`the values must take ${bytes} bytes`, String(given));
+}
