@@ -28,11 +28,20 @@ inline void micro_kernel(size_t units, const float* a, const float* b, float* c,
   for (size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 8
     for (size_t v = 0; v < vectors; ++v) sum[r][v] = Vec::zero();
+  // C is needed at the very end only; rows of a wide C tend to share cache sets.
+#pragma GCC unroll 32
+  for (size_t r = 0; r < rows; ++r) {
+    __builtin_prefetch(c + r * c_stride, 1, 3);
+    if (column_tile > 16) __builtin_prefetch(c + r * c_stride + 16, 1, 3);
+  }
 #pragma GCC unroll 4
   for (size_t u = 0; u < units; ++u) {
     Vec::F32 column[vectors];
 #pragma GCC unroll 8
-    for (size_t v = 0; v < vectors; ++v) column[v] = Vec::load(b + u * column_tile + v * Vec::lanes);
+    for (size_t v = 0; v < vectors; ++v) {
+      const float* p = b + u * column_tile + v * Vec::lanes;
+      column[v] = Vec::load(p);
+    }
 #pragma GCC unroll 32
     for (size_t r = 0; r < rows; ++r) {
       const Vec::F32 row = Vec::set(a[u * a_unit_stride + r * a_row_stride]);
