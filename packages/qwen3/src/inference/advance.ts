@@ -77,3 +77,15 @@ function commonLength({ tokens, dropped }: ContextCache, text: readonly number[]
   while (length < tokens.length && tokens[length] === text[dropped + length]) length++;
   return length;
 }
+
+/**
+ * Makes a context hold exactly a text that fits, without asking for logits; `text` as for `advanceTo`.
+ * @returns how many tokens were run
+ */
+export async function holdExactly(context: ContextCache, text: readonly number[]): Promise<number> {
+  const keep = commonLength(context, text);
+  context.truncate(keep);
+  const rest = text.slice(context.dropped + keep);
+  if (rest.length > 0) await context.append(rest, { wantLogits: false });
+  return rest.length;
+}

@@ -34,6 +34,8 @@ export interface GenerateOptions extends SamplerOptions {
   readonly context?: ContextCache | undefined;
   /** What to do where the context is full: end (`error`, the default; a prompt that does not fit is refused) or go on. */
   readonly clip?: Clip | undefined;
+  /** Positions of the context that must stay free behind the text. Default 0. */
+  readonly reserve?: number | undefined;
   /** Told after each prefill step how many of the prompt's new tokens are done. */
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
@@ -50,6 +52,7 @@ export interface GenerationSetup {
   readonly logprobs: boolean;
   readonly text: boolean;
   readonly clip: Clip;
+  readonly reserve: number;
 }
 
 /** @throws WeftError that lists every option that makes no sense. */
@@ -77,6 +80,17 @@ export function setUpGeneration(model: Qwen3, options: GenerateOptions): Generat
       }),
     );
   }
+  const { clip = "error", reserve = 0 } = options;
+  if (clip !== "error" && clip !== "drop-oldest") {
+    problems.push(
+      userProblem("generate", 'clip must be "error" or "drop-oldest"', { given: showGiven(clip) }),
+    );
+  }
+  if (!(Number.isSafeInteger(reserve) && reserve >= 0)) {
+    problems.push(
+      userProblem("generate", "the reserve must be an integer of at least 0", { given: showGiven(reserve) }),
+    );
+  }
   const [first, ...rest] = problems;
   if (first !== undefined) throw new WeftError([first, ...rest]);
   return {
@@ -88,7 +102,8 @@ export function setUpGeneration(model: Qwen3, options: GenerateOptions): Generat
     signal: options.signal,
     logprobs: options.logprobs ?? false,
     text: options.text ?? true,
-    clip: options.clip ?? "error",
+    clip,
+    reserve,
   };
 }
 

@@ -181,7 +181,7 @@ async function* tokensOf(
     stopwatch.token();
     progress.tokens.push(token);
     seen?.add(token);
-    const full = setup.clip === "error" && context.length === context.capacity;
+    const full = setup.clip === "error" && isFull(progress);
     const ended = endOf(progress, token, budget, full);
     const text = stream === undefined ? "" : textOf(progress, stream, token, ended);
     const finish = progress.stopString === undefined ? ended : "stop-string";
@@ -206,6 +206,7 @@ async function prefill(progress: Progress, options: GenerateOptions): Promise<Fl
     const advanced = await stopwatch.measure("prefill", () =>
       advanceTo(context, promptTokens, {
         clip: setup.clip,
+        room: setup.reserve,
         signal: setup.signal,
         onProgress: options.onPrefill,
       }),
@@ -223,7 +224,7 @@ async function prefill(progress: Progress, options: GenerateOptions): Promise<Fl
 /** Runs one token; makes room first where the context is full. */
 async function decode(progress: Progress, token: number): Promise<Float32Array> {
   const { context } = progress;
-  if (context.length === context.capacity) {
+  if (isFull(progress)) {
     const block = Math.min(clipBlock(context.capacity), context.length);
     await context.dropOldest(block);
     progress.dropped += block;
@@ -231,6 +232,8 @@ async function decode(progress: Progress, token: number): Promise<Float32Array> 
   progress.decoded++;
   return context.append([token]);
 }
+
+const isFull = ({ context, setup }: Progress) => context.length + setup.reserve >= context.capacity;
 
 /** Whether a token is the last one, by itself or by a limit. */
 function endOf(

@@ -6,6 +6,7 @@ import type { GenerationConfig, Qwen3Config } from "../config/index.ts";
 import type { Problems } from "../config/problems.ts";
 import type { ChatTemplate } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { TensorEntry } from "../weights/header.ts";
 import { checkFinite } from "../weights/non-finite.ts";
 import type { CheckpointText } from "./checkpoint-text.ts";
 import { ContextCache } from "./context.ts";
@@ -67,6 +68,11 @@ export class Qwen3 implements Disposable {
     return this.options.capacity;
   }
 
+  /** Where each weight is stored, by name. */
+  get weights(): ReadonlyMap<string, TensorEntry> {
+    return this.#prepared.bound.tensors;
+  }
+
   get plan(): Plan {
     return this.compiled.plan;
   }
@@ -117,7 +123,7 @@ export class Qwen3 implements Disposable {
 
   /** Scans all weights. Left: one problem for each parameter with a NaN or infinity. */
   checkWeights(): Promise<Either.Either<Problems, void>> {
-    return checkFinite(this.#prepared.bound.tensors.values());
+    return checkFinite(this.weights.values());
   }
 
   /** Frees the device's memory; contexts cannot be used afterwards. */

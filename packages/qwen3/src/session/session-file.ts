@@ -1,0 +1,120 @@
+/**
+ * A saved session is a safetensors file: the used rows of the cache as tensors, everything else as JSON in its metadata.
+ * So it is checked as strictly as a checkpoint, written whole or not at all, and other tools can look into it.
+ */
+import { createHash } from "node:crypto";
+import * as Either from "fp-ts/lib/Either.js";
+import { type Checked, messageOf, refuse } from "../config/problems.ts";
+import type { ContextSnapshot } from "../inference/context.ts";
+import type { Qwen3 } from "../inference/qwen3.ts";
+import { stateTensorsOf } from "../inference/state-layout.ts";
+import type { ChatMessage } from "../text/chat-template.ts";
+import { readTensorBytes } from "../weights/read.ts";
+import { openSafetensors } from "../weights/safetensors.ts";
+import { type TensorToWrite, writeSafetensors } from "../weights/write.ts";
+import { CachedText } from "./cached-text.ts";
+import type { SessionOptions } from "./options.ts";
+
+export interface SavedSession {
+  readonly messages: readonly ChatMessage[];
+  readonly turns: number;
+  readonly cached: CachedText;
+  readonly rendering: Pick<SessionOptions, "template" | "tools" | "enableThinking" | "variables">;
+  readonly context: ContextSnapshot;
+}
+
+const format = "weft-session-1";
+const storedDtype = { f32: "F32", bf16: "BF16", f16: "F16", i32: "I32" } as const;
+
+/** Left: the disk refuses; the former file is still there then. */
+export function saveSession(file: string, model: Qwen3, session: SavedSession): Checked<void> {
+  const { context, cached } = session;
+  const length = context.tokens.length;
+  const states = length === 0 ? [] : stateTensorsOf(model.plan);
+  const tensors: TensorToWrite[] = states.map(({ name, dtype, outer, inner }) => ({
+    name,
+    dtype: storedDtype[dtype],
+    shape: [outer, length, inner],
+    data: context.state.get(name)!,
+  }));
+  return writeSafetensors(
+    file,
+    [
+      { name: "tokens", dtype: "I32", shape: [cached.tokens.length], data: Int32Array.from(cached.tokens) },
+      ...tensors,
+    ],
+    {
+      format,
+      model: fingerprintOf(model),
+      session: JSON.stringify({
+        messages: session.messages,
+        turns: session.turns,
+        text: cached.text,
+        anchors: cached.anchors,
+        rendering: session.rendering,
+        dropped: context.dropped,
+      }),
+    },
+  );
+}
+
+/** Left: no session file, a damaged one, or one of another model. */
+export function loadSession(file: string, model: Qwen3): Checked<SavedSession> {
+  const opened = openSafetensors(file);
+  if (Either.isLeft(opened)) return opened;
+  const { metadata, entries } = opened.right;
+  if (metadata.format !== format) {
+    return refuse(file, `must be a session as Weft saves it (${format})`, {
+      given: metadata.format ?? "a file without a format",
+      remedy: "give a file that a session was saved to",
+    });
+  }
+  if (metadata.model !== fingerprintOf(model)) {
+    return refuse(file, "must be a session of the same model and dtype", {
+      given: "a session of another model",
+      remedy: "open the model that it was saved from, with the same dtype",
+    });
+  }
+  try {
+    const { messages, turns, text, anchors, rendering, dropped } = JSON.parse(metadata.session ?? "");
+    const arrays = new Map(entries.map((entry) => [entry.name, readTensorBytes(entry)]));
+    const tokens = [...new Int32Array(arrays.get("tokens")!.buffer)];
+    const sound = Array.isArray(messages) && typeof text === "string" && Array.isArray(anchors);
+    if (
+      !sound ||
+      !Number.isInteger(turns) ||
+      !Number.isInteger(dropped) ||
+      dropped < 0 ||
+      dropped > tokens.length
+    ) {
+      throw new Error("its conversation does not have the form it must have");
+    }
+    arrays.delete("tokens");
+    return Either.right({
+      messages,
+      turns,
+      rendering,
+      cached: new CachedText(text, tokens, anchors),
+      context: { tokens: tokens.slice(dropped), dropped, state: arrays },
+    });
+  } catch (error) {
+    return refuse(file, "must be a session as Weft saves it", {
+      given: messageOf(error),
+      remedy: "the file is damaged: use another one",
+    });
+  }
+}
+
+/** Of each weight so many bytes at the beginning tell models apart: also those that share most of their weights. */
+const sampleBytes = 1024;
+
+/** Tells models apart whose rows must not be mixed: by architecture, by how rows are stored, and by their weights. */
+function fingerprintOf(model: Qwen3): string {
+  const { file: _, ...architecture } = model.config;
+  const hash = createHash("sha256").update(JSON.stringify([architecture, model.options.dtype]));
+  for (const [name, entry] of [...model.weights].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(JSON.stringify([name, entry.dtype, entry.shape]));
+    hash.update(readTensorBytes({ ...entry, end: Math.min(entry.end, entry.begin + sampleBytes) }));
+  }
+  return hash.digest("hex");
+}
