@@ -80,4 +80,5 @@ async function main(): Promise<void> {
 }
 
 // Imported for its block, the file only exports; run by itself, it shows what became of it.
-if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) await main();
+if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url))
+  await main();

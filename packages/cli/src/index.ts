@@ -1,2 +1,2 @@
-export { run } from "./main.ts";
+export { execute, run } from "./main.ts";
 export { exitCodes } from "./terminal/failure.ts";

@@ -9,12 +9,13 @@ import { endOnClosedPipe, errorColours, flushed } from "./terminal/output.ts";
 export async function run(argv: readonly string[]): Promise<never> {
   endOnClosedPipe();
   stopOnInterrupt();
-  const exitCode = await exitCodeOf(argv);
+  const exitCode = await execute(argv);
   await flushed();
   process.exit(exitCode);
 }
 
-async function exitCodeOf(argv: readonly string[]): Promise<number> {
+/** Runs the command inside this process, which goes on afterwards; for tests and other programs. */
+export async function execute(argv: readonly string[]): Promise<number> {
   try {
     await createProgram().parseAsync(argv, { from: "user" });
     // An action that stopped early because it was asked to returns normally.

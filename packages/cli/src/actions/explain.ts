@@ -18,7 +18,7 @@ import { print, printJson } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
 
 export async function explain(target: string, path: string, options: ExplainOptions): Promise<void> {
-  const compiled = compileTarget(await openTarget(target, options.export), options);
+  const { compiled } = compileTarget(await openTarget(target, options.export), options);
   const names = compiled.plan.programs.map((one) => one.name);
   if (options.program !== undefined && !names.includes(options.program)) {
     refuse("--program", `must be one of ${names.join(", ")}`, { given: options.program });

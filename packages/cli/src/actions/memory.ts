@@ -4,7 +4,7 @@ import { WeftError } from "@weft/dsl";
 import type { MemoryTable } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 import type { MemoryOptions } from "../commands/memory.ts";
-import { compileTarget } from "../target/compile-target.ts";
+import { type CompiledTarget, compileTarget } from "../target/compile-target.ts";
 import { openTarget } from "../target/target.ts";
 import { print, printJson, remark } from "../terminal/output.ts";
 import { formatTable } from "../terminal/table.ts";
@@ -31,13 +31,13 @@ export async function memory(path: string, options: MemoryOptions): Promise<void
   const compiled = compileTarget(target, options);
   const report = reportOf(compiled, options.threads);
   if (options.json === true) await printJson(report);
-  else await print(formatReport(report, compiled));
+  else await print(formatReport(report, compiled.compiled));
 }
 
-function reportOf(compiled: Compiled, threads: number | undefined): Report {
-  const { plan, programs } = compiled;
+function reportOf(target: CompiledTarget, threads: number | undefined): Report {
+  const { plan, programs } = target.compiled;
   const { weights, state, activations, input, output } = plan.memory;
-  const predicted = predict(compiled, threads);
+  const predicted = predict(target, threads);
   const scratch =
     predicted === undefined ? null : predicted.scratchShared + predicted.scratchPerThread * predicted.threads;
   return {
@@ -60,10 +60,13 @@ function reportOf(compiled: Compiled, threads: number | undefined): Report {
 }
 
 /** The device's own prediction. Everything but the scratch is known without it. */
-function predict({ plan }: Compiled, threads: number | undefined): MemoryTable | undefined {
+function predict(
+  { compiled, weights }: CompiledTarget,
+  threads: number | undefined,
+): MemoryTable | undefined {
   try {
     using device = cpuDevice(threads === undefined ? {} : { threads });
-    return device.predictMemory(plan);
+    return device.predictMemory(compiled.plan, weights === undefined ? {} : { weights });
   } catch (error) {
     const missing = error instanceof WeftError && error.message.includes("native addon");
     if (!missing) throw error;

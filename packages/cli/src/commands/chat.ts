@@ -13,6 +13,7 @@ import {
 
 export interface ChatOptions extends ModelOptions, SamplingFlags {
   readonly system?: string;
+  readonly template?: string;
   readonly turns?: string;
   readonly log?: string;
   readonly replay?: string;
@@ -37,6 +38,7 @@ export function chatCommand(): Command {
     .description("talk with a model over several turns")
     .argument("<MODEL>", "directory of a checkpoint")
     .option("--system <TEXT>", "what the model is told before the first turn")
+    .option("--template <NAME>", "a chat template of the checkpoint by its name, or chatml")
     .addOption(new Option("--turns <FILE>", "take the user's turns from a file").conflicts("replay"))
     .option("--log <FILE.jsonl>", "append every message to this file")
     .option("--replay <FILE.jsonl>", "send the turns of a log again and compare the answers")

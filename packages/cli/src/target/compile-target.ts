@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Compiled, compile, expandBlock, type Pass, type ProgramInput, precision } from "@weft/compiler";
 import { type Axis, axis, type Dtype, type Graph, orThrow } from "@weft/dsl";
 import { compileQwen3, prepareQwen3 } from "@weft/qwen3";
+import type { WeightSource } from "@weft/runtime";
 import type { Lead, TargetOptions } from "../commands/options.ts";
 import { remark } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
@@ -12,7 +13,13 @@ import type { ModelTarget, Target } from "./target.ts";
 /** What most people run; a plan of one size is easier to compare than one per model. */
 const defaultLead: readonly Lead[] = [{ name: "seq", size: 512 }];
 
-export function compileTarget(target: Target, options: TargetOptions): Compiled {
+export interface CompiledTarget {
+  readonly compiled: Compiled;
+  /** Where a device would find the weights; undefined where there are none yet. */
+  readonly weights: WeightSource | undefined;
+}
+
+export function compileTarget(target: Target, options: TargetOptions): CompiledTarget {
   if (target.kind === "model") {
     refuseOption("--lead", options.lead, "a model leads with seq; its size is --chunk");
     return compileModel(target, options);
@@ -28,9 +35,8 @@ export function compileTarget(target: Target, options: TargetOptions): Compiled 
   const stored: Dtype = dtype ?? "f32";
   const passes: Pass[] = dtype === undefined ? [] : [precision({ policy: dtype, storage: () => stored })];
   const program: ProgramInput = { name: "main", graph: graphOf(target, options.lead), passes };
-  return orThrow(
-    compile([program], { name: target.kind === "graph" ? target.graph.name : graphName(target.name) }),
-  );
+  const name = target.kind === "graph" ? target.graph.name : graphName(target.name);
+  return { compiled: orThrow(compile([program], { name })), weights: undefined };
 }
 
 /** The graph that a block or graph target starts from. */
@@ -54,17 +60,18 @@ function leadingAxes(lead: readonly Lead[]): readonly Axis[] {
   return lead.map(({ name, size }) => axis(name, { symbol: name, max: size }));
 }
 
-function compileModel(target: ModelTarget, options: TargetOptions): Compiled {
+function compileModel(target: ModelTarget, options: TargetOptions): CompiledTarget {
   const { capacity, chunk, dtype } = options;
   const weights = ["model.safetensors", "model.safetensors.index.json"];
   if (weights.some((name) => existsSync(join(target.directory, name)))) {
-    return orThrow(prepareQwen3(target.directory, { capacity, chunk, dtype })).compiled;
+    const { compiled, weights } = orThrow(prepareQwen3(target.directory, { capacity, chunk, dtype }));
+    return { compiled, weights };
   }
   // The plan of a model that is not fetched yet is worth seeing: its configuration is all that it takes.
   const stored: Dtype = dtype === "bf16" ? "bf16" : (target.config.dtype ?? "f32");
   remark(`${target.directory} holds no weights; planned from config.json with ${stored} weights`);
   const room = capacity ?? Math.min(target.config.maxPositions, 4096);
-  return orThrow(
+  const compiled = orThrow(
     compileQwen3(target.config, {
       capacity: room,
       chunk: Math.min(chunk ?? 512, room),
@@ -73,6 +80,7 @@ function compileModel(target: ModelTarget, options: TargetOptions): Compiled {
       logits: "last",
     }),
   );
+  return { compiled, weights: undefined };
 }
 
 function refuseOption(option: string, value: unknown, remedy: string): void {

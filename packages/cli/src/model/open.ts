@@ -1,0 +1,40 @@
+/** Opens a MODEL as every command that runs one does it: options checked, progress shown. */
+import { type OpenOptions, openQwen3, type Qwen3, type SamplerOptions } from "@weft/qwen3";
+import type { SamplingFlags } from "../commands/generate.ts";
+import type { ModelOptions } from "../commands/options.ts";
+import { interruption } from "../terminal/interrupt.ts";
+import { Progress } from "../terminal/progress.ts";
+
+const stages = ["checkpoint", "compile", "load", "tokenizer", "ready"] as const;
+
+export async function openModel(
+  directory: string,
+  { threads, dtype, capacity, chunk }: ModelOptions,
+  more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
+): Promise<Qwen3> {
+  const progress = new Progress();
+  try {
+    const model = await openQwen3(directory, {
+      threads,
+      dtype,
+      capacity,
+      chunk,
+      ...more,
+      onProgress: ({ stage }) =>
+        progress.update(`loading (${stage})`, stages.indexOf(stage), stages.length - 1),
+    });
+    if (interruption.signal.aborted) {
+      model[Symbol.dispose]();
+      interruption.signal.throwIfAborted();
+    }
+    return model;
+  } finally {
+    progress.clear();
+  }
+}
+
+/** The sampling options among a command's flags; what is undefined comes from the checkpoint. */
+export function samplingOf(flags: SamplingFlags): SamplerOptions {
+  const { temperature, topK, topP, minP, repetitionPenalty, seed } = flags;
+  return { temperature, topK, topP, minP, repetitionPenalty, seed };
+}

@@ -1,0 +1,24 @@
+/** Where the time of a generation went, for people and for programs. */
+import { formatBytes } from "@weft/compiler";
+import type { GenerationTiming, Qwen3 } from "@weft/qwen3";
+
+export interface Timing extends GenerationTiming {
+  /** Everything that the device holds: weights, cache, activations, scratch. */
+  readonly memoryBytes: number;
+}
+
+export function timingOf(timing: GenerationTiming, model: Qwen3): Timing {
+  return { ...timing, memoryBytes: model.executable.memory().total };
+}
+
+/** A line for a person. */
+export function formatTiming(timing: Timing): string {
+  const { prefillTokensPerSecond: prefill, decodeTokensPerSecond: decode } = timing;
+  const parts = [
+    prefill === undefined ? undefined : `prefill ${prefill.toFixed(1)} tokens/s`,
+    decode === undefined ? undefined : `decode ${decode.toFixed(1)} tokens/s`,
+    `first token after ${timing.firstTokenMilliseconds.toFixed(1)} ms`,
+    `memory ${formatBytes(timing.memoryBytes)}`,
+  ];
+  return parts.filter((part) => part !== undefined).join(", ");
+}

@@ -1,0 +1,179 @@
+/** Commands that look at a TARGET without running it: summary, dump, explain, memory, doctor. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { graphFromJson, orThrow, parseGraph } from "@weft/dsl";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { root, tied, tiny, weft, withFolder } from "./command.ts";
+
+const block = join(root, "examples/custom-block.ts");
+
+test("summary counts parameters and bytes as the checkpoint stores them", async () => {
+  const { code, stdout } = await weft("summary", tiny);
+  assert.is(code, 0);
+  assert.match(stdout, /model\.layers\[0\.\.1\]\.self_attn\.q_proj +linear/);
+  const whole = JSON.parse((await weft("summary", tiny, "--json")).stdout);
+  assert.is(whole.parameters, 115072);
+  assert.is(whole.bytes, 4 * 115072);
+  // A tied head is no further parameter, and bf16 takes two bytes.
+  const shared = JSON.parse((await weft("summary", tied, "--json", "--no-fold")).stdout);
+  assert.is(shared.parameters, 115072 - 320 * 64);
+  assert.is(shared.bytes, 2 * shared.parameters);
+  assert.is(shared.rows.filter((row: { operation: string }) => row.operation === "attend").length, 2);
+});
+
+test("summary of a file's block and of a file's graph", async () => {
+  const { code, stdout } = await weft("summary", block);
+  assert.is(code, 0);
+  assert.match(stdout, /softcap/);
+  await withFolder(async (folder) => {
+    const file = join(folder, "graph.ts");
+    writeFileSync(
+      file,
+      `import { expandBlock } from "@weft/compiler";
+import { axis, linear } from "@weft/dsl";
+const up = linear("up", axis("a", 4), axis("b", 8));
+export default expandBlock(up, { name: "up", lead: [axis("seq", { symbol: "seq", max: 16 })] });`,
+    );
+    const graph = JSON.parse((await weft("summary", file, "--json")).stdout);
+    assert.is(graph.parameters, 32);
+    assert.match((await weft("dump", file, "--stage", "graph")).stdout, /linear\(%0, %1\)/);
+    assert.match((await weft("dump", file)).stderr, /\[--stage\] expr needs a block/);
+  });
+});
+
+test("dump prints the block in ->> notation", async () => {
+  const { code, stdout } = await weft("dump", tiny);
+  assert.is(code, 0);
+  assert.match(stdout, "->> (q_proj ->> q_norm ->> rope | k_proj ->> k_norm ->> rope | v_proj)");
+  assert.match(
+    JSON.parse((await weft("dump", block, "--format=json")).stdout).expression,
+    "->> softcap ->> down",
+  );
+});
+
+test("dump of a graph reads back, as text and as JSON", async () => {
+  const text = await weft("dump", block, "--stage", "graph", "--no-fold");
+  assert.is(text.code, 0);
+  const parsed = orThrow(parseGraph(text.stdout));
+  const json = await weft("dump", block, "--stage", "graph", "--format", "json");
+  assert.is(orThrow(graphFromJson(json.stdout)).nodes.length, parsed.nodes.length);
+  assert.match(text.stdout, "seq=seq<=512");
+  assert.match((await weft("dump", block, "--stage", "graph", "--lead=time=64")).stdout, "time=time<=64");
+});
+
+test("dump prints the graph after any pass, and lists the passes for an unknown one", async () => {
+  const { code, stdout } = await weft("dump", tiny, "--print-after", "kvCache", "--program", "decode");
+  assert.is(code, 0);
+  assert.match(stdout, "stateAppend");
+  assert.not.match(stdout, "graph qwen3-prefill");
+  const wrong = await weft("dump", tiny, "--print-after", "kvcahe");
+  assert.is(wrong.code, 2);
+  assert.match(
+    wrong.stderr,
+    /kvCache, lastPosition, precision, simplify, decompose; given kvcahe; did you mean kvCache\?/,
+  );
+});
+
+test("dump has every stage in every form that suits it", async () => {
+  const forms: Record<string, readonly string[]> = {
+    graph: ["text", "json", "dot", "mermaid"],
+    fused: ["text", "json"],
+    plan: ["text", "json", "dot", "mermaid"],
+    memory: ["text", "json"],
+    kernels: ["text", "json"],
+  };
+  for (const [stage, formats] of Object.entries(forms)) {
+    for (const format of ["text", "json", "dot", "mermaid"]) {
+      const { code, stdout, stderr } = await weft("dump", tiny, "--stage", stage, "--format", format);
+      if (!formats.includes(format)) {
+        assert.is(code, 2, `${stage} ${format}`);
+        assert.match(stderr, /^unsupported: \[--format\] /);
+        continue;
+      }
+      assert.is(code, 0, `${stage} ${format}`);
+      if (format === "json") assert.ok(JSON.parse(stdout));
+      if (format === "dot") assert.match(stdout, /^digraph /);
+      if (format === "mermaid") assert.match(stdout, /^flowchart /);
+    }
+  }
+});
+
+test("dump folds equal layers unless told otherwise", async () => {
+  const folded = (await weft("dump", tiny, "--stage", "plan")).stdout;
+  const whole = (await weft("dump", tiny, "--stage", "plan", "--no-fold")).stdout;
+  assert.match(folded, / x2, \d+ steps each/);
+  assert.not.match(whole, / x2, /);
+  assert.ok(whole.length > folded.length);
+});
+
+test("dump --program chooses a program, and names them for an unknown one", async () => {
+  const { stdout } = await weft("dump", tiny, "--stage", "kernels", "--program", "decode");
+  assert.not.match(stdout, "$seq");
+  const wrong = await weft("dump", tiny, "--stage", "plan", "--program", "decod");
+  assert.is(wrong.code, 2);
+  assert.match(
+    wrong.stderr,
+    /\[--program\] must be one of prefill, decode; given decod; did you mean decode\?/,
+  );
+});
+
+test("explain names kernels, neighbours, buffers and refusals", async () => {
+  const { code, stdout } = await weft("explain", tiny, "model.layers.0.self_attn.q_norm");
+  assert.is(code, 0);
+  assert.match(stdout, /in decode:\n {4}step \d+, kernel rms_norm_matmul/);
+  assert.match(stdout, "model.layers.0.self_attn.q_norm.weight: weights, 64 B");
+  assert.match(stdout, "rules: decompose: rmsNorm");
+  const json = JSON.parse(
+    (await weft("explain", tiny, "model.layers.1", "--json", "--program=decode")).stdout,
+  );
+  assert.equal(
+    json.programs.map((one: { program: string }) => one.program),
+    ["decode"],
+  );
+  assert.ok(json.programs[0].refusals.length > 0);
+});
+
+test("explain of an unknown path says which was meant", async () => {
+  const near = await weft("explain", tiny, "model.layers.0.self_attn.q_nrm");
+  assert.is(near.code, 2);
+  assert.match(near.stderr, /did you mean model\.layers\.0\.self_attn\.q_norm\?/);
+  const far = await weft("explain", block, "nothing.like.it.at.all");
+  assert.match(far.stderr, /paths here: norm, gate, up, down/);
+});
+
+test("memory is known before anything runs", async () => {
+  const { code, stdout } = await weft("memory", tiny, "--json", "--capacity=128", "--chunk", "16");
+  assert.is(code, 0);
+  const report = JSON.parse(stdout);
+  // Two layers, keys and values, two heads of 16, f32.
+  assert.is(report.state, 2 * 2 * 128 * 2 * 16 * 4);
+  assert.is(report.weights, 4 * 115072);
+  assert.is(report.activations, report.activationsLowerBound);
+  assert.ok(report.peak >= report.weights + report.state + report.activations);
+  const narrow = JSON.parse((await weft("memory", tiny, "--json", "--capacity=128", "--dtype=bf16")).stdout);
+  assert.is(narrow.state, report.state / 2);
+  assert.match((await weft("memory", block, "--lead", "seq=64")).stdout, /activations .* lower bound/);
+});
+
+test("memory refuses what the model has no room for", async () => {
+  const { code, stderr } = await weft("memory", tiny, "--capacity", "513");
+  assert.is(code, 2);
+  assert.match(stderr, /max_position_embeddings of .*config\.json, 512; given 513/);
+  assert.match((await weft("memory", block, "--capacity", "16")).stderr, /\[--capacity\] must be left out/);
+});
+
+test("doctor says what is here and what will be used", async () => {
+  const { code, stdout } = await weft("doctor", "--json");
+  assert.is(code, 0);
+  const findings = JSON.parse(stdout);
+  assert.is(findings.node, process.versions.node);
+  assert.equal(
+    findings.devices.map((one: { name: string }) => one.name),
+    ["cpu", "cuda"],
+  );
+  assert.is(findings.uses.device, "cpu");
+  assert.match((await weft("doctor")).stdout, /device cuda +not available: not built yet/);
+});
+
+test.run();
