@@ -5,12 +5,13 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { opReference } from "./generate/op-reference.ts";
 import { planHeader } from "./generate/plan-header.ts";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
 /** Each gives texts by path from the root. Texts depend on nothing but the repository's sources. */
-const generators: ((root: string) => Map<string, string>)[] = [planHeader];
+const generators: ((root: string) => Map<string, string>)[] = [planHeader, opReference];
 
 const stale: string[] = [];
 for (const generator of generators) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "addon/handles.h"
+#include "addon/port_layout.h"
 #include "addon/values.h"
 #include "error.h"
 #include "row/convert_dtype.h"
@@ -126,11 +127,14 @@ class RunJob final : public ExecutableJob {
  private:
   void copy(const Napi::TypedArray& array, const plan::PlanBuffer& buffer, const Output& output) const {
     const char* from = executable_->buffer(output.port->buffer);
-    if (output.elements == 0) return;
-    if (buffer.dtype == plan::PlanDtype::i32 || buffer.dtype == plan::PlanDtype::f32)
-      std::memcpy(data_of(array), from, output.elements * 4);
-    else
-      read_elements(best_kernels(), reinterpret_cast<float*>(data_of(array)), from, buffer.dtype, output.elements);
+    const size_t width = static_cast<size_t>(plan::element_bytes(buffer.dtype));
+    each_run(*output.port, buffer, symbols_.data(), [&](size_t element, size_t dense, size_t count) {
+      char* to = data_of(array) + dense * 4;
+      if (buffer.dtype == plan::PlanDtype::i32 || buffer.dtype == plan::PlanDtype::f32)
+        std::memcpy(to, from + element * width, count * width);
+      else
+        read_elements(best_kernels(), reinterpret_cast<float*>(to), from + element * width, buffer.dtype, count);
+    });
   }
 
   size_t program_;
@@ -177,9 +181,13 @@ Napi::Value start_run(const Napi::CallbackInfo& info) {
                                                  "output " + port.name).As<Napi::Object>());
     outputs.push_back(std::move(output));
   }
-  for (size_t i = 0; i < arrays.size(); ++i)
-    if (arrays[i].ByteLength() > 0)
-      std::memcpy(executable.buffer(planned.inputs[i].buffer), data_of(arrays[i]), arrays[i].ByteLength());
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const plan::PlanPort& port = planned.inputs[i];
+    each_run(port, plan.buffers[static_cast<size_t>(port.buffer)], symbols.data(),
+             [&](size_t element, size_t dense, size_t count) {
+               std::memcpy(executable.buffer(port.buffer) + element * 4, data_of(arrays[i]) + dense * 4, count * 4);
+             });
+  }
   return handle.dispatcher->add(std::make_unique<RunJob>(info.Env(), handle, program, std::move(symbols),
                                                          std::move(outputs), info[5].ToBoolean().Value()));
 }
