@@ -8,7 +8,7 @@ import { prettyBlock } from "@weft/dsl";
 import { generate, openQwen3, qwen3Model } from "@weft/qwen3";
 
 const tiny = fileURLToPath(new URL("../test/fixtures/tiny", import.meta.url));
-const directory = process.env.WEFT_MODEL ?? tiny;
+const directory = process.env.WEFT_MODEL || tiny;
 
 using model = await openQwen3(directory);
 

@@ -43,6 +43,8 @@ const entry = `import(${JSON.stringify(source)}).then(({ run }) => run(process.a
 
 export interface ProcessOptions {
   readonly input?: string;
+  /** Leave the standard input open behind the input, as a terminal does. */
+  readonly keepOpen?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
   /** Called with what has come so far, to act on the running process. */
   readonly onOutput?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
@@ -60,7 +62,7 @@ export function weftProcess(argv: readonly string[], options: ProcessOptions = {
 export function run(
   command: string,
   argv: readonly string[],
-  { input, environment, onOutput }: ProcessOptions = {},
+  { input, keepOpen, environment, onOutput }: ProcessOptions = {},
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, [...argv], { cwd: root, env: { ...process.env, ...environment } });
@@ -76,7 +78,8 @@ export function run(
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout, stderr }));
     child.stdin.on("error", () => {});
-    child.stdin.end(input ?? "");
+    child.stdin.write(input ?? "");
+    if (keepOpen !== true) child.stdin.end();
   });
 }
 

@@ -24,17 +24,18 @@ test("the default export, or the only one that is a block, is taken", async () =
 });
 
 test("several blocks need --export", async () => {
-  const text = 'import { silu, tanh } from "@weft/dsl"; export const one = silu; export const two = tanh;';
+  const text =
+    'import { silu, tanh } from "@weft/dsl"; export const first = silu; export const second = tanh;';
   const { code, stderr } = await onFile(text);
   assert.is(code, 2);
   assert.match(
     stderr,
-    /must have a default export, or export one block only; given one, two; choose one with --export one/,
+    /must have a default export, or export one block only; given first, second; choose one with --export first/,
   );
-  assert.is((await onFile(text, ["--export", "two"])).stdout.trim(), "tanh");
+  assert.is((await onFile(text, ["--export", "second"])).stdout.trim(), "tanh");
   assert.match(
-    (await onFile(text, ["--export", "tow"])).stderr,
-    /\[--export\] must name an export .*did you mean two\?/,
+    (await onFile(text, ["--export", "secnd"])).stderr,
+    /\[--export\] must name an export .*did you mean second\?/,
   );
 });
 
@@ -69,7 +70,7 @@ test("a block that does not fit is the sentence of the DSL, with the line", asyn
     'import { axis, chain, linear } from "@weft/dsl";\nconst [a, b, c] = [axis("a", 2), axis("b", 3), axis("c", 4)];\nexport default chain(linear("x", a, b), linear("y", c, a) as never);',
   );
   assert.is(code, 2);
-  assert.match(stderr, /chain: left side produces \[\.\.\., b\], right side expects \[\.\.\., c\]/);
+  assert.match(stderr, /\[chain\] left side produces \[\.\.\., b\], right side expects \[\.\.\., c\]/);
   assert.match(stderr, /target\.ts:3:/);
 });
 

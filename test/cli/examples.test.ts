@@ -1,0 +1,44 @@
+/** Every example runs, and shows what it says it shows. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { root, run } from "./command.ts";
+
+const loader = pathToFileURL(join(root, "node_modules/tsx/dist/loader.mjs")).href;
+const example = (name: string, input?: string) =>
+  run(process.execPath, ["--conditions=source", "--import", loader, join(root, "examples", name)], {
+    ...(input === undefined ? {} : { input }),
+    environment: { WEFT_MODEL: "", FORCE_COLOR: "0" },
+  });
+
+const expected: Readonly<Record<string, readonly RegExp[]>> = {
+  "quickstart.ts": [
+    /->> model\.layers\[0\.\.1\]/,
+    /program decode/,
+    /planned before loading/,
+    /tokens per second/,
+  ],
+  "custom-block.ts": [/->> softcap ->> down/, /program main: 2 steps/, /^out: /m],
+  "inspect-passes.ts": [/attend reads a cache/, /stateAppend/, /what became of q/],
+  "graph-test.ts": [/Passed: +3/],
+  "chat.ts": [/turn 2: \d+ tokens reused/],
+};
+
+test("every example is run here", () => {
+  assert.equal(readdirSync(join(root, "examples")).sort(), Object.keys(expected).sort());
+});
+
+for (const [name, patterns] of Object.entries(expected)) {
+  test(`examples/${name}`, async () => {
+    const { code, stdout, stderr } = await example(
+      name,
+      name === "chat.ts" ? "Hello\nHow are you?\n" : undefined,
+    );
+    assert.is(code, 0, stderr);
+    for (const pattern of patterns) assert.match(stdout, pattern);
+  });
+}
+
+test.run();
