@@ -1,5 +1,5 @@
 /** The op table: total over the op names, so that a forgotten op does not compile. */
-import { compositeOps } from "./composite.ts";
+import { compositeOps } from "./composite/index.ts";
 import { contractionOps } from "./contraction.ts";
 import type { OpDefinition } from "./define.ts";
 import { movementOps } from "./movement.ts";
