@@ -32,7 +32,8 @@ export function verifyGraph(graph: unknown): Either<Problems, Graph> {
   return first === undefined ? right(graph as Graph) : left([first, ...rest]);
 }
 
-const symbolSpec = recordOf({ name: text, max: integer(1), sum: listOf(text) }, ["sum"]);
+// A bound of 0: the past of a cache that has room for one token.
+const symbolSpec = recordOf({ name: text, max: integer(0), sum: listOf(text) }, ["sum"]);
 const stateSpec = recordOf({ name: text, type: tensorType });
 const outputSpec = recordOf({ name: text, node: integer(0) });
 const originSpec = remembered(
