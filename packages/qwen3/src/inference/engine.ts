@@ -5,7 +5,7 @@
  */
 import type { Plan } from "@weft/compiler";
 import type { Executable } from "@weft/runtime";
-import { internalProblem, WeftError } from "../config/problems.ts";
+import { userProblem, WeftError } from "../config/problems.ts";
 import {
   type PackedState,
   packState,
@@ -119,7 +119,7 @@ export class Engine {
     const turn = this.#turn.then(() => {
       if (this.#disposed) {
         throw new WeftError([
-          internalProblem("inference", "a model must not be used after it was disposed", {
+          userProblem("inference", "a model must not be used after it was disposed", {
             remedy: "dispose it when nothing runs any more",
           }),
         ]);
