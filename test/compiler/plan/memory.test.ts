@@ -1,0 +1,121 @@
+// The memory plan: no two values alive at once share bytes, and a plan in which they do is refused.
+import { type Compiled, compile, lifetimesOf, type Plan, verifyPlan } from "@weft/compiler";
+import { orThrow } from "@weft/dsl";
+import { compileQwen3 } from "@weft/qwen3";
+import fc from "fast-check";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { threeLayers } from "../../support/qwen3-config.ts";
+import { randomGraph } from "../../support/random-graph.ts";
+
+const test = suite("memory plan");
+
+const compileGraph = (graph: Parameters<typeof compile>[0][number]["graph"]): Compiled =>
+  orThrow(compile([{ name: "main", graph, passes: [] }], { name: "random" }));
+
+/** Found anew, byte by byte: who holds each byte of the arena at each step. */
+function sharedBytes(compiled: Compiled): string[] {
+  const clashes: string[] = [];
+  compiled.plan.programs.forEach((program, at) => {
+    const { inPlace } = compiled.programs[at]!;
+    const lives = [...lifetimesOf(compiled.plan, program).values()];
+    for (let step = 0; step < program.steps.length; step++) {
+      const alive = lives.filter((life) => life.first <= step && step <= life.last);
+      const holder = new Map<number, number>();
+      for (const { buffer } of alive) {
+        const { offset, bytes, name } = compiled.plan.buffers[buffer]!;
+        for (let byte = offset; byte < offset + bytes; byte += 4) {
+          const other = holder.get(byte);
+          const agreed = inPlace.some(
+            (one) =>
+              one.step === step &&
+              [one.from, one.to].includes(buffer) &&
+              [one.from, one.to].includes(other ?? -1),
+          );
+          if (other !== undefined && !agreed)
+            clashes.push(`step ${step}: ${name} over ${compiled.plan.buffers[other]!.name}`);
+          holder.set(byte, buffer);
+        }
+      }
+    }
+  });
+  return clashes;
+}
+
+test("random graphs: live values never share bytes, and the arena holds them all", () => {
+  fc.assert(
+    fc.property(randomGraph(), (graph) => {
+      const compiled = compileGraph(graph);
+      assert.equal(sharedBytes(compiled), []);
+      for (const program of compiled.programs) {
+        assert.ok(program.lowerBound <= program.bytes);
+        assert.ok(program.bytes <= compiled.plan.memory.activations);
+      }
+    }),
+    { numRuns: 80 },
+  );
+});
+
+const qwen3 = (): Compiled =>
+  orThrow(
+    compileQwen3(threeLayers, {
+      capacity: 64,
+      chunk: 32,
+      policy: "f32",
+      storage: () => "f32",
+      logits: "last",
+    }),
+  );
+
+test("Qwen3: live values never share bytes", () => {
+  assert.equal(sharedBytes(qwen3()), []);
+});
+
+/** A copy of the plan, changed; what verifyPlan says of it. */
+function complaints(change: (plan: Plan) => void): string[] {
+  const plan = structuredClone(qwen3().plan);
+  change(plan);
+  return verifyPlan(plan).map((problem) => problem.requirement);
+}
+
+test("verifyPlan has nothing to say about a good plan", () => {
+  assert.equal(
+    complaints(() => undefined),
+    [],
+  );
+});
+
+test("verifyPlan refuses two live values in the same bytes", () => {
+  const found = complaints((plan) => {
+    const lives = [...lifetimesOf(plan, plan.programs[0]!).values()];
+    const [a, b] = lives.filter((life) => life.first <= 4 && life.last >= 4);
+    plan.buffers[b!.buffer]!.offset = plan.buffers[a!.buffer]!.offset;
+  });
+  assert.ok(found.includes("two values that are alive at once must not share bytes"), found.join());
+});
+
+test("verifyPlan refuses what lies outside its arena, is read before it is written, or has another dtype", () => {
+  const first = (plan: Plan, kind: string) => plan.buffers.find((one) => one.class === kind)!;
+  assert.ok(
+    complaints((plan) => {
+      first(plan, "activations").offset = plan.memory.activations;
+    }).includes("a buffer must lie inside its arena"),
+  );
+  assert.ok(
+    complaints((plan) => {
+      plan.programs[0]!.steps.reverse();
+    }).includes("a value must be computed before it is read"),
+  );
+  assert.ok(
+    complaints((plan) => {
+      first(plan, "activations").dtype = "bf16";
+    }).includes("a buffer must have its slot's dtype"),
+  );
+  assert.ok(
+    complaints((plan) => {
+      plan.programs[0]!.steps[0]!.bindings.pop();
+    }).includes("every slot needs a buffer"),
+  );
+});
+
+test.run();
