@@ -89,7 +89,7 @@ export function resolveOpenOptions(
   if (!made && typeof options.device === "string") {
     complain("the device must be cpu, or a device object", options.device, "use cpu");
   }
-  if (!made && options.threads !== undefined) {
+  if (typeof options.device === "object" && options.threads !== undefined) {
     complain(
       "threads must be left out for a device that exists",
       options.threads,

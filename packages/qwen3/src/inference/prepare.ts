@@ -48,10 +48,12 @@ const storedDtypes = { F32: "f32", BF16: "bf16", F16: "f16" } as const satisfies
  *
  * Left: everything that is wrong with config.json, generation_config.json and the weight files together; then all
  * missing or misshapen weights together; then all options that make no sense.
+ * @param onCompile called when the files are read and compiling begins
  */
 export function prepareQwen3(
   directory: string,
   options: OpenOptions = {},
+  onCompile: () => void = () => {},
 ): Either.Either<Problems, PreparedQwen3> {
   const config = readQwen3Config(directory);
   const parts = sequenceS(collecting)({
@@ -65,7 +67,10 @@ export function prepareQwen3(
     parts,
     Either.bind("bound", ({ config, checkpoint }) => bindWeights(requiredTensors(config), checkpoint)),
     Either.bind("options", ({ config }) => resolveOpenOptions(options, config)),
-    Either.bind("compiled", ({ config, bound, options }) => compileBound(config, bound, options)),
+    Either.bind("compiled", ({ config, bound, options }) => {
+      onCompile();
+      return compileBound(config, bound, options);
+    }),
     Either.map((prepared) => ({
       directory,
       ...prepared,
