@@ -19,12 +19,12 @@ export async function execute(argv: readonly string[]): Promise<number> {
   try {
     await createProgram().parseAsync(argv, { from: "user" });
     // An action that stopped early because it was asked to returns normally.
-    return interruption.signal.aborted ? exitCodes.interrupted : exitCodes.success;
+    return interruption.aborted ? exitCodes.interrupted : exitCodes.success;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
-    if (interruption.signal.aborted) return exitCodes.interrupted;
+    if (interruption.aborted) return exitCodes.interrupted;
     const { exitCode, message } = failureOf(error, process.env.WEFT_DEBUG === "1");
-    if (message !== "") process.stderr.write(`${errorColours.red(message)}\n`);
+    process.stderr.write(`${errorColours.red(message)}\n`);
     return exitCode;
   }
 }

@@ -3,7 +3,7 @@ import { costOf, formatBytes, totalCost } from "@weft/compiler";
 import { type GenerationTiming, generate, type Qwen3 } from "@weft/qwen3";
 import type { BenchOptions } from "../commands/bench.ts";
 import { openModel } from "../model/open.ts";
-import { interruption } from "../terminal/interrupt.ts";
+import { interruption, stopsInOrder } from "../terminal/interrupt.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { formatTable } from "../terminal/table.ts";
@@ -32,10 +32,11 @@ interface Figures {
 
 export async function bench(directory: string, options: BenchOptions): Promise<void> {
   const { promptTokens, genTokens, repeat } = options;
+  using _order = stopsInOrder();
   using model = await openModel(directory, { ...options, capacity: promptTokens + genTokens });
   const timings: GenerationTiming[] = [];
   const progress = new Progress();
-  for (let run = 0; run <= repeat && !interruption.signal.aborted; run++) {
+  for (let run = 0; run <= repeat && !interruption.aborted; run++) {
     progress.update("measuring", run, repeat + 1);
     const { timing } = await generate(model, promptOf(promptTokens, model.config.vocabSize), {
       maxTokens: genTokens,
@@ -43,13 +44,13 @@ export async function bench(directory: string, options: BenchOptions): Promise<v
       repetitionPenalty: 1,
       ignoreEos: true,
       text: false,
-      signal: interruption.signal,
+      signal: interruption,
     }).finish();
     // The first run warms caches and pages.
     if (run > 0) timings.push(timing);
   }
   progress.clear();
-  if (interruption.signal.aborted) return;
+  if (interruption.aborted) return;
   const figures = figuresOf(model, directory, options, timings);
   if (options.json === true) await printJson(figures);
   else await print(report(figures));

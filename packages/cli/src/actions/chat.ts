@@ -7,7 +7,7 @@ import { typedTurns } from "../chat/typed-turns.ts";
 import type { ChatOptions } from "../commands/chat.ts";
 import { openModel, samplingOf } from "../model/open.ts";
 import { FailureError } from "../terminal/failure.ts";
-import { interruption } from "../terminal/interrupt.ts";
+import { interruption, stopsInOrder } from "../terminal/interrupt.ts";
 import { print } from "../terminal/output.ts";
 
 export async function chat(directory: string, options: ChatOptions): Promise<void> {
@@ -15,13 +15,14 @@ export async function chat(directory: string, options: ChatOptions): Promise<voi
   if (options.replay !== undefined) return replayLog(directory, options, options.replay);
   const turns = options.turns === undefined ? undefined : readTurns(options.turns);
   using log = options.log === undefined ? undefined : new ConversationLog(options.log);
+  using _order = stopsInOrder();
   using model = await openModel(directory, options, { withTokenizer: true });
   // Without a template there is nothing to say; better known before somebody types.
   model.chatTemplate(options.template);
   const beginning = { system: options.system ?? turns?.system, template: options.template };
   using conversation = new Conversation(model, beginning, answerOptions(options), log);
   for await (const turn of turns?.user ?? typedTurns()) {
-    if (interruption.signal.aborted) break;
+    if (interruption.aborted) break;
     if (turns !== undefined && process.stdout.isTTY === true) await print(`> ${turn}`);
     await conversation.send(turn, true);
   }
@@ -34,6 +35,7 @@ function answerOptions(options: ChatOptions): AnswerOptions {
 
 async function replayLog(directory: string, options: ChatOptions, file: string): Promise<void> {
   const conversations = readLog(file);
+  using _order = stopsInOrder();
   using model = await openModel(directory, options, { withTokenizer: true });
   const differing = await replay(model, conversations, options.template, samplingOf(options));
   if (differing > 0) throw new FailureError(`${differing} answers differ from the log`);

@@ -5,7 +5,7 @@ import { type GenerationSummary, generate as generateText, type Qwen3 } from "@w
 import type { GenerateOptions } from "../commands/generate.ts";
 import { openModel, samplingOf } from "../model/open.ts";
 import { formatTiming, timingOf } from "../model/timing.ts";
-import { interruption } from "../terminal/interrupt.ts";
+import { interruption, stopsInOrder } from "../terminal/interrupt.ts";
 import { print, printJson, remark, write } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { refuse } from "../terminal/refuse.ts";
@@ -22,6 +22,7 @@ export async function generate(directory: string, options: GenerateOptions): Pro
       remedy: "leave one out",
     });
   }
+  using _order = stopsInOrder();
   // Token ids alone can be continued without a tokenizer; only the text is then missing.
   const text = prompt !== undefined || existsSync(join(directory, "tokenizer.json"));
   using model = await openModel(directory, options, { withTokenizer: text });
@@ -31,7 +32,7 @@ export async function generate(directory: string, options: GenerateOptions): Pro
     stop: options.stop,
     ignoreEos: options.ignoreEos,
     text,
-    signal: interruption.signal,
+    signal: interruption,
     onPrefill: prefillProgress(),
   });
   for await (const piece of generation) {

@@ -48,7 +48,7 @@ export class Conversation implements Disposable {
     const progress = new Progress();
     const turn = this.#session.send(content, {
       ...options,
-      signal: interruption.signal,
+      signal: interruption,
       onPrefill: (done, total) => {
         if (done >= total) progress.clear();
         else progress.update("reading", done, total);

@@ -84,7 +84,7 @@ export async function replay(
     using conversation = new Conversation(model, { system, template }, overrides);
     for (const { user, answer, options, whole } of turns) {
       const { text } = await conversation.send(user, false, { ...options, ...defined(overrides) });
-      if (interruption.signal.aborted) return differing;
+      if (interruption.aborted) return differing;
       count++;
       if (!whole) await print(`turn ${count}: not compared, the logged answer was broken off`);
       else if (text === answer) await print(`turn ${count}: equal, ${answer.length} characters`);

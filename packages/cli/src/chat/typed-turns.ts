@@ -14,16 +14,18 @@ export async function* typedTurns(): AsyncGenerator<string, void> {
   const close = () => reader.close();
   // In a terminal the reader takes Ctrl-C for itself.
   reader.on("SIGINT", () => process.emit("SIGINT"));
-  interruption.signal.addEventListener("abort", close);
+  interruption.addEventListener("abort", close);
   try {
     if (terminal) reader.prompt();
     for await (const line of reader) {
       if (line.trim() !== "") yield line;
-      if (interruption.signal.aborted) return;
+      if (interruption.aborted) return;
       if (terminal) reader.prompt();
     }
   } finally {
-    interruption.signal.removeEventListener("abort", close);
+    // What the shell prints next begins a line.
+    if (terminal && interruption.aborted) process.stdout.write("\n");
+    interruption.removeEventListener("abort", close);
     close();
   }
 }

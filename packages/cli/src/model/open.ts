@@ -23,9 +23,9 @@ export async function openModel(
       onProgress: ({ stage }) =>
         progress.update(`loading (${stage})`, stages.indexOf(stage), stages.length - 1),
     });
-    if (interruption.signal.aborted) {
+    if (interruption.aborted) {
       model[Symbol.dispose]();
-      interruption.signal.throwIfAborted();
+      interruption.throwIfAborted();
     }
     return model;
   } finally {

@@ -18,20 +18,13 @@ export class FailureError extends Error {
   override readonly name = "FailureError";
 }
 
-/** Ctrl-C. */
-export class InterruptedError extends Error {
-  override readonly name = "InterruptedError";
-}
-
 export interface Failure {
   readonly exitCode: number;
-  /** Empty where there is nothing to say. */
   readonly message: string;
 }
 
 /** @param debug whether stack traces are wanted (WEFT_DEBUG=1) */
 export function failureOf(error: unknown, debug: boolean): Failure {
-  if (error instanceof InterruptedError) return { exitCode: exitCodes.interrupted, message: "" };
   if (error instanceof ScriptError) return scriptFailure(error, debug);
   if (isWeftError(error)) {
     const internal = error.problems.some((problem) => problem.kind === "internal");
