@@ -30,18 +30,25 @@ inline float* output_row(const AttentionArguments& a, size_t kv_head, size_t row
   return a.out + row / group * a.out_stride + (kv_head * group + row % group) * a.head_dim;
 }
 
-// Maximum of scale * scores; -infinity for none.
+// Maximum of scale * scores; -infinity for none. A NaN may be passed over here: its exponential is NaN, and so will be
+// the row's sum.
 inline float scaled_maximum(const float* scores, float scale, size_t n) {
-  const Vec::F32 lowest = Vec::set(-__builtin_inff()), factor = Vec::set(scale);
-  Vec::F32 top = lowest;
-  size_t j = 0;
-  for (; j + Vec::lanes <= n; j += Vec::lanes) top = maximum(Vec::mul(Vec::load(scores + j), factor), top);
-  float best = Vec::reduce_add(Vec::choose(Vec::equal(top, top), Vec::zero(), top)) + Vec::reduce_max(top);
-  for (; j < n; ++j) {
-    const float score = scores[j] * scale;
-    if (best == best && !(score <= best)) best = score;  // a NaN stays
+  float best = -__builtin_inff();
+  if (n < Vec::lanes) {
+    for (size_t j = 0; j < n; ++j)
+      if (scores[j] * scale > best) best = scores[j] * scale;
+    return best;
   }
-  return best;
+  const Vec::F32 factor = Vec::set(scale);
+  // The last vector overlaps the one before, which a maximum does not mind.
+  Vec::F32 top[4];
+  top[0] = top[1] = top[2] = top[3] = Vec::max(Vec::mul(Vec::load(scores + n - Vec::lanes), factor), Vec::set(best));
+  size_t j = 0;
+  for (; j + 4 * Vec::lanes <= n; j += 4 * Vec::lanes)
+#pragma GCC unroll 4
+    for (size_t w = 0; w < 4; ++w) top[w] = Vec::max(Vec::mul(Vec::load(scores + j + w * Vec::lanes), factor), top[w]);
+  for (; j + Vec::lanes <= n; j += Vec::lanes) top[0] = Vec::max(Vec::mul(Vec::load(scores + j), factor), top[0]);
+  return Vec::reduce_max(Vec::max(Vec::max(top[0], top[1]), Vec::max(top[2], top[3])));
 }
 
 // scores[j] = exp(scale * scores[j] - top) for j < n, and 0 up to `end`; returns the sum.
@@ -70,6 +77,7 @@ inline void divide_row(float* out, const float* a, float divisor, size_t n) {
 
 constexpr size_t value_rows = 3;                                 // rows of weights per pass over a block of V
 constexpr size_t value_vectors = Vec::accumulators / value_rows;  // vectors of head_dim per pass
+constexpr size_t values_ahead = 8;                               // keys by which V is fetched ahead
 constexpr size_t value_keys = 64;                                // keys per block: V's block stays in L1 between passes
 
 // sum[rows][count] += weights[rows][keys] * v[keys][count], count = vectors * lanes or, for one vector, fewer.
@@ -90,6 +98,7 @@ inline void weighted_values(const float* weights, size_t weight_stride, const ty
 #pragma GCC unroll 8
     for (size_t d = 0; d < vectors; ++d) {
       const auto* p = v + j * v_stride + d * Vec::lanes;
+      prefetch(reinterpret_cast<uintptr_t>(p + values_ahead * v_stride), 1);
       const Vec::F32 value = whole ? Source::load(p) : Source::load_partial(p, count);
 #pragma GCC unroll 8
       for (size_t r = 0; r < rows; ++r) total[r][d] = Vec::multiply_add(weight[r], value, total[r][d]);

@@ -73,14 +73,11 @@ void prefill_item(const AttentionArguments& a, const PrefillShape& s, float* scr
   float* totals = tops + whole_lines(s.rows);
   const RowBlocks row_blocks(rows);
 
-  // The group's query heads of one query are adjacent, but queries are q_stride apart: pack row by row.
+  // Rows are not evenly spaced in q: copy them together (into `sums`, not yet in use), then pack.
+  for (size_t r = 0; r < rows; ++r) copy_row(sums + r * a.head_dim, query_row(a, head, first_query * group + r), a.head_dim);
   for (size_t rb = 0; rb < row_blocks.count; ++rb) {
-    const size_t begin = row_blocks.begin(rb), size = row_blocks.size(rb);
-    for (size_t r = 0; r < size; ++r) {
-      const float* q = query_row(a, head, first_query * group + begin + r);
-      float* out = packed_q + begin * a.head_dim + r;
-      for (size_t d = 0; d < a.head_dim; ++d) out[d * size] = q[d];
-    }
+    const size_t begin = row_blocks.begin(rb) * a.head_dim, size = row_blocks.size(rb);
+    pack_rows<SingleUnits<F32Source>>({sums + begin, a.head_dim, 1, 0, a.head_dim}, size, packed_q + begin, size, false);
   }
   const size_t limit = visible_keys(a, first_query + queries - 1);
   for (size_t first = 0; first < limit; first += key_block) {

@@ -9,7 +9,6 @@ namespace weft::cpu {
 namespace {
 
 inline size_t whole_lines(size_t floats) { return (floats + 15) / 16 * 16; }
-inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 inline bool multiplies_pairs(DType a_type, DType w_type) {
   return PairDot::available && a_type == DType::bf16 && w_type == DType::bf16;

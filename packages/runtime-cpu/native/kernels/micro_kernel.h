@@ -8,6 +8,8 @@ namespace {
 
 constexpr size_t column_tile = Vec::micro_vectors * Vec::lanes;
 
+inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
 struct SingleMultiply {
   static constexpr size_t elements = 1;  // depth elements per unit
   static Vec::F32 step(Vec::F32 sum, Vec::F32 a, Vec::F32 b) { return Vec::multiply_add(a, b, sum); }
@@ -18,10 +20,11 @@ struct PairMultiply {
 };
 
 // C[rows][columns] (+)= A * B over `units` units. Unit u of row r of A is a[u * a_unit_stride + r * a_row_stride];
-// B is [units][column_tile]; columns <= column_tile are stored.
+// B is [units][column_tile]; columns <= column_tile are stored. `next` walks next_step floats per unit through what will
+// be read soon, asking for it.
 template <class Multiply, size_t rows, size_t a_unit_stride, size_t a_row_stride>
 inline void micro_kernel(size_t units, const float* a, const float* b, float* c, size_t c_stride, size_t columns,
-                         bool accumulate) {
+                         bool accumulate, const float* next, size_t next_step) {
   constexpr size_t vectors = Vec::micro_vectors;
   Vec::F32 sum[rows][vectors];
 #pragma GCC unroll 32
@@ -36,12 +39,10 @@ inline void micro_kernel(size_t units, const float* a, const float* b, float* c,
   }
 #pragma GCC unroll 4
   for (size_t u = 0; u < units; ++u) {
+    __builtin_prefetch(next + u * next_step, 0, 2);
     Vec::F32 column[vectors];
 #pragma GCC unroll 8
-    for (size_t v = 0; v < vectors; ++v) {
-      const float* p = b + u * column_tile + v * Vec::lanes;
-      column[v] = Vec::load(p);
-    }
+    for (size_t v = 0; v < vectors; ++v) column[v] = Vec::load(b + u * column_tile + v * Vec::lanes);
 #pragma GCC unroll 32
     for (size_t r = 0; r < rows; ++r) {
       const Vec::F32 row = Vec::set(a[u * a_unit_stride + r * a_row_stride]);
@@ -77,9 +78,12 @@ template <class Multiply, size_t row_stride, size_t rows>
 void micro_row_block(size_t units, const float* a, const float* b, size_t b_tile_stride, float* c, size_t c_stride,
                      size_t columns, bool accumulate) {
   constexpr size_t unit_stride = row_stride == 1 ? rows : 1;
-  for (size_t n = 0; n < columns; n += column_tile, b += b_tile_stride)
-    micro_kernel<Multiply, rows, unit_stride, row_stride>(units, a, b, c + n, c_stride,
-                                                          columns - n < column_tile ? columns - n : column_tile, accumulate);
+  // The next block of packed rows lies behind this one, in a farther cache: each tile fetches its share of it.
+  const size_t tiles = (columns + column_tile - 1) / column_tile, share = tiles == 0 ? 0 : (rows + tiles - 1) / tiles;
+  const float* next = a + units * rows;
+  for (size_t n = 0; n < columns; n += column_tile, b += b_tile_stride, next += units * share)
+    micro_kernel<Multiply, rows, unit_stride, row_stride>(units, a, b, c + n, c_stride, smaller(columns - n, column_tile),
+                                                          accumulate, next, share);
 }
 
 template <class Multiply, size_t row_stride, size_t rows = Vec::micro_rows>

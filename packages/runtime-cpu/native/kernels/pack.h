@@ -58,7 +58,12 @@ void pack_strip(const Strip<typename Units::Element>& s, float* out, size_t out_
       Vec::F32 block[Vec::lanes];
       if (s.rows == Vec::lanes && rest == step) {
 #pragma GCC unroll 16
-        for (size_t r = 0; r < Vec::lanes; ++r) block[r] = Units::load(s.first + r * s.row_stride + k);
+        for (size_t r = 0; r < Vec::lanes; ++r) {
+          const auto* p = s.first + r * s.row_stride + k;
+          block[r] = Units::load(p);
+          // The rows are too short for the hardware's prefetcher: ask for the same place in the next strip.
+          prefetch(reinterpret_cast<uintptr_t>(p) + Vec::lanes * s.row_stride * sizeof(*p), 1);
+        }
       } else {
         for (size_t r = 0; r < Vec::lanes; ++r)
           block[r] = r >= s.rows    ? Vec::zero()

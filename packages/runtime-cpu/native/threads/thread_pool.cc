@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <chrono>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -11,9 +12,8 @@ namespace weft::cpu {
 
 namespace {
 
-// One pause is about 10 to 140 cycles, by processor; this is some tens of microseconds, longer than most steps of a
-// plan differ between threads, shorter than anybody notices as load.
-constexpr int spin_pauses = 4000;
+// Longer than the steps of a plan usually differ between threads, shorter than anybody notices as load.
+constexpr int spin_microseconds = 50;
 
 void pause_processor() noexcept {
 #if defined(__x86_64__)
@@ -23,11 +23,17 @@ void pause_processor() noexcept {
 #endif
 }
 
-// Waits until `value` is no longer `old`: spins, then parks in the kernel.
+// Waits until `value` is no longer `old`: spins, then parks in the kernel. Time is asked for now and then only: one
+// pause takes 10 to 140 cycles, by processor.
 void await_change(const std::atomic<int>& value, int old, int spin) noexcept {
-  for (int i = 0; i < spin; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    pause_processor();
+  if (spin > 0) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(spin);
+    do {
+      for (int i = 0; i < 32; ++i) {
+        if (value.load(std::memory_order_acquire) != old) return;
+        pause_processor();
+      }
+    } while (std::chrono::steady_clock::now() < end);
   }
   while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
 }
@@ -63,7 +69,7 @@ static int checked_thread_count(int threads) {
 
 ThreadPool::ThreadPool(int threads)
     : size_(checked_thread_count(threads)),
-      spin_(size_ > available_processors() ? 0 : spin_pauses),
+      spin_(size_ > available_processors() ? 0 : spin_microseconds),
       barrier_(size_, spin_),
       finish_(size_, spin_) {
   threads_.reserve(static_cast<size_t>(size_ - 1));

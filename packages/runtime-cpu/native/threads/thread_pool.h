@@ -11,7 +11,7 @@
 namespace weft::cpu {
 
 // All members call wait(); none returns before the last has arrived. Reusable at once.
-// Waiters spin for `spin` pauses, then park in the kernel.
+// Waiters spin for `spin` microseconds, then park in the kernel.
 class Barrier {
  public:
   Barrier(int members, int spin) : members_(members), spin_(spin) {}
