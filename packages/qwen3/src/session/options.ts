@@ -18,7 +18,10 @@ export interface SessionOptions extends Omit<TurnOptions, "signal" | "onPrefill"
   readonly enableThinking?: boolean | undefined;
   /** Further variables of the template. */
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
-  /** `reuse` (the default): run only what is not cached. `replay`: run everything at every turn, for comparison. */
+  /**
+   * `reuse` (the default): run only what is not cached. `replay`: run the same tokens anew at every turn, for
+   * comparison.
+   */
   readonly history?: "reuse" | "replay" | undefined;
 }
 

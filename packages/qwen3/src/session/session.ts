@@ -69,6 +69,11 @@ export class Session implements Disposable {
     return this.#messages;
   }
 
+  /** The context itself, to look at and to save: what changes it besides the session breaks the session. */
+  get context(): ContextCache {
+    return this.#context;
+  }
+
   /** The tokens in the cache, oldest first. */
   get tokens(): readonly number[] {
     return this.#context.tokens;
@@ -185,10 +190,7 @@ export class Session implements Disposable {
     }
     const anew = replaceHistory || added[0]!.role === "system";
     const messages = anew ? added : [...this.#messages, ...added];
-    if (this.options.history === "replay") {
-      this.#context.reset();
-      this.#cached = CachedText.empty;
-    }
+    if (this.options.history === "replay") this.#context.reset();
     const { template: choice, tools, enableThinking, variables } = this.options;
     const render: RenderOptions = defined({ tools, enableThinking, variables });
     const template = this.model.chatTemplate(choice);
