@@ -1,0 +1,146 @@
+/** The tables that the benchmark prints. */
+import { disturbing } from "../machine/others.ts";
+import { digits, median, percent, showSpread, spreadOf } from "../support/statistics.ts";
+import { table } from "../support/table.ts";
+import { peerName, type StepProfile } from "./candidate.ts";
+import type { MemorySample, Sample } from "./measure.ts";
+import { bandwidthShare, type Measured, targetsOf, verdict } from "./targets.ts";
+
+export function showThroughput(samples: readonly Sample[]): string {
+  const names = [...new Set(samples.map((one) => one.candidate))];
+  const rows = names.map((name) => {
+    const of = (prompt: number) => samples.filter((one) => one.candidate === name && one.prompt === prompt);
+    const prefill = (prompt: number) =>
+      showSpread(spreadOf(of(prompt).map((one) => one.prefillTokensPerSecond)));
+    const decode = (prompt: number) =>
+      showSpread(spreadOf(of(prompt).flatMap((one) => one.decodeTokensPerSecond ?? [])));
+    return [name, prefill(128), prefill(512), decode(128), decode(1024)];
+  });
+  return table([
+    ["tokens/s: median (min..max)", "prefill 128", "prefill 512", "decode at 128", "decode at 1024"],
+    ...rows,
+    ...ratioRows(samples, names),
+  ]);
+}
+
+function ratioRows(samples: readonly Sample[], names: readonly string[]): string[][] {
+  if (!names.includes(peerName)) return [];
+  const keys = ["prefillTokensPerSecond", "decodeTokensPerSecond"] as const;
+  const columns = [
+    [128, keys[0]],
+    [512, keys[0]],
+    [128, keys[1]],
+    [1024, keys[1]],
+  ] as const;
+  const middle = (name: string, [prompt, key]: (typeof columns)[number]) =>
+    median(
+      samples.flatMap((one) => (one.candidate === name && one.prompt === prompt ? (one[key] ?? []) : [])),
+    );
+  return names
+    .filter((name) => name !== peerName)
+    .map((name) => [
+      `${name} / peer`,
+      ...columns.map((column) => `${digits(middle(name, column) / middle(peerName, column))}x`),
+    ]);
+}
+
+export function showBandwidth(samples: readonly Sample[]): string {
+  const names = [...new Set(samples.map((one) => one.candidate))];
+  const rows = names.flatMap((name) =>
+    [128, 1024].map((prompt) => {
+      const of = samples.filter((one) => one.candidate === name && one.prompt === prompt);
+      const used = of.map((one) => (one.bytesPerToken * (one.decodeTokensPerSecond ?? Number.NaN)) / 1e9);
+      return [
+        `${name} at ${prompt}`,
+        `${digits(median(of.map((one) => one.bytesPerToken)) / 1e6)} MB`,
+        showSpread(spreadOf(used)),
+        showSpread(spreadOf(of.map((one) => one.bandwidth / 1e9))),
+        percent(median(of.map(bandwidthShare))),
+        digits(Math.max(...of.map((one) => one.others ?? 0))),
+      ];
+    }),
+  );
+  return table([
+    ["decode", "bytes per token", "GB/s moved", "GB/s the machine reads", "share", "others' cores"],
+    ...rows,
+  ]);
+}
+
+export function showMemory(memory: readonly MemorySample[]): string {
+  const megabytes = (bytes: number | undefined) => (bytes === undefined ? "-" : digits(bytes / 1e6));
+  return table([
+    ["memory, MB", "peak resident", "weights + arenas, predicted", "measured", "the rest"],
+    ...memory.map(({ candidate, peak, predicted, measured }) => [
+      candidate,
+      megabytes(peak),
+      megabytes(predicted),
+      megabytes(measured),
+      megabytes(predicted === undefined ? undefined : peak - predicted),
+    ]),
+  ]);
+}
+
+export function showStarts(starts: Measured["starts"]): string {
+  const names = [...new Set(starts.map((one) => one.name))];
+  return table([
+    ["process start to first token, s", "median (min..max)"],
+    ...names.map((name) => [
+      name,
+      showSpread(spreadOf(starts.filter((one) => one.name === name).map((one) => one.seconds))),
+    ]),
+  ]);
+}
+
+export function showTargets(measured: Measured): string {
+  return table([
+    ["target (ours bf16)", "wanted", "measured", ""],
+    ...targetsOf(measured).map((target) => [
+      target.question,
+      `${target.better === "more" ? "at least" : "at most"} ${Number(target.wanted.toFixed(2))} ${target.unit}`,
+      target.measured === undefined ? "-" : digits(target.measured),
+      verdict(target),
+    ]),
+  ]);
+}
+
+/** A word about other programs, where they took part in the figures. */
+export function showDisturbance(samples: readonly Sample[]): string | undefined {
+  const disturbed = samples.filter((one) => (one.others ?? 0) > disturbing);
+  if (disturbed.length === 0) return undefined;
+  return (
+    `${disturbed.length} of ${samples.length} samples were taken while other programs kept more than ` +
+    `${disturbing} processors busy: only ratios mean something; --patience SECONDS waits for a quiet machine.`
+  );
+}
+
+/** Time by kernel, the slowest first, with the rates that the cost model gives. */
+export function showProfile(title: string, steps: readonly StepProfile[]): string {
+  const kernels = new Map<string, StepProfile & { count: number }>();
+  for (const step of steps) {
+    const sum = kernels.get(step.kernel);
+    kernels.set(step.kernel, {
+      ...step,
+      count: (sum?.count ?? 0) + 1,
+      seconds: step.seconds + (sum?.seconds ?? 0),
+      readBytes: step.readBytes + (sum?.readBytes ?? 0),
+      writtenBytes: step.writtenBytes + (sum?.writtenBytes ?? 0),
+      operations: step.operations + (sum?.operations ?? 0),
+    });
+  }
+  const total = steps.reduce((sum, step) => sum + step.seconds, 0);
+  const rows = [...kernels.values()]
+    .sort((a, b) => b.seconds - a.seconds)
+    .map((one) => [
+      one.kernel,
+      String(one.count),
+      digits(one.seconds * 1000),
+      percent(one.seconds / total),
+      digits((one.readBytes + one.writtenBytes) / 1e6),
+      digits((one.readBytes + one.writtenBytes) / one.seconds / 1e9),
+      digits(one.operations / one.seconds / 1e9),
+    ]);
+  return table([
+    [`${title}: ${digits(total * 1000)} ms`, "steps", "ms", "share", "MB", "GB/s", "GFLOP/s"],
+    ...rows,
+  ]);
+}

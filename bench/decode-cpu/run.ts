@@ -1,0 +1,117 @@
+/**
+ * Prefill and decode of a random Qwen3-0.6B on the CPU: ours beside node-llama-cpp, in turns in one run.
+ *
+ *     npm run bench:decode-cpu -- [--rounds 3] [--threads 2] [--patience 0] [--profile] [--no-start] [--no-peer]
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { Machine } from "../machine/machine.ts";
+import { ensureModel, type ModelFiles } from "../model/make.ts";
+import { writeResults } from "../support/results.ts";
+import { digits } from "../support/statistics.ts";
+import {
+  Candidate,
+  type CandidateDescription,
+  candidatesOf,
+  howToInstallPeer,
+  peerIsInstalled,
+  type StepProfile,
+} from "./candidate.ts";
+import { calmest, capacity, chunk, measureThroughput, promptOf } from "./measure.ts";
+import {
+  showBandwidth,
+  showDisturbance,
+  showMemory,
+  showProfile,
+  showStarts,
+  showTargets,
+  showThroughput,
+} from "./report.ts";
+import { startPrograms, timeStart } from "./start.ts";
+import { type Measured, targetsOf } from "./targets.ts";
+
+const { values: options } = parseArgs({
+  allowNegative: true,
+  options: {
+    rounds: { type: "string", default: "3" },
+    threads: { type: "string", default: "2" },
+    patience: { type: "string", default: "0" },
+    profile: { type: "boolean", default: false },
+    start: { type: "boolean", default: true },
+    peer: { type: "boolean", default: true },
+  },
+});
+const [rounds, threads, patience] = [options.rounds, options.threads, options.patience].map(Number) as [
+  number,
+  number,
+  number,
+];
+const say = (text: string) => console.error(`[bench] ${text}`);
+
+async function measureStarts(model: ModelFiles): Promise<Measured["starts"]> {
+  const programs = startPrograms(model, threads).filter(
+    ({ name }) => options.peer || name !== "node-llama-cpp",
+  );
+  const starts: { name: string; seconds: number; others: number | undefined }[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const program of programs) {
+      say(`round ${round + 1} of ${rounds}: start of ${program.name}`);
+      const { seconds, others } = await calmest(async () => {
+        const watched = await timeStart(program);
+        return { seconds: watched.value.seconds, others: watched.others };
+      }, patience);
+      starts.push({ name: program.name, seconds, others });
+    }
+  }
+  return starts;
+}
+
+/** The quickest of three runs of each program, so that a moment's disturbance does not show. */
+async function profile(description: CandidateDescription) {
+  using candidate = new Candidate(description);
+  await candidate.load(capacity, chunk);
+  await candidate.generate(promptOf(1040), 2);
+  const best = async (program: "prefill" | "decode", count: number, past: number) => {
+    const runs: StepProfile[][] = [];
+    for (let i = 0; i < 5; i++) runs.push(await candidate.profile(program, count, past));
+    const total = (steps: StepProfile[]) => steps.reduce((sum, step) => sum + step.seconds, 0);
+    return runs.toSorted((a, b) => total(a) - total(b))[0]!;
+  };
+  return {
+    "decode at 128": await best("decode", 1, 128),
+    "decode at 1024": await best("decode", 1, 1024),
+    "prefill of 512": await best("prefill", 512, 0),
+  };
+}
+
+const model = ensureModel("qwen3-0.6b", "bf16", { say });
+if (!peerIsInstalled()) say(howToInstallPeer);
+const descriptions = candidatesOf(model, threads).filter(
+  ({ program }) => options.peer || program === "ours.mjs",
+);
+using machine = new Machine(threads);
+const multiplyAdds = await machine.multiplyAddRate();
+const { samples, memory } = await measureThroughput(descriptions, machine, { rounds, patience, say });
+// The candidates' processes end before the next ones start.
+await sleep(500);
+const starts = options.start ? await measureStarts(model) : [];
+const measured: Measured = { samples, memory, starts };
+
+console.log(
+  `Qwen3-0.6B, random BF16 weights, ${threads} threads, ${digits(multiplyAdds / 1e9)} GFLOP/s in f32\n`,
+);
+console.log(`${showThroughput(samples)}\n\n${showBandwidth(samples)}\n\n${showMemory(memory)}\n`);
+if (starts.length > 0) console.log(`${showStarts(starts)}\n`);
+console.log(showTargets(measured));
+const disturbance = showDisturbance(samples);
+if (disturbance) console.log(`\n${disturbance}`);
+const profiles = options.profile ? await profile(descriptions[0]!) : undefined;
+for (const [title, steps] of Object.entries(profiles ?? {})) console.log(`\n${showProfile(title, steps)}`);
+const file = writeResults("decode-cpu", {
+  threads,
+  rounds,
+  multiplyAddsPerSecond: multiplyAdds,
+  targets: targetsOf(measured),
+  ...measured,
+});
+console.log(`\nwritten to ${file}`);
