@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { root, tiny, weft, weftProcess } from "./command.ts";
+import { root, run, tiny, weft, weftProcess } from "./command.ts";
 
 const test = suite("chat");
 const folder = mkdtempSync(join(tmpdir(), "weft-chat-"));
@@ -143,6 +143,42 @@ test("a disk that is full costs the log, not the conversation", async () => {
   );
   const unlogged = await weft("chat", model, ...argv);
   assert.is(stdout, unlogged.stdout);
+});
+
+test("a disk that fills in the middle keeps every whole line", async () => {
+  const log = at("filling.jsonl");
+  const script = `
+    const { ConversationLog } = await import(process.argv[1]);
+    process.on("SIGXFSZ", () => {});
+    const log = new ConversationLog(process.argv[2]);
+    for (let line = 0; line < 5; line++) log.append({ line, text: "x".repeat(300) });
+    console.log(log.failure);`;
+  const loader = join(root, "node_modules/tsx/dist/loader.mjs");
+  const module = join(root, "packages/cli/src/chat/log.ts");
+  // A limit on the size of files stands for the end of the disk; tsx's own cache must not meet it.
+  const { code, stdout, stderr } = await run(
+    "bash",
+    [
+      "-c",
+      'ulimit -f 1; exec "$0" "$@"',
+      process.execPath,
+      "--conditions=source",
+      "--import",
+      loader,
+      "--input-type=module",
+      "-e",
+      script,
+      module,
+      log,
+    ],
+    { environment: { TSX_DISABLE_CACHE: "1" } },
+  );
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /^\[--log\] cannot write .*filling\.jsonl; EFBIG/);
+  assert.equal(
+    linesOf(log).map((line) => line.line),
+    [0, 1, 2],
+  );
 });
 
 test("turns come line by line through a pipe", async () => {

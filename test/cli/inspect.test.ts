@@ -122,8 +122,8 @@ test("explain names kernels, neighbours, buffers and refusals", async () => {
   const { code, stdout } = await weft("explain", tiny, "model.layers.0.self_attn.q_norm");
   assert.is(code, 0);
   assert.match(stdout, /in decode:\n {4}step \d+, kernel rms_norm_matmul/);
-  assert.match(stdout, "model.layers.0.self_attn.q_norm.weight: weights, 64 B");
-  assert.match(stdout, "rules: decompose: rmsNorm");
+  assert.match(stdout, "model.layers.0.self_attn.q_norm.weight: 64 B of weights");
+  assert.match(stdout, "passes: decompose: rmsNorm");
   const json = JSON.parse(
     (await weft("explain", tiny, "model.layers.1", "--json", "--program=decode")).stdout,
   );

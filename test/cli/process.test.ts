@@ -68,6 +68,14 @@ test("the built command works as the sources do", async () => {
   assert.is(wrong.code, 2);
 });
 
+test("output that cannot be written is a failure", async () => {
+  if (!existsSync("/dev/full")) return;
+  const shell = '"$0" "$@" > /dev/full';
+  const { code, stderr } = await run("bash", ["-c", shell, process.execPath, built, "dump", tiny]);
+  assert.is(code, 1);
+  assert.match(stderr, /\[weft\] .*(ENOSPC|must be built)/);
+});
+
 test("WEFT_DEBUG=1 shows stack traces", async () => {
   const { code, stderr } = await weftProcess(["summary", "nothing"], { environment: { WEFT_DEBUG: "1" } });
   assert.is(code, 2);

@@ -2,20 +2,45 @@
 import {
   type Compiled,
   costOf,
-  type Explanation,
   exampleSymbols,
   explain as explainPath,
   formatBytes,
   knownPaths,
   nearestPath,
-  printExplanation,
+  type ProgramExplanation,
   type StepCost,
+  type StepExplanation,
 } from "@weft/compiler";
 import type { ExplainOptions } from "../commands/explain.ts";
 import { compileTarget } from "../target/compile-target.ts";
+import { rolesOf } from "../target/roles.ts";
 import { openTarget } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
+
+interface BufferUse {
+  readonly name: string;
+  readonly access: string;
+  readonly class: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+  readonly offset: number;
+}
+
+/** A step with what the plan says about it. */
+interface Step extends StepExplanation {
+  /** Why these operations are in this kernel. */
+  readonly roles: readonly string[];
+  readonly buffers: readonly BufferUse[];
+  readonly cost: StepCost;
+}
+
+interface Program extends ProgramExplanation {
+  readonly steps: readonly Step[];
+  /** The symbol values that costs are taken at. */
+  readonly at: Readonly<Record<string, number>>;
+}
 
 export async function explain(target: string, path: string, options: ExplainOptions): Promise<void> {
   const { compiled } = compileTarget(await openTarget(target, options.export), options);
@@ -25,30 +50,11 @@ export async function explain(target: string, path: string, options: ExplainOpti
   }
   const found = explainPath(compiled, path);
   if (found === undefined) refusePath(compiled, path);
-  const explanation: Explanation = {
-    ...found,
-    programs: found.programs.filter(
-      (one) => options.program === undefined || one.program === options.program,
-    ),
-  };
-  const work = stepsOf(compiled, explanation);
-  if (options.json === true) {
-    await printJson({ ...explanation, buffers: work });
-    return;
-  }
-  const lines = [printExplanation(explanation)];
-  for (const one of work) {
-    lines.push(`  buffers in ${one.program}, step ${one.step}:`);
-    for (const buffer of one.buffers) {
-      lines.push(
-        `    ${buffer.access} ${buffer.dtype}[${buffer.shape.join(", ")}] ${buffer.name}: ${buffer.class}, ${formatBytes(buffer.bytes)} at ${buffer.offset}`,
-      );
-    }
-    lines.push(
-      `    ${formatBytes(one.cost.readBytes)} read, ${formatBytes(one.cost.writtenBytes)} written at ${one.at}`,
-    );
-  }
-  await print(lines.join("\n"));
+  const programs = found.programs
+    .filter((one) => options.program === undefined || one.program === options.program)
+    .map((one) => withPlan(compiled, one, path));
+  if (options.json === true) await printJson({ path, programs });
+  else await print([path, ...programs.flatMap(formatProgram)].join("\n"));
 }
 
 function refusePath(compiled: Compiled, path: string): never {
@@ -63,39 +69,51 @@ function refusePath(compiled: Compiled, path: string): never {
   });
 }
 
-interface StepBuffers {
-  readonly program: string;
-  readonly step: number;
-  /** The symbol values that the cost was taken at. */
-  readonly at: string;
-  readonly cost: StepCost;
-  readonly buffers: readonly {
-    readonly name: string;
-    readonly access: string;
-    readonly class: string;
-    readonly dtype: string;
-    readonly shape: readonly number[];
-    readonly bytes: number;
-    readonly offset: number;
-  }[];
+/** Adds roles, buffers and costs to an explanation. */
+function withPlan(compiled: Compiled, explanation: ProgramExplanation, path: string): Program {
+  const { plan } = compiled;
+  const index = plan.programs.findIndex((one) => one.name === explanation.program);
+  const program = plan.programs[index]!;
+  const at = exampleSymbols(plan, program);
+  const costs = costOf(plan, program, at);
+  const { graph } = compiled.compiled[index]!.fused;
+  const steps = explanation.steps.map((step): Step => {
+    const { kernel, bindings } = program.steps[step.step]!;
+    const buffers = bindings.map((buffer, slot): BufferUse => {
+      const { name, dtype, shape, bytes, offset, class: kind } = plan.buffers[buffer]!;
+      const { access } = plan.kernels[kernel]!.slots[slot]!;
+      return { name, access, class: kind, dtype, shape, bytes, offset };
+    });
+    const roles = rolesOf(compiled.groups[index]![step.step]!, graph, path);
+    return { ...step, roles, buffers, cost: costs[step.step]! };
+  });
+  return { ...explanation, steps, at };
 }
 
-/** The buffers that the steps of an explanation touch, and what that costs. */
-function stepsOf({ plan }: Compiled, explanation: Explanation): readonly StepBuffers[] {
-  return explanation.programs.flatMap(({ program: name, steps }) => {
-    const program = plan.programs.find((one) => one.name === name)!;
-    const symbols = exampleSymbols(plan, program);
-    const at = Object.entries(symbols)
-      .map(([symbol, value]) => `${symbol}=${value}`)
-      .join(", ");
-    const costs = costOf(plan, program, symbols);
-    return steps.map(({ step }) => {
-      const { kernel, bindings } = program.steps[step]!;
-      const buffers = bindings.map((buffer, slot) => {
-        const { access } = plan.kernels[kernel]!.slots[slot]!;
-        return { access, ...plan.buffers[buffer]! };
-      });
-      return { program: name, step, at, cost: costs[step]!, buffers };
-    });
-  });
+function formatProgram({ program, steps, fired, refusals, at }: Program): string[] {
+  const values = Object.entries(at).map(([symbol, value]) => `${symbol}=${value}`);
+  const lines = [`  in ${program}:`];
+  for (const step of steps) {
+    lines.push(`    step ${step.step}, kernel ${step.kernel}`, `      computes ${step.own.join("; ")}`);
+    for (const role of step.roles) lines.push(`      why: ${role}`);
+    if (step.together.length > 0) lines.push(`      together with ${step.together.join(", ")}`);
+    lines.push(
+      step.stored.length === 0
+        ? "      stores nothing of it: its values stay in registers"
+        : `      stores ${step.stored.join("; ")}`,
+      "      buffers:",
+      ...step.buffers.map(formatBuffer),
+      `      ${formatBytes(step.cost.readBytes)} read, ${formatBytes(step.cost.writtenBytes)} written at ${values.join(", ")}`,
+    );
+  }
+  if (steps.length === 0) lines.push("    no kernel: nothing of it is needed here");
+  if (fired.length > 0) lines.push(`    passes: ${fired.join("; ")}`);
+  for (const one of refusals) lines.push(`    refused ${one.rule}: ${one.reason} (${one.path})`);
+  return lines;
+}
+
+function formatBuffer(buffer: BufferUse): string {
+  const shape = `${buffer.dtype}[${buffer.shape.join(", ")}]`;
+  const place = buffer.class === "weights" ? "weights" : `${buffer.class} from byte ${buffer.offset}`;
+  return `        ${buffer.access} ${shape} ${buffer.name}: ${formatBytes(buffer.bytes)} of ${place}`;
 }
