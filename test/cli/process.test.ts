@@ -64,6 +64,14 @@ test("the built command works as the sources do", async () => {
   assert.ok(JSON.parse(stdout).tokens.length > 0);
   const block = await run(process.execPath, [built, "dump", join(root, "examples/custom-block.ts")]);
   assert.match(block.stdout, "->> softcap ->> down", block.stderr);
+  // Lines are those of the file as it was written.
+  const graph = await run(process.execPath, [
+    built,
+    "dump",
+    join(root, "examples/custom-block.ts"),
+    "--stage=graph",
+  ]);
+  assert.match(graph.stdout, /linear\(.*# gate examples\/custom-block\.ts:\d\d:\d+\n/);
   const wrong = await run(process.execPath, [built, "summary", "nothing"]);
   assert.is(wrong.code, 2);
 });

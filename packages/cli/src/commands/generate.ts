@@ -61,6 +61,7 @@ export const stopOption = () =>
   );
 
 const examples = `
+The prompt is continued as it stands; for questions and answers see weft chat.
 Sampling options that are left out come from the checkpoint's generation_config.json; without one the likeliest token is
 taken. With --json: {"text", "tokens", "finishReason", "timing"}.
 

@@ -40,6 +40,9 @@ export async function loadModule(file: string): Promise<Readonly<Record<string, 
     throw new ScriptError(file, error);
   } finally {
     await unregister();
+    // tsx has just switched them off. Blocks and errors name lines when they are asked, long after loading, and mean
+    // lines of the user's file, not of what it was compiled to.
+    process.setSourceMapsEnabled(true);
   }
 }
 

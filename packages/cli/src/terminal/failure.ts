@@ -58,7 +58,7 @@ function ownFrames(error: Error): string {
   const end = lines.findIndex((line) => line.includes(folder));
   return lines
     .slice(0, end < 0 ? undefined : end)
-    .filter((line) => !line.includes("node:internal/"))
+    .filter((line) => !/node:(internal|events)|\/node_modules\/(esbuild|tsx)\//.test(line))
     .join("\n");
 }
 
