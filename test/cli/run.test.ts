@@ -1,4 +1,4 @@
-/** Commands that run a model: logits against the oracle, generate, bench. */
+/** Commands that run a model: logits against the oracle (rows of docs/numerics.md), generate, bench. */
 import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -246,6 +246,32 @@ test("weights that are not finite are named", async () => {
   );
   assert.is(code, 2);
   assert.match(stderr, "model.norm.weight");
+});
+
+test("what weft memory predicts is what a run takes", async () => {
+  for (const directory of [tiny, tied]) {
+    for (const dtype of ["f32", "bf16"]) {
+      const options = ["--capacity=64", "--chunk", "16", "--threads=2", "--dtype", dtype, "--json"];
+      const predicted = JSON.parse((await weft("memory", directory, ...options)).stdout);
+      const run = await weft("generate", directory, "--tokens=72,101", "--max-tokens=2", ...options);
+      assert.is(JSON.parse(run.stdout).timing.memoryBytes, predicted.peak, `${directory} ${dtype}`);
+    }
+  }
+});
+
+test("bf16 logits stay near the oracle's", async () => {
+  const oracle = oracleOf(tied);
+  const argv = ["--tokens", oracle.tokens.join(","), "--dtype", "bf16", "--json"];
+  const { code, stdout } = await weft("logits", tied, ...argv);
+  assert.is(code, 0);
+  const actual: number[] = JSON.parse(stdout).logits.flat();
+  const expected = oracle.logits.flat();
+  const squares = (values: readonly number[]) => values.reduce((sum, value) => sum + value * value, 0);
+  const error = Math.sqrt(
+    squares(actual.map((value, index) => value - expected[index]!)) / squares(expected),
+  );
+  // The row oracle-bf16 of docs/numerics.md; not 0, or nothing was rounded.
+  assert.ok(error > 1e-5 && error <= 2e-2, String(error));
 });
 
 test("one thread and many give the same tokens", async () => {
