@@ -76,7 +76,7 @@ export function printProgram(plan: Plan, program: PlanProgram, options: PrintPla
     const one = program.steps[index]!;
     const kernel = plan.kernels[one.kernel]!;
     lines.push(`${indent}${index}: ${kernel.name} [kernel ${one.kernel}]  ${formatCost(costs[index]!)}`);
-    lines.push(`${indent}    from ${shared(one.origins)}`);
+    if (one.origins.length > 0) lines.push(`${indent}    from ${shared(one.origins)}`);
   };
   const keys = program.steps.map((one) => String(one.kernel));
   const runs =
