@@ -127,7 +127,8 @@ function attributesKey(attributes: object): string {
   if (present !== undefined) return present;
   // A replacer makes the spelling several times slower, and plain numbers and strings need none.
   const plain = Object.values(attributes).every(
-    (value) => typeof value === "string" || (typeof value === "number" && Number.isFinite(value) && value !== 0),
+    (value) =>
+      typeof value === "string" || (typeof value === "number" && Number.isFinite(value) && value !== 0),
   );
   const key = plain ? JSON.stringify(attributes) : JSON.stringify(attributes, spellNumber);
   attributeKeys.set(Object.freeze(attributes), key);
