@@ -1,6 +1,10 @@
 // Measures read bandwidth and multiply-add rate on demand, so that a benchmark can do it around each of its rows.
 //   limits THREADS [MIB]
 // Reads one command per line, `read` or `multiply-add`, and answers each with one line of JSON. Idle in between.
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -13,16 +17,36 @@
 #include <vector>
 
 #include "machine_peak.h"
+#include "read_walks.h"
 
 namespace {
 
+using weft::bench::best_walks;
+using weft::bench::slice_bytes;
+using weft::bench::Walk;
+using weft::bench::walk_count;
 using weft::cpu::bench::multiply_adds;
-using weft::cpu::bench::read_forward;
-using weft::cpu::bench::read_four_rows;
-using weft::cpu::bench::read_prefetched;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Each thread on a processor of its own: two that happen to share one would measure half of what there is.
+void pin_to_processor(int index) {
+#if defined(__linux__)
+  cpu_set_t available, one;
+  if (sched_getaffinity(0, sizeof available, &available) != 0) return;
+  index %= CPU_COUNT(&available);
+  for (int processor = 0; processor < CPU_SETSIZE; ++processor) {
+    if (!CPU_ISSET(processor, &available) || index-- > 0) continue;
+    CPU_ZERO(&one);
+    CPU_SET(processor, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+#else
+  (void)index;
+#endif
 }
 
 // Seconds from the start of the first thread to the end of the last; all start together.
@@ -33,6 +57,7 @@ double together(int threads, Function&& function) {
   std::vector<std::thread> team;
   for (int t = 0; t < threads; ++t)
     team.emplace_back([&, t] {
+      pin_to_processor(t);
       --waiting;
       while (waiting.load() > 0) std::this_thread::yield();
       starts[static_cast<size_t>(t)] = now();
@@ -48,29 +73,23 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-struct Walk {
-  const char* name;
-  uint64_t (*read)(const char*, size_t);
-};
-constexpr Walk walks[] = {
-    {"forward", read_forward}, {"prefetched", read_prefetched}, {"four rows", read_four_rows}};
-
 // The best walk by the median of its repeats. Threads take turns over slices, as they share a matrix's rows.
 void answer_read(int threads, const char* buffer, size_t bytes, int repeats) {
-  constexpr size_t slice = size_t{64} << 10;
   std::atomic<uint64_t> keep{0};
   double best = 0;
   const char* name = "";
-  for (const Walk& walk : walks) {
+  for (size_t w = 0; w < walk_count; ++w) {
+    const Walk& walk = best_walks()[w];
     std::vector<double> rates;
     for (int r = 0; r < repeats; ++r) {
       const double seconds = together(threads, [&](int t) {
         uint64_t sum = 0;
-        for (size_t at = static_cast<size_t>(t) * slice; at + slice <= bytes; at += static_cast<size_t>(threads) * slice)
-          sum ^= walk.read(buffer + at, slice);
+        const size_t step = static_cast<size_t>(threads) * slice_bytes;
+        for (size_t at = static_cast<size_t>(t) * slice_bytes; at + slice_bytes <= bytes; at += step)
+          sum ^= walk.read(buffer + at, slice_bytes);
         keep ^= sum;
       });
-      rates.push_back(static_cast<double>(bytes) / seconds);
+      rates.push_back(static_cast<double>(bytes / slice_bytes * slice_bytes) / seconds);
     }
     if (median(rates) > best) best = median(rates), name = walk.name;
   }
