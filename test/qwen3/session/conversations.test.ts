@@ -9,7 +9,7 @@ import { openOn } from "../../support/models.ts";
 import { inDirectory } from "../inference/support.ts";
 
 const text = fc.oneof(
-  fc.string({ unit: "binary", maxLength: 12 }),
+  fc.string({ unit: "binary", maxLength: 8 }),
   fc.constantFrom("<think>\nwhy\n</think>\n\nso", "a\n\n b", "<|im_end|>", "\n", "é漢🙂", ""),
 );
 
@@ -63,7 +63,7 @@ async function perform(session: Session, { kind, text, tokens, keep, stop }: Act
         await session.send("too long ".repeat(60), options).finish();
         assert.unreachable();
       } catch (error) {
-        assert.match((error as Error).message, "capacity of 192 tokens");
+        assert.match((error as Error).message, "capacity of 400 tokens");
       }
       assert.equal(session.messages, before.messages);
       assert.is(session.turns, before.turns);
@@ -113,7 +113,7 @@ for (const template of [undefined, "chatml"]) {
         scale: 0.3,
       });
       addTokenizer(directory);
-      using model = await openOn("cpu", directory, { capacity: 192, chunk: 32 });
+      using model = await openOn("cpu", directory, { capacity: 400, chunk: 32 });
       await fc.assert(
         fc.asyncProperty(
           fc.array(action, { minLength: 1, maxLength: 5 }),
