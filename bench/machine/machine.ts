@@ -1,5 +1,6 @@
 /** The machine's limits, measured on demand by a small native program that is built at first use. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -41,14 +42,15 @@ export class Machine implements Disposable {
 function buildLimits(): string {
   const source = fileURLToPath(new URL(".", import.meta.url));
   const folder = join(cacheFolder, "machine");
-  for (const step of [
-    ["-S", source, "-B", folder],
-    ["--build", folder],
-  ]) {
-    const { status, error, stdout, stderr } = spawnSync("cmake", step, { encoding: "utf8" });
+  const cmake = (...given: string[]): string | undefined => {
+    const { status, error, stdout, stderr } = spawnSync("cmake", given, { encoding: "utf8" });
     if (error)
       throw new Error("[bench] cmake must be installed to measure the machine's limits", { cause: error });
-    if (status !== 0) throw new Error(`[bench] cmake ${step.join(" ")} failed:\n${stdout}${stderr}`);
-  }
+    return status === 0 ? undefined : `[bench] cmake ${given.join(" ")} failed:\n${stdout}${stderr}`;
+  };
+  // What an earlier place of this checkout left in the cache cannot be configured again.
+  if (cmake("-S", source, "-B", folder) !== undefined) rmSync(folder, { recursive: true, force: true });
+  const failure = cmake("-S", source, "-B", folder) ?? cmake("--build", folder);
+  if (failure !== undefined) throw new Error(failure);
   return join(folder, "limits");
 }
