@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "error.h"
+#include "exec/allocation_watch.h"
 #include "exec/executable.h"
 #include "row/convert_dtype.h"
 #include "validate.h"
@@ -26,7 +27,9 @@ void Executable::run(ThreadPool& pool, size_t program, const int64_t* symbols, i
   char* own = shared + compiled_.scratch.shared;
   const plan::PlanProgram& planned = plan().programs[program];
   const std::vector<StepBinding>& steps = steps_[program];
+  AllocationWatch::begin();
   pool.run([&](int thread) noexcept {
+    const AllocationWatch watch;
     Worker worker(pool, team_, compiled_.kernels, thread, symbols,
                   own + compiled_.scratch.per_thread * static_cast<size_t>(thread), shared, stop_);
     auto before = std::chrono::steady_clock::now();
@@ -42,6 +45,7 @@ void Executable::run(ThreadPool& pool, size_t program, const int64_t* symbols, i
       }
     }
   });
+  AllocationWatch::end();
   if (stop_.load()) throw Error("the run was ended: its executable or device was disposed");
   if (team_.fault.is_set.load()) report_fault(program);
 }

@@ -1,0 +1,63 @@
+// The native code under the address and undefined behaviour sanitizers: the addon by test/runtime-cpu (fuzzing
+// included), the kernels by their own tests. Any report ends the process that made it.
+//   node scripts/check-sanitizers.mjs [--kernels-only | --addon-only]
+//
+// Leaks are not looked for: Node.js itself leaves memory to the end of the process, and so do V8's handles of the
+// addon. In this build the executor also counts allocations: a run that makes any fails.
+import { spawnSync } from "node:child_process";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const require = createRequire(import.meta.url);
+
+function run(command, args, env = {}) {
+  console.log(`[sanitizers] ${command} ${args.join(" ")}`);
+  const result = spawnSync(command, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...env } });
+  if (result.status !== 0) {
+    console.error(
+      `[sanitizers] failed: ${result.error?.message ?? `exit code ${result.status ?? result.signal}`}`,
+    );
+    process.exit(result.status || 1);
+  }
+}
+
+const options = {
+  ASAN_OPTIONS: "detect_leaks=0:abort_on_error=0:exitcode=99",
+  UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1:exitcode=99",
+};
+
+if (!process.argv.includes("--addon-only")) {
+  const build = join(root, "packages/runtime-cpu/build-sanitize/kernels");
+  const source = join(root, "packages/runtime-cpu/native/kernels");
+  run("cmake", [
+    "-S",
+    source,
+    "-B",
+    build,
+    "-DWEFT_NATIVE_TESTS=ON",
+    "-DWEFT_SANITIZE=ON",
+    "-DCMAKE_BUILD_TYPE=Release",
+  ]);
+  run("cmake", ["--build", build, "--parallel", "2"]);
+  run("ctest", ["--test-dir", build, "--output-on-failure"], options);
+}
+
+if (!process.argv.includes("--kernels-only")) {
+  run(process.execPath, [join(root, "scripts/build.mjs"), "--native-only", "--sanitize"]);
+  // Node.js is not built with the sanitizers, so their library has to be there before everything else.
+  const library = spawnSync(process.env.CXX ?? "g++", ["-print-file-name=libasan.so"], { encoding: "utf8" });
+  const uvu = join(dirname(require.resolve("uvu/package.json")), "bin.js");
+  run(
+    process.execPath,
+    ["--conditions=source", "--import", "tsx", uvu, "test/runtime-cpu", "\\.test\\.ts$"],
+    {
+      ...options,
+      LD_PRELOAD: library.stdout.trim(),
+      WEFT_CPU_ADDON: join(root, "packages/runtime-cpu/build-sanitize/Release/weft_cpu.node"),
+      WEFT_FUZZ_CASES: process.env.WEFT_FUZZ_CASES ?? "400",
+    },
+  );
+}
+console.log("[sanitizers] clean");
