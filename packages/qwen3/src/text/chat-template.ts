@@ -1,5 +1,6 @@
 /** Chat messages to prompt text, by the checkpoint's own Jinja template. */
-import { Template } from "@huggingface/jinja";
+import { createRequire } from "node:module";
+import type { Template } from "@huggingface/jinja";
 import * as Either from "fp-ts/lib/Either.js";
 import { messageOf, type Problems, refuse } from "../config/problems.ts";
 import { chatmlTemplateText } from "./chatml.ts";
@@ -63,6 +64,10 @@ export function chatTemplateOf(
   );
 }
 
+/** Loaded on first use: only conversations need it. */
+const loadLibrary = (): typeof import("@huggingface/jinja") =>
+  createRequire(import.meta.url)("@huggingface/jinja");
+
 /** A template from its text. `tokens` are the special tokens that templates may print. */
 export function parseChatTemplate(
   text: string,
@@ -72,7 +77,7 @@ export function parseChatTemplate(
 ): Either.Either<Problems, ChatTemplate> {
   let template: Template;
   try {
-    template = new Template(text);
+    template = new (loadLibrary().Template)(text);
   } catch (error) {
     return refuse(source, "the chat template must be valid Jinja", {
       given: messageOf(error),

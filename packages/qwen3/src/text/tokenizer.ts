@@ -1,7 +1,9 @@
 /** The checkpoint's own tokenizer, tokenizer.json, run by the Hugging Face `tokenizers` library. */
+
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
-import { Tokenizer as LibraryTokenizer } from "tokenizers";
+import type { Tokenizer as LibraryTokenizer } from "tokenizers";
 import { kindOfPath, readTextFile } from "../config/json-file.ts";
 import { type Checked, messageOf, type Problems, refuse, showGiven } from "../config/problems.ts";
 import { bytesOfToken } from "./byte-level.ts";
@@ -42,6 +44,9 @@ export interface Tokenizer {
   readonly byteLevel: boolean;
 }
 
+/** Loaded on first use: a run on token ids alone should not pay for it in time or memory. */
+const loadLibrary = (): typeof import("tokenizers") => createRequire(import.meta.url)("tokenizers");
+
 const remedy = "fetch tokenizer.json of the checkpoint again";
 
 /**
@@ -63,7 +68,7 @@ export function openTokenizer(path: string): Either.Either<Problems, Tokenizer> 
   let library: LibraryTokenizer;
   let description: TokenizerDescription;
   try {
-    library = LibraryTokenizer.fromString(text.right);
+    library = loadLibrary().Tokenizer.fromString(text.right);
     // Training leftovers in the file: they would silently cut or fill every prompt.
     library.disableTruncation();
     library.disablePadding();
