@@ -6,9 +6,6 @@ import { join } from "node:path";
 import { editDistance } from "@weft/dsl";
 import { sequenceS } from "fp-ts/lib/Apply.js";
 import * as Either from "fp-ts/lib/Either.js";
-import { Ord as numberOrd } from "fp-ts/lib/number.js";
-import * as Ord from "fp-ts/lib/Ord.js";
-import * as NonEmpty from "fp-ts/lib/ReadonlyNonEmptyArray.js";
 import { type Fields, fieldsOf, type IntegerRange, tokenIds } from "./fields.ts";
 import { asJsonObject, readJsonObject } from "./json-file.ts";
 import {
@@ -158,7 +155,8 @@ function inOrder(problems: Problems): Problems {
     const at = [...requiredKeys, ...optionalKeys].findIndex((key) => problem.requirement.startsWith(key));
     return at < 0 ? Number.MAX_SAFE_INTEGER : at;
   };
-  return NonEmpty.sort<Problem>(Ord.contramap(rank)(numberOrd))(problems);
+  const [first, ...rest] = [...problems].sort((a, b) => rank(a) - rank(b));
+  return [first!, ...rest];
 }
 
 function modelType(fields: Fields): Checked<"qwen3"> {
