@@ -257,7 +257,9 @@ export class Session implements Disposable {
    */
   #keepPartial({ promptTokens, anchor }: PreparedTurn): void {
     const context = this.#context;
-    if (sameTokens(context.tokens, this.#cached.tokens.slice(context.dropped))) return;
+    const { tokens } = this.#cached;
+    const untouched = context.dropped + context.length === tokens.length;
+    if (untouched && sameTokens(context.tokens, tokens.slice(context.dropped))) return;
     if (context.dropped > promptTokens.length) {
       context.reset();
       this.#cached = CachedText.empty;
