@@ -12,14 +12,17 @@ import {
 import { cpuDevice } from "@weft/runtime-cpu";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { largestDifference } from "../support/largest-difference.ts";
+import { largestDifference, rootMeanSquareDifference } from "../support/largest-difference.ts";
 import { type DeviceName, openOn } from "../support/models.ts";
 import { oracleNames, oracleOf } from "./oracle.ts";
 
-/** The tolerance of the policy f32 in docs/numerics.md: absolute, at every position. */
+/** Row `oracle-f32` of docs/numerics.md. */
 const tolerance = 1e-4;
-/** Between modes of our own. */
+/** Row `modes`. */
 const modeTolerance = 1e-5;
+
+/** Row `oracle-bf16`: root mean square, relative to that of the oracle's logits. */
+const bf16Share = 2e-2;
 
 const layers = 2;
 const modes: readonly LogitsMode[] = ["whole", "step", { chunk: 7 }];
@@ -72,6 +75,14 @@ for (const name of oracleNames) {
       text: false,
     }).finish();
     assert.equal(summary.tokens, greedy);
+  });
+
+  test(`${name}: policy bf16 stays near`, async () => {
+    const { directory, tokens, logits } = oracleOf(name);
+    using model = await openOn("cpu", directory, { ...logitsOpenOptions(tokens.length), dtype: "bf16" });
+    const result = await logitsOf(model, tokens);
+    const share = rootMeanSquareDifference(result.logits, logits) / rootMeanSquareDifference(logits);
+    assert.ok(share > 0 && share <= bf16Share, `bf16 is ${share} of the logits away`);
   });
 
   test(`${name}: the residual stream behind attention, and the unfused plan`, async () => {

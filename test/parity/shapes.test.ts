@@ -4,10 +4,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { inDirectory } from "../qwen3/inference/support.ts";
 import { type CheckpointShape, writeCheckpoint } from "../support/checkpoints.ts";
-import { largestDifference } from "../support/largest-difference.ts";
+import { largestDifference, rootMeanSquareDifference } from "../support/largest-difference.ts";
 import { openOn } from "../support/models.ts";
 
-/** The tolerance of the policy f32 in docs/numerics.md. */
+/** Row `routes` of docs/numerics.md. */
 const tolerance = 1e-4;
 
 const base: CheckpointShape = {
@@ -75,7 +75,7 @@ for (const [name, shape] of Object.entries(shapes)) {
 
 /**
  * bf16 keeps eight bits of a number. A rounding error of 2^-9 on the inputs and weights of each matmul grows along the
- * residual stream; against the size of the logits it stays below this share (root of mean squares).
+ * residual stream; row `oracle-bf16` of docs/numerics.md: against the size of the logits it stays below this share (root of mean squares).
  */
 const bf16Share = 0.02;
 
@@ -96,24 +96,15 @@ for (const dtype of ["F32", "BF16", "F16"] as const) {
       };
       const exact = await run("interpreter", "f32");
       const rounded = await run("cpu", "bf16");
-      const share = distance(rounded, exact) / rootMeanSquare(exact);
+      const share = rootMeanSquareDifference(rounded, exact) / rootMeanSquareDifference(exact);
       assert.ok(share <= bf16Share, `bf16 is ${share} of the logits away from f32`);
       assert.ok(share > 0, "bf16 has an effect");
       // Sums of another order round to another neighbour now and then.
-      const own = distance(rounded, await run("interpreter", "bf16")) / rootMeanSquare(exact);
+      const own =
+        rootMeanSquareDifference(rounded, await run("interpreter", "bf16")) / rootMeanSquareDifference(exact);
       assert.ok(own <= 1e-3, `cpu and interpreter are ${own} of the logits apart`);
     });
   });
-}
-
-const distance = (a: readonly Float32Array[], b: readonly Float32Array[]) =>
-  rootMeanSquare(a.map((row, at) => row.map((value, i) => value - b[at]![i]!)));
-
-function rootMeanSquare(rows: readonly Float32Array[]): number {
-  const count = rows.reduce((sum, row) => sum + row.length, 0);
-  return Math.sqrt(
-    rows.reduce((sum, row) => sum + row.reduce((part, value) => part + value ** 2, 0), 0) / count,
-  );
 }
 
 test.run();

@@ -15,3 +15,17 @@ export function largestDifference(
   }
   return worst;
 }
+
+/** The root of the mean squared difference of two lists of rows of equal sizes; of one list alone, its size. */
+export function rootMeanSquareDifference(
+  a: readonly ArrayLike<number>[],
+  b?: readonly ArrayLike<number>[],
+): number {
+  let sum = 0;
+  let count = 0;
+  for (let row = 0; row < a.length; row++) {
+    for (let i = 0; i < a[row]!.length; i++) sum += (a[row]![i]! - (b?.[row]![i] ?? 0)) ** 2;
+    count += a[row]!.length;
+  }
+  return Math.sqrt(sum / count);
+}

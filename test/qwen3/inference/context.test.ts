@@ -129,8 +129,10 @@ test("contexts of one model take turns and do not see each other", async () => {
       const tokens = [step + 1, (step * 7) % 37];
       const logits = await contexts[which]!.append(tokens);
       histories[which]!.push(...tokens);
-      if (step === 4) contexts[which]!.truncate((histories[which]!.length = 3));
-      else
+      if (step === 4) {
+        histories[which]!.length = 3;
+        contexts[which]!.truncate(3);
+      } else
         assert.ok(
           largestDifference([logits], [await fresh(model, histories[which]!)]) <= 1e-5,
           `step ${step}`,
