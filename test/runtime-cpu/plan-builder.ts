@@ -70,7 +70,6 @@ export class Body {
     return this.#add({ kind: "binary", function: name, left, right });
   }
   select(condition: number, then: number, otherwise: number): number {
-    // biome-ignore lint/suspicious/noThenProperty: the plan's own field; nobody awaits an instruction
     return this.#add({ kind: "select", condition, then, otherwise });
   }
   round(dtype: PlanDtype, operand: number): number {

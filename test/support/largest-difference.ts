@@ -24,7 +24,8 @@ export function rootMeanSquareDifference(
   let sum = 0;
   let count = 0;
   for (let row = 0; row < a.length; row++) {
-    for (let i = 0; i < a[row]!.length; i++) sum += (a[row]![i]! - (b?.[row]![i] ?? 0)) ** 2;
+    const other = b?.[row];
+    for (let i = 0; i < a[row]!.length; i++) sum += (a[row]![i]! - (other?.[i] ?? 0)) ** 2;
     count += a[row]!.length;
   }
   return Math.sqrt(sum / count);

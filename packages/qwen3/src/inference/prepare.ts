@@ -14,7 +14,7 @@ import {
   readGenerationConfig,
   readQwen3Config,
 } from "../config/index.ts";
-import { type Checked, collecting, type Problems, WeftError } from "../config/problems.ts";
+import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
 import {
   type BoundWeights,
@@ -24,6 +24,7 @@ import {
   type RequiredTensor,
   type TensorDtype,
 } from "../weights/index.ts";
+import { orRaise } from "./checkpoint-text.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 
 export interface PreparedQwen3 {
@@ -65,28 +66,35 @@ export function prepareQwen3(
   });
   return pipe(
     parts,
-    Either.bind("bound", ({ config, checkpoint }) => bindWeights(requiredTensors(config), checkpoint)),
+    Either.bind("parameters", ({ config }) => modelParameters(config)),
+    Either.bind("bound", ({ parameters, checkpoint }) => bindWeights(asStored(parameters), checkpoint)),
     Either.bind("options", ({ config }) => resolveOpenOptions(options, config)),
     Either.bind("compiled", ({ config, bound, options }) => {
       onCompile();
       return compileBound(config, bound, options);
     }),
-    Either.map((prepared) => ({
+    Either.map(({ parameters, ...prepared }) => ({
       directory,
       ...prepared,
-      weights: weightSource(prepared.config, prepared.bound),
+      weights: weightSource(parameters, prepared.bound),
     })),
   );
 }
 
 /** The parameters of a model as a checkpoint has to hold them. */
 export function requiredTensors(config: Qwen3Config): RequiredTensor[] {
-  return modelParameters(config).map(({ name, axes }) => ({
+  return asStored(orRaise(modelParameters(config)));
+}
+
+const modelParameters = (config: Qwen3Config): Checked<readonly Parameter[]> =>
+  parametersOf(qwen3Model(config));
+
+const asStored = (parameters: readonly Parameter[]): RequiredTensor[] =>
+  parameters.map(({ name, axes }) => ({
     name,
     shape: storedShape(axes),
     dtypes: Object.keys(storedDtypes) as TensorDtype[],
   }));
-}
 
 /** In a checkpoint the heads and the components of a head are one dimension. */
 function storedShape(axes: readonly Axis[]): number[] {
@@ -123,9 +131,9 @@ function compileBound(
 }
 
 /** Files as they are: the device converts what the plan stores otherwise. Shapes are those of the model's axes. */
-function weightSource(config: Qwen3Config, bound: BoundWeights): WeightSource {
+function weightSource(parameters: readonly Parameter[], bound: BoundWeights): WeightSource {
   return Object.fromEntries(
-    modelParameters(config).map(({ name, axes }) => {
+    parameters.map(({ name, axes }) => {
       const entry = bound.tensors.get(name)!;
       const weight: FileWeight = {
         kind: "file",
@@ -138,11 +146,4 @@ function weightSource(config: Qwen3Config, bound: BoundWeights): WeightSource {
       return [name, weight];
     }),
   );
-}
-
-function modelParameters(config: Qwen3Config): readonly Parameter[] {
-  const parameters = parametersOf(qwen3Model(config));
-  // The model is our own: a clash of its parameters' names cannot come from a file.
-  if (Either.isLeft(parameters)) throw new WeftError(parameters.left);
-  return parameters.right;
 }
