@@ -83,14 +83,18 @@ void MatmulCode::make_panels(const StepBinding& step, Worker& worker, const Run&
   size_t current = 0, prepared = groups_.size();
   int64_t first = 0;  // item of the current group
   int64_t begin, end;
-  while (worker.take(items, 1, begin, end)) {
-    const auto size = [&] { return (run.by_gemv ? groups_[current].gemv : groups_[current].gemm).count * run.tiles; };
-    while (begin - first >= size()) first += size(), ++current;
-    if (prepared != current) {
-      groups_[current].scratch.prepare(epilogue, groups_[current].epilogue, step, worker);
-      prepared = current;
+  // Neighbouring weights are read faster by one thread than in turns: long runs, and short ones at the end.
+  const int64_t longest = run.by_gemv ? gemv_run_items : 1;
+  while (worker.take_run(items, longest, begin, end)) {
+    for (int64_t item = begin; item < end; ++item) {
+      const auto size = [&] { return (run.by_gemv ? groups_[current].gemv : groups_[current].gemm).count * run.tiles; };
+      while (item - first >= size()) first += size(), ++current;
+      if (prepared != current) {
+        groups_[current].scratch.prepare(epilogue, groups_[current].epilogue, step, worker);
+        prepared = current;
+      }
+      make_panel(step, worker, run, epilogue, groups_[current], item - first);
     }
-    make_panel(step, worker, run, epilogue, groups_[current], begin - first);
   }
 }
 

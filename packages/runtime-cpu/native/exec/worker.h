@@ -59,6 +59,18 @@ class Worker {
     return true;
   }
 
+  // As take, but at most `most` items: many while many are left, one by one at the end.
+  bool take_run(int64_t count, int64_t most, int64_t& begin, int64_t& end) noexcept {
+    if (stop_.load(std::memory_order_relaxed)) return false;
+    size_t from, to;
+    if (!team.counters[phase_ & 1].take_guided(static_cast<size_t>(count), static_cast<size_t>(threads),
+                                               static_cast<size_t>(most), from, to))
+      return false;
+    begin = static_cast<int64_t>(from);
+    end = static_cast<int64_t>(to);
+    return true;
+  }
+
  private:
   ThreadPool& pool_;
   const std::atomic<bool>& stop_;

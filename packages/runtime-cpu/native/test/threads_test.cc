@@ -29,6 +29,21 @@ void test_threads() {
     pool.parallel_for(0, 1, [&](size_t, size_t, int) noexcept { once = false; });
     check(once, "parallel_for of nothing calls nothing, %d threads", threads);
 
+    // Guided runs cover every item once, are never longer than asked, and short at the end.
+    WorkCounter counter;
+    std::atomic<bool> fits{true};
+    for (auto& s : seen) s = 0;
+    pool.run([&](int) noexcept {
+      size_t begin, end;
+      while (counter.take_guided(seen.size(), static_cast<size_t>(threads), 8, begin, end)) {
+        if (end - begin > 8 || (seen.size() - begin < 4 * static_cast<size_t>(threads) && end - begin != 1)) fits = false;
+        for (size_t i = begin; i < end; ++i) ++seen[i];
+      }
+    });
+    once = true;
+    for (auto& s : seen) once = once && s == 1;
+    check(once && fits, "guided runs cover every item once, %d threads", threads);
+
     // Plain ints: only the region's start and end order these.
     std::vector<int> counters(static_cast<size_t>(threads) * 16);
     for (int round = 0; round < rounds; ++round) pool.run([&](int thread) noexcept { ++counters[static_cast<size_t>(thread) * 16]; });

@@ -37,6 +37,16 @@ class WorkCounter {
     end = begin + grain < count ? begin + grain : count;
     return true;
   }
+  // Takes many items while many are left and few at the end: long runs for each of `members`, who finish together.
+  bool take_guided(size_t count, size_t members, size_t most, size_t& begin, size_t& end) noexcept {
+    begin = next_.load(std::memory_order_relaxed);
+    do {
+      if (begin >= count) return false;
+      const size_t share = (count - begin) / (2 * members);
+      end = begin + (share < 1 ? 1 : share < most ? share : most);
+    } while (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    return true;
+  }
 
  private:
   alignas(64) std::atomic<size_t> next_{0};
