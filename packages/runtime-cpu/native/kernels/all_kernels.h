@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "unroll.h"
 // clang-format off
 #include "vector_math.h"
 #include "row_kernels.h"

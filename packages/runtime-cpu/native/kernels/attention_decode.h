@@ -45,7 +45,7 @@ inline float scaled_maximum(const float* scores, float scale, size_t n) {
   top[0] = top[1] = top[2] = top[3] = Vec::max(Vec::mul(Vec::load(scores + n - Vec::lanes), factor), Vec::set(best));
   size_t j = 0;
   for (; j + 4 * Vec::lanes <= n; j += 4 * Vec::lanes)
-#pragma GCC unroll 4
+    WEFT_UNROLL(4)
     for (size_t w = 0; w < 4; ++w) top[w] = Vec::max(Vec::mul(Vec::load(scores + j + w * Vec::lanes), factor), top[w]);
   for (; j + Vec::lanes <= n; j += Vec::lanes) top[0] = Vec::max(Vec::mul(Vec::load(scores + j), factor), top[0]);
   return Vec::reduce_max(Vec::max(Vec::max(top[0], top[1]), Vec::max(top[2], top[3])));
@@ -86,27 +86,27 @@ inline void weighted_values(const float* weights, size_t weight_stride, const ty
                             size_t v_stride, size_t keys, float* sum, size_t sum_stride, size_t count) {
   Vec::F32 total[rows][vectors];
   const bool whole = count == vectors * Vec::lanes;
-#pragma GCC unroll 8
+  WEFT_UNROLL(8)
   for (size_t r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+    WEFT_UNROLL(8)
     for (size_t d = 0; d < vectors; ++d)
       total[r][d] = load_some(sum + r * sum_stride + d * Vec::lanes, whole ? Vec::lanes : count);
   for (size_t j = 0; j < keys; ++j) {
     Vec::F32 weight[rows];
-#pragma GCC unroll 8
+    WEFT_UNROLL(8)
     for (size_t r = 0; r < rows; ++r) weight[r] = Vec::set(weights[r * weight_stride + j]);
-#pragma GCC unroll 8
+    WEFT_UNROLL(8)
     for (size_t d = 0; d < vectors; ++d) {
       const auto* p = v + j * v_stride + d * Vec::lanes;
       prefetch(reinterpret_cast<uintptr_t>(p + values_ahead * v_stride), 1);
       const Vec::F32 value = whole ? Source::load(p) : Source::load_partial(p, count);
-#pragma GCC unroll 8
+      WEFT_UNROLL(8)
       for (size_t r = 0; r < rows; ++r) total[r][d] = Vec::multiply_add(weight[r], value, total[r][d]);
     }
   }
-#pragma GCC unroll 8
+  WEFT_UNROLL(8)
   for (size_t r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+    WEFT_UNROLL(8)
     for (size_t d = 0; d < vectors; ++d)
       store_some(sum + r * sum_stride + d * Vec::lanes, total[r][d], whole ? Vec::lanes : count);
 }

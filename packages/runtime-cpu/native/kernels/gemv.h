@@ -63,9 +63,9 @@ inline void gemv_block(const GemvArguments& g, const typename Product::XElement*
                        const typename Product::WElement* w, float* y) {
   constexpr size_t width = Product::width;
   Vec::F32 sum[rows][columns];
-#pragma GCC unroll 32
+  WEFT_UNROLL(32)
   for (size_t m = 0; m < rows; ++m)
-#pragma GCC unroll 32
+    WEFT_UNROLL(32)
     for (size_t n = 0; n < columns; ++n) sum[m][n] = Vec::zero();
   const size_t depth = g.depth;
   size_t k = 0;
@@ -73,13 +73,13 @@ inline void gemv_block(const GemvArguments& g, const typename Product::XElement*
     const size_t ahead = k + prefetch_bytes / sizeof(*w);
     const uintptr_t fetched =
         reinterpret_cast<uintptr_t>(w) + sizeof(*w) * (ahead < depth ? ahead : ahead - depth + columns * g.w_stride);
-#pragma GCC unroll 2
+    WEFT_UNROLL(2)
     for (size_t half = 0; half < 2 * width; half += width) {
-#pragma GCC unroll 32
+      WEFT_UNROLL(32)
       for (size_t n = 0; n < columns; ++n) {
         if (half == 0) prefetch(fetched + n * g.w_stride * sizeof(*w), 2 * width * sizeof(*w));
         const typename Product::Operand w_part = Product::load_w(w + n * g.w_stride + k + half);
-#pragma GCC unroll 32
+        WEFT_UNROLL(32)
         for (size_t m = 0; m < rows; ++m)
           sum[m][n] = Product::step(sum[m][n], Product::load_x(x + m * g.x_stride + k + half), w_part);
       }
@@ -87,17 +87,17 @@ inline void gemv_block(const GemvArguments& g, const typename Product::XElement*
   }
   for (; k < depth; k += width) {
     const size_t rest = depth - k;
-#pragma GCC unroll 32
+    WEFT_UNROLL(32)
     for (size_t n = 0; n < columns; ++n)
-#pragma GCC unroll 32
+      WEFT_UNROLL(32)
       for (size_t m = 0; m < rows; ++m)
         sum[m][n] = rest >= width ? Product::step(sum[m][n], Product::load_x(x + m * g.x_stride + k), Product::load_w(w + n * g.w_stride + k))
                                   : Product::step(sum[m][n], Product::load_x_partial(x + m * g.x_stride + k, rest),
                                                   Product::load_w_partial(w + n * g.w_stride + k, rest));
   }
-#pragma GCC unroll 32
+  WEFT_UNROLL(32)
   for (size_t m = 0; m < rows; ++m)
-#pragma GCC unroll 32
+    WEFT_UNROLL(32)
     for (size_t n = 0; n < columns; ++n) y[m * g.y_stride + n] = Vec::reduce_add(sum[m][n]);
 }
 

@@ -27,42 +27,42 @@ inline void micro_kernel(size_t units, const float* a, const float* b, float* c,
                          bool accumulate, const float* next, size_t next_step) {
   constexpr size_t vectors = Vec::micro_vectors;
   Vec::F32 sum[rows][vectors];
-#pragma GCC unroll 32
+  WEFT_UNROLL(32)
   for (size_t r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+    WEFT_UNROLL(8)
     for (size_t v = 0; v < vectors; ++v) sum[r][v] = Vec::zero();
   // C is needed at the very end only; rows of a wide C tend to share cache sets.
-#pragma GCC unroll 32
+  WEFT_UNROLL(32)
   for (size_t r = 0; r < rows; ++r) {
     __builtin_prefetch(c + r * c_stride, 1, 3);
     if (column_tile > 16) __builtin_prefetch(c + r * c_stride + 16, 1, 3);
   }
-#pragma GCC unroll 4
+  WEFT_UNROLL(4)
   for (size_t u = 0; u < units; ++u) {
     __builtin_prefetch(next + u * next_step, 0, 2);
     Vec::F32 column[vectors];
-#pragma GCC unroll 8
+    WEFT_UNROLL(8)
     for (size_t v = 0; v < vectors; ++v) column[v] = Vec::load(b + u * column_tile + v * Vec::lanes);
-#pragma GCC unroll 32
+    WEFT_UNROLL(32)
     for (size_t r = 0; r < rows; ++r) {
       const Vec::F32 row = Vec::set(a[u * a_unit_stride + r * a_row_stride]);
-#pragma GCC unroll 8
+      WEFT_UNROLL(8)
       for (size_t v = 0; v < vectors; ++v) sum[r][v] = Multiply::step(sum[r][v], row, column[v]);
     }
   }
   if (columns == column_tile) {
-#pragma GCC unroll 32
+    WEFT_UNROLL(32)
     for (size_t r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+      WEFT_UNROLL(8)
       for (size_t v = 0; v < vectors; ++v) {
         float* out = c + r * c_stride + v * Vec::lanes;
         Vec::store(out, accumulate ? Vec::add(Vec::load(out), sum[r][v]) : sum[r][v]);
       }
     return;
   }
-#pragma GCC unroll 32
+  WEFT_UNROLL(32)
   for (size_t r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+    WEFT_UNROLL(8)
     for (size_t v = 0; v < vectors; ++v) {
       if (v * Vec::lanes >= columns) break;
       const size_t count = columns - v * Vec::lanes < Vec::lanes ? columns - v * Vec::lanes : Vec::lanes;

@@ -57,7 +57,7 @@ void pack_strip(const Strip<typename Units::Element>& s, float* out, size_t out_
       const size_t rest = s.depth - k < step ? s.depth - k : step;
       Vec::F32 block[Vec::lanes];
       if (s.rows == Vec::lanes && rest == step) {
-#pragma GCC unroll 16
+        WEFT_UNROLL(16)
         for (size_t r = 0; r < Vec::lanes; ++r) {
           const auto* p = s.first + r * s.row_stride + k;
           block[r] = Units::load(p);
@@ -74,7 +74,7 @@ void pack_strip(const Strip<typename Units::Element>& s, float* out, size_t out_
       const size_t u = k / Units::elements;
       const size_t count = (rest + Units::elements - 1) / Units::elements;
       if (count == Vec::lanes && (padded || s.rows == Vec::lanes)) {
-#pragma GCC unroll 16
+        WEFT_UNROLL(16)
         for (size_t i = 0; i < Vec::lanes; ++i) Vec::store(out + (u + i) * out_stride, block[i]);
       } else {
         for (size_t i = 0; i < count; ++i) put(u + i, block[i]);

@@ -18,7 +18,7 @@ inline __attribute__((always_inline)) float sum_of(size_t n, Term term) {
     for (size_t w = 0; w < ways; ++w) sum[w] = Vec::zero();
     size_t i = begin;
     for (; i + ways * Vec::lanes <= end; i += ways * Vec::lanes)
-#pragma GCC unroll 8
+      WEFT_UNROLL(8)
       for (size_t w = 0; w < ways; ++w) sum[w] = term(sum[w], i + w * Vec::lanes, Vec::lanes);
     for (; i + Vec::lanes <= end; i += Vec::lanes) sum[0] = term(sum[0], i, Vec::lanes);
     if (i < end) sum[1] = term(sum[1], i, end - i);
@@ -55,7 +55,7 @@ float reduce_max(const float* a, size_t n) {
   size_t i = 0;
   const Vec::F32 nan = Vec::set(__builtin_nanf(""));
   for (; i + 4 * Vec::lanes <= n; i += 4 * Vec::lanes)
-#pragma GCC unroll 4
+    WEFT_UNROLL(4)
     for (size_t w = 0; w < 4; ++w) {
       const Vec::F32 x = Vec::load(a + i + w * Vec::lanes);
       top[w] = Vec::max(x, top[w]);

@@ -17,6 +17,7 @@ struct Vec {
   // 12 accumulators, two vectors of W, one broadcast: 15 of 16 registers.
   static constexpr size_t micro_rows = 6;
   static constexpr size_t micro_vectors = 2;
+  static constexpr bool scales = false;
   static constexpr size_t accumulators = 12;
 
   static __m256i first(size_t n) {

@@ -16,6 +16,7 @@ struct Vec {
   // 28 accumulators, two vectors of W, one broadcast: 31 of 32 registers.
   static constexpr size_t micro_rows = 14;
   static constexpr size_t micro_vectors = 2;
+  static constexpr bool scales = true;
   static constexpr size_t accumulators = 24;
 
   static Mask first(size_t n) { return static_cast<Mask>((1u << n) - 1u); }
@@ -59,6 +60,8 @@ struct Vec {
   static F32 sqrt(F32 a) { return _mm512_sqrt_ps(a); }
   static F32 floor(F32 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   static F32 round(F32 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+  static F32 scale(F32 a, F32 n) { return _mm512_scalef_ps(a, n); }
 
   static Mask less(F32 a, F32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
   static Mask less_equal(F32 a, F32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }

@@ -17,6 +17,7 @@ struct Vec {
   // 24 accumulators, four vectors of W, broadcasts: 30 of 32 registers.
   static constexpr size_t micro_rows = 6;
   static constexpr size_t micro_vectors = 4;
+  static constexpr bool scales = false;
   static constexpr size_t accumulators = 24;
 
   static F32 zero() { return vdupq_n_f32(0.0f); }

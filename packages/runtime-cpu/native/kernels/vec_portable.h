@@ -9,6 +9,7 @@
 //   accumulators              vectors that a matrix-vector product may keep in registers
 //   load, store               any alignment; *_partial touch the first n < lanes elements only, loading zeros beyond
 //   store_low_halves          the low 16 bits of each lane, first n <= lanes
+//   scales, scale(a, n)       whether there is an instruction for a * 2^n, and that
 //   max(a, b), min(a, b)      b if either is NaN (neon: NaN)
 //   round                     to nearest even, for |x| < 2^22
 //   choose(mask, a, b)        mask ? a : b
@@ -33,6 +34,7 @@ struct Vec {
   static constexpr size_t lanes = 4;
   static constexpr size_t micro_rows = 4;
   static constexpr size_t micro_vectors = 2;
+  static constexpr bool scales = false;
   static constexpr size_t accumulators = 8;
 
   static F32 zero() { return F32{}; }

@@ -15,7 +15,9 @@ inline Vec::F32 maximum(Vec::F32 a, Vec::F32 b) { return Vec::choose(Vec::equal(
 inline Vec::F32 minimum(Vec::F32 a, Vec::F32 b) { return Vec::choose(Vec::equal(a, a), Vec::min(a, b), a); }
 
 // x * 2^n for whole n in [-252, 254], in two exact or once rounded steps so that denormal results are right.
-inline Vec::F32 scale_by_power_of_two(Vec::F32 x, Vec::F32 n) {
+template <class V = Vec>
+inline typename V::F32 scale_by_power_of_two(typename V::F32 x, typename V::F32 n) {
+  if constexpr (V::scales) return V::scale(x, n);
   const Vec::I32 power = Vec::to_i32(n), bias = Vec::set_i32(127);
   const Vec::I32 half = Vec::shift_right_signed<1>(power);
   const Vec::I32 rest = Vec::sub_i32(power, half);
