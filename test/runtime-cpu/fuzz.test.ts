@@ -102,7 +102,7 @@ async function fuzz(
   const all = leaves(plan);
   const numbers = all.filter((path) => typeof get(plan, path) === "number");
   const counts = { ran: 0, refusedAtLoad: 0, refusedAtRun: 0 };
-  using device = cpuDevice({ threads: 2, memoryLimitBytes: 2 ** 31, checkWeights: false });
+  using device = cpuDevice({ threads: 2, memoryLimitBytes: 2 ** 28, checkWeights: false });
   const attempt = async (edited: Plan): Promise<keyof typeof counts> => {
     let executable: Executable;
     try {
