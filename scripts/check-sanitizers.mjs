@@ -1,6 +1,6 @@
 // The native code under the address and undefined behaviour sanitizers: the addon by test/runtime-cpu (fuzzing
 // included), the kernels by their own tests. Any report ends the process that made it.
-//   node scripts/check-sanitizers.mjs [--kernels-only | --addon-only]
+//   node scripts/check-sanitizers.mjs
 //
 // Leaks are not looked for: Node.js itself leaves memory to the end of the process, and so do V8's handles of the
 // addon. In this build the executor also counts allocations: a run that makes any fails.
@@ -28,36 +28,17 @@ const options = {
   UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1:exitcode=99",
 };
 
-if (!process.argv.includes("--addon-only")) {
-  const build = join(root, "packages/runtime-cpu/build-sanitize/kernels");
-  const source = join(root, "packages/runtime-cpu/native/kernels");
-  run("cmake", [
-    "-S",
-    source,
-    "-B",
-    build,
-    "-DWEFT_NATIVE_TESTS=ON",
-    "-DWEFT_SANITIZE=ON",
-    "-DCMAKE_BUILD_TYPE=Release",
-  ]);
-  run("cmake", ["--build", build, "--parallel", "2"]);
-  run("ctest", ["--test-dir", build, "--output-on-failure"], options);
-}
+const build = join(root, "packages/runtime-cpu/build-sanitize");
+run(process.execPath, [join(root, "scripts/build.mjs"), "--native-only", "--sanitize"]);
+run(join(build, "native/kernels/kernels_test"), [], options);
 
-if (!process.argv.includes("--kernels-only")) {
-  run(process.execPath, [join(root, "scripts/build.mjs"), "--native-only", "--sanitize"]);
-  // Node.js is not built with the sanitizers, so their library has to be there before everything else.
-  const library = spawnSync(process.env.CXX ?? "g++", ["-print-file-name=libasan.so"], { encoding: "utf8" });
-  const uvu = join(dirname(require.resolve("uvu/package.json")), "bin.js");
-  run(
-    process.execPath,
-    ["--conditions=source", "--import", "tsx", uvu, "test/runtime-cpu", "\\.test\\.ts$"],
-    {
-      ...options,
-      LD_PRELOAD: library.stdout.trim(),
-      WEFT_CPU_ADDON: join(root, "packages/runtime-cpu/build-sanitize/Release/weft_cpu.node"),
-      WEFT_FUZZ_CASES: process.env.WEFT_FUZZ_CASES ?? "400",
-    },
-  );
-}
+// Node.js is not built with the sanitizers, so their library has to be there before everything else.
+const library = spawnSync(process.env.CXX ?? "g++", ["-print-file-name=libasan.so"], { encoding: "utf8" });
+const uvu = join(dirname(require.resolve("uvu/package.json")), "bin.js");
+run(process.execPath, ["--conditions=source", "--import", "tsx", uvu, "test/runtime-cpu", "\\.test\\.ts$"], {
+  ...options,
+  LD_PRELOAD: library.stdout.trim(),
+  WEFT_CPU_ADDON: join(build, "Release/weft_cpu.node"),
+  WEFT_FUZZ_CASES: process.env.WEFT_FUZZ_CASES ?? "400",
+});
 console.log("[sanitizers] clean");

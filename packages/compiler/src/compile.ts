@@ -14,6 +14,11 @@ export interface CompileOptions {
   readonly name: string;
   /** Fused kernels (the default), or every primitive a kernel of its own: the slow route that fused plans are held against. */
   readonly fusion?: boolean;
+  /**
+   * Keep the graphs of every pass and the groups, for `explain` and dumps (the default). A program that only runs the
+   * plan does without: `compiled` and `groups` are then empty, and compiling takes about half the memory.
+   */
+  readonly record?: boolean;
 }
 
 /** One way to run: a graph and the passes that make it this program. */
@@ -49,13 +54,13 @@ export function compile(
   options: CompileOptions,
 ): Either<Problems, Compiled> {
   const started = performance.now();
-  const fusion = options.fusion ?? true;
+  const { fusion = true, record = true } = options;
   const compiled: CompiledProgram[] = [];
   for (const program of programs) {
     const verified = verifyGraph(program.graph);
     if (isLeft(verified)) return verified;
-    const passes = [...program.passes, simplify(), decompose(fusion ? hasTemplate : undefined), simplify()];
-    const result = runPasses(program.graph, passes, verifyGraph);
+    const passes = [...program.passes, decompose(fusion ? hasTemplate : undefined), simplify()];
+    const result = runPasses(program.graph, passes, verifyGraph, record);
     if (isLeft(result)) return result;
     const fused = attempt("fuse", () => fuse(result.right.graph, { enabled: fusion }));
     if (isLeft(fused)) return fused;
@@ -65,5 +70,7 @@ export function compile(
   if (isLeft(built)) return built;
   const problems = verifyPlan(built.right.plan);
   if (problems.length > 0) return left(problems as unknown as Problems);
-  return right({ ...built.right, compiled, milliseconds: performance.now() - started });
+  const milliseconds = performance.now() - started;
+  if (!record) return right({ ...built.right, groups: [], compiled: [], milliseconds });
+  return right({ ...built.right, compiled, milliseconds });
 }

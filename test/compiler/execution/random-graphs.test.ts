@@ -1,5 +1,6 @@
 // Whole plans against the interpreter: random graphs, fused and unfused, executed by the CPU runtime.
 import { interpret } from "@weft/compiler";
+import { axis, GraphBuilder } from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
 import fc from "fast-check";
 import { suite } from "uvu";
@@ -24,6 +25,18 @@ for (const fusion of [true, false]) {
     );
   });
 }
+
+test("an index along a cut row is as long as the cut", async () => {
+  const builder = new GraphBuilder();
+  const seq = axis("seq", { symbol: "seq", max: 1 });
+  const x = builder.add("input", [], { name: "x", dtype: "f32", axes: [seq, axis("hidden", 12)] });
+  const position = builder.add("position", [], { axis: seq });
+  const rope = { axis: "hidden", theta: 10000, sequence: "seq" };
+  const y = builder.add("neg", [builder.add("rope", [builder.add("neg", [x], {}), position], rope)], {});
+  const graph = builder.finish("cut", [{ name: "y", node: y }]);
+  const values = randomValues(graph, 1);
+  expectOutputsClose(await runOnDevice(device, graph, values), interpret(graph, values), tolerance);
+});
 
 test.after(() => device[Symbol.dispose]());
 test.run();

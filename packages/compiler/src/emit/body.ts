@@ -176,8 +176,8 @@ export class BodyBuilder {
     return this.#once({ kind: "constant", value: special === "" ? value : 0, special });
   }
 
-  /** The index along an axis of the space plus an offset. */
-  #index(axis: string | undefined, offset: SymbolicSum): number {
+  /** The index along an axis of the space plus an offset; `size` is the axis' own, which a slice may have cut. */
+  #index(axis: string | undefined, offset: SymbolicSum, size: Size = 1): number {
     const affine = this.#context.assembly.affine(offset);
     const one = this.#size(1);
     if (axis === undefined) {
@@ -191,7 +191,7 @@ export class BodyBuilder {
     // An axis outside the space has size 1: its only index is 0.
     if (row === undefined) return this.#index(undefined, offset);
     if (this.#space.row.length !== 1) throw new Error(`the axis "${axis}" must not be flattened`);
-    return this.#once({ kind: "index", loop: -1, offset: affine, length: this.#size(row.size) });
+    return this.#once({ kind: "index", loop: -1, offset: affine, length: this.#size(size) });
   }
 
   /** Index arithmetic and constants, computed where they are used. */
@@ -199,7 +199,10 @@ export class BodyBuilder {
     const node = this.#context.graph.nodes[id]!;
     if (node.op === "constant") return this.#constant(constantValue(attributesOf(node, "constant").value));
     const expression = indexExpression(this.#context.graph, id);
-    if (expression !== undefined) return this.#index(expression.axis, expression.offset);
+    if (expression !== undefined) {
+      const size = node.type.axes.find((one) => one.name === expression.axis)?.size;
+      return this.#index(expression.axis, expression.offset, size);
+    }
     return this.#node(id);
   }
 

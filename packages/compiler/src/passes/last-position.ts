@@ -3,7 +3,7 @@
  * it alone, backward from the output: the head, the final norm, the last block's MLP, its queries. Keys and values
  * are still needed for every position.
  */
-import { findAxis, type Graph, type GraphNode, type NodeId, type OpName } from "@weft/dsl";
+import { type Axis, findAxis, type Graph, type GraphNode, type NodeId, type OpName } from "@weft/dsl";
 import type { Pass } from "./pass.ts";
 import { placeOf } from "./pass.ts";
 import { attributesOf, copyNode, liveNodes, rewriteGraph } from "./rewrite.ts";
@@ -83,6 +83,9 @@ export function lastPosition(outputs: readonly string[] = ["output"], axis = "se
     summary: `only the last element of "${axis}" is computed where only it is needed`,
     run: (graph, log) => {
       const wanted = new Set(outputs);
+      // One element is its own last one: a decode step has nothing to cut.
+      if (graph.outputs.every((one) => !wanted.has(one.name) || sizeAlong(graph, one.node, axis) === 1))
+        return graph;
       const everywhere = demands(graph, axis, wanted);
       // Old id of each node that stands at its last position only, by its new id.
       const atLast = new Set<NodeId>();
@@ -104,12 +107,14 @@ export function lastPosition(outputs: readonly string[] = ["output"], axis = "se
   };
 }
 
+/** A value without the axis counts as one element along it. */
+function sizeAlong(graph: Graph, id: NodeId, axis: string): Axis["size"] {
+  return findAxis(graph.nodes[id]!.type, axis)?.size ?? 1;
+}
+
 /** An output that something else needs everywhere is cut at the very end. */
 function cutOutputs(graph: Graph, wanted: ReadonlySet<string>, axis: string): Graph {
-  const size = (id: NodeId) => findAxis(graph.nodes[id]!.type, axis)?.size;
-  const whole = graph.outputs.filter(
-    (one) => wanted.has(one.name) && size(one.node) !== undefined && size(one.node) !== 1,
-  );
+  const whole = graph.outputs.filter((one) => wanted.has(one.name) && sizeAlong(graph, one.node, axis) !== 1);
   if (whole.length === 0) return graph;
   const nodes = [...graph.nodes];
   const outputs = graph.outputs.map((one) => {

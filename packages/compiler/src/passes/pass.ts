@@ -73,11 +73,15 @@ export interface PipelineResult {
   readonly records: readonly PassRecord[];
 }
 
-/** Runs passes in order; `verify` checks each result, and its problems are this pass's fault. */
+/**
+ * Runs passes in order; `verify` checks each result, and its problems are this pass's fault. Without `keep` nothing is
+ * recorded, and each graph goes as soon as the next one is there.
+ */
 export function runPasses(
   graph: Graph,
   passes: readonly Pass[],
   verify: (graph: Graph) => Either<Problems, Graph>,
+  keep = true,
 ): Either<Problems, PipelineResult> {
   const records: PassRecord[] = [];
   let current = graph;
@@ -94,15 +98,17 @@ export function runPasses(
       );
       return left([first!, ...rest]);
     }
-    records.push({
-      pass: pass.name,
-      summary: pass.summary,
-      before: current,
-      after: result.right,
-      fired: recorder.rules,
-      refusals: recorder.refusals,
-      milliseconds,
-    });
+    if (keep) {
+      records.push({
+        pass: pass.name,
+        summary: pass.summary,
+        before: current,
+        after: result.right,
+        fired: recorder.rules,
+        refusals: recorder.refusals,
+        milliseconds,
+      });
+    }
     current = result.right;
   }
   return right({ graph: current, records });

@@ -6,6 +6,7 @@ import {
   type Graph,
   GraphBuilder,
   type GraphNode,
+  moveNode,
   type NodeId,
   type OpAttributes,
   type OpName,
@@ -79,7 +80,8 @@ export function dropDead(graph: Graph): Graph {
   for (const node of graph.nodes) {
     if (!live[node.id]) continue;
     renumbered[node.id] = nodes.length;
-    nodes.push({ ...node, id: nodes.length, inputs: node.inputs.map((id) => renumbered[id]!) });
+    const inputs = node.inputs.map((id) => renumbered[id]!);
+    nodes.push(moveNode(node, nodes.length, inputs));
   }
   return {
     ...graph,

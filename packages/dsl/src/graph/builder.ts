@@ -61,21 +61,19 @@ export class GraphBuilder {
     const present = key === undefined ? undefined : this.#shared.get(key);
     if (present !== undefined) return present;
     if (key === undefined) Object.freeze(attributes);
-    const type = inferType(
-      op,
-      inputs.map((id) => this.type(id)),
-      attributes,
-      this.#origin,
-    );
+    const inputTypes = inputs.map((id) => this.type(id));
+    const type = inferType(op, inputTypes, attributes, this.#origin);
     const id = this.#nodes.length;
-    this.#nodes.push({
+    const node: GraphNode = Object.freeze({
       id,
       op,
-      inputs: [...inputs],
+      inputs: Object.freeze([...inputs]),
       attributes: attributes as unknown as Attributes,
       type,
       origin: this.#origin,
     });
+    this.#nodes.push(node);
+    soundNodes.set(node, inputTypes);
     if (key !== undefined) this.#shared.set(key, id);
     return id;
   }
@@ -117,6 +115,22 @@ export class GraphBuilder {
       outputs,
     };
   }
+}
+
+/** Nodes whose type was inferred here, with the input types that it was inferred from. Frozen, so they stay right. */
+const soundNodes = new WeakMap<GraphNode, readonly TensorType[]>();
+
+/** Whether a builder made this node over inputs of just these types. */
+export function isSound(node: GraphNode, typeOf: (id: NodeId) => TensorType | undefined): boolean {
+  return soundNodes.get(node)?.every((type, index) => typeOf(node.inputs[index]!) === type) ?? false;
+}
+
+/** The same node at another place, over the same inputs at theirs. */
+export function moveNode(node: GraphNode, id: NodeId, inputs: readonly NodeId[]): GraphNode {
+  const moved: GraphNode = Object.freeze({ ...node, id, inputs: Object.freeze([...inputs]) });
+  const types = soundNodes.get(node);
+  if (types !== undefined) soundNodes.set(moved, types);
+  return moved;
 }
 
 const attributeKeys = new WeakMap<object, string>();

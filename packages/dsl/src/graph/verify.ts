@@ -10,7 +10,7 @@ import type { OpName } from "../ops/names.ts";
 import { formatType, typeEquals } from "../ops/shape.ts";
 import { opNames, opTable } from "../ops/table.ts";
 import { attributeChecks, tensorType } from "./attributes.ts";
-import { tryInferType } from "./builder.ts";
+import { isSound, tryInferType } from "./builder.ts";
 import { integer, isRecord, listOf, recordOf, remembered, show, text } from "./check.ts";
 import type { Graph, GraphNode, Origin, StateSpec, SymbolSpec, TensorType } from "./types.ts";
 import { checkStateUse } from "./verify-state.ts";
@@ -173,6 +173,7 @@ class Verifier {
       this.#report("graph", `node ${index} must be an object, not ${show(node)}`);
       return;
     }
+    if (this.#isKnown(node as unknown as GraphNode, index)) return;
     // Spelt only for a report: most graphs are right, and each pass asks again.
     const place = () => placeOf(node.origin, index);
     const before = this.#problems.length;
@@ -197,6 +198,20 @@ class Verifier {
     // With any of these at fault, the op's own rule has nothing to stand on.
     if (this.#problems.length > before) return;
     this.#checkTyped(node as unknown as GraphNode, place);
+  }
+
+  /** A node that a builder made needs no second inference where its inputs are still what they were. */
+  #isKnown(node: GraphNode, index: number): boolean {
+    const sound =
+      node.id === index &&
+      isSound(node, (id) => this.#types[id]) &&
+      node.inputs.every((id) => id < index) &&
+      attributeChecks[node.op](node.attributes, "") === undefined;
+    if (!sound) return false;
+    const place = () => placeOf(node.origin, index);
+    this.#checkSymbols(node.op, node.type.axes, place);
+    this.#checkNames(node, place);
+    return true;
   }
 
   #checkInputs(

@@ -17,7 +17,7 @@ import { Qwen3 } from "./qwen3.ts";
 export async function openQwen3(directory: string, options: OpenOptions = {}): Promise<Qwen3> {
   const report = reporter(options.onProgress);
   report("checkpoint");
-  const prepared = orRaise(prepareQwen3(directory, options, () => report("compile")));
+  const prepared = orRaise(prepareQwen3(directory, { record: false, ...options }, () => report("compile")));
   const given = options.device;
   if (given !== undefined && given !== "cpu") return load(prepared, given, options, false, report);
   const device = makeCpuDevice(options);

@@ -29,6 +29,13 @@ export interface OpenOptions {
   readonly checkWeights?: boolean | undefined;
   /** Fused kernels (the default), or one kernel per operation: slow, for comparison. */
   readonly fusion?: boolean | undefined;
+  /**
+   * Folder of plans compiled before, which `openQwen3` starts from where the inputs are the same; false: none. Default:
+   * WEFT_CACHE_DIR, else `weft` in the user's cache directory.
+   */
+  readonly planCache?: string | false | undefined;
+  /** Keep the graphs of every pass, for `explain` and dumps. Default: where a model is prepared, not where it is run. */
+  readonly record?: boolean | undefined;
   /** Opens the tokenizer while the device loads, for programs that will surely need it. Default false. */
   readonly withTokenizer?: boolean | undefined;
   /** Told what is being done, so that a program can show it. */

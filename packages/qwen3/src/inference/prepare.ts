@@ -26,6 +26,7 @@ import {
 } from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
+import { planCacheDirectory, planKey, readPlan, writePlan } from "./plan-cache.ts";
 
 export interface PreparedQwen3 {
   readonly directory: string;
@@ -53,7 +54,7 @@ const storedDtypes = { F32: "f32", BF16: "bf16", F16: "f16" } as const satisfies
  */
 export function prepareQwen3(
   directory: string,
-  options: OpenOptions = {},
+  { record = true, planCache = planCacheDirectory(), ...options }: OpenOptions = {},
   onCompile: () => void = () => {},
 ): Either.Either<Problems, PreparedQwen3> {
   const config = readQwen3Config(directory);
@@ -71,7 +72,9 @@ export function prepareQwen3(
     Either.bind("options", ({ config }) => resolveOpenOptions(options, config)),
     Either.bind("compiled", ({ config, bound, options }) => {
       onCompile();
-      return compileBound(config, bound, options);
+      return record
+        ? compileBound(config, bound, options, true)
+        : compiledBefore(config, bound, options, planCache);
     }),
     Either.map(({ parameters, ...prepared }) => ({
       directory,
@@ -116,6 +119,7 @@ function compileBound(
   config: Qwen3Config,
   bound: BoundWeights,
   { dtype, capacity, chunk, logits, observe, fusion }: ResolvedOpenOptions,
+  record: boolean,
 ): Checked<Compiled> {
   return compileQwen3(config, {
     capacity,
@@ -127,7 +131,25 @@ function compileBound(
     logits,
     observe,
     fusion,
+    record,
   });
+}
+
+/** The plan of an earlier start with the same inputs, or a new one that the next start will find. */
+function compiledBefore(
+  config: Qwen3Config,
+  bound: BoundWeights,
+  options: ResolvedOpenOptions,
+  directory: string | false,
+): Checked<Compiled> {
+  if (directory === false || directory === "") return compileBound(config, bound, options, false);
+  const stored = [...bound.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape.length]);
+  const key = planKey([{ ...config, file: "" }, options, stored]);
+  const found = readPlan(directory, key);
+  if (found !== undefined) return Either.right(found);
+  const compiled = compileBound(config, bound, options, false);
+  if (Either.isRight(compiled)) writePlan(directory, key, compiled.right);
+  return compiled;
 }
 
 /** Files as they are: the device converts what the plan stores otherwise. Shapes are those of the model's axes. */

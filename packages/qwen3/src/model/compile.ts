@@ -28,6 +28,8 @@ export interface Qwen3CompileOptions {
   /** Block paths whose residual stream becomes an output: `model.layers.0`. */
   readonly observe?: readonly string[];
   readonly fusion?: boolean;
+  /** Keep what `explain` and dumps need; default true. */
+  readonly record?: boolean;
 }
 
 /** The dtype that keys and values are cached in, by policy. */
@@ -60,5 +62,6 @@ export function compileQwen3(config: Qwen3Config, options: Qwen3CompileOptions):
   return compile(qwen3Programs(config, options), {
     name: "qwen3",
     ...(options.fusion === undefined ? {} : { fusion: options.fusion }),
+    ...(options.record === undefined ? {} : { record: options.record }),
   });
 }
