@@ -264,9 +264,9 @@ const attention: Step = (writer, { a, b, c }) => {
   });
   const mixed = writer.keep(attended, v);
   const last = fixedLastAxis(x)!;
-  const weight = writer.parameter("weight", [last, heads!, headDim!]);
   const range = within(maxSize(heads!.size) * maxSize(headDim!.size) * 0.4 * magnitude(v));
   if (!mixed || hasAxis(mixed, last.name)) return;
+  const weight = writer.parameter("weight", [last, heads!, headDim!]);
   const back = builder.add("linear", [attended, weight.id], { from: ["heads", "headDim"], to: [last.name] });
   const out = writer.keep(back, range);
   const sum = out && binaryRange("add", out, x);

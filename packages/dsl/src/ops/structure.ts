@@ -1,10 +1,17 @@
 /** Ops that bring values in: inputs, parameters, constants, indices, and state that outlives a run. */
+import type { Axis } from "../axis.ts";
+import type { Dtype, TensorType } from "../graph/types.ts";
 import type { OpDefinition } from "./define.ts";
-import { findAxis, missingAxis, sizeFor, typeEquals } from "./shape.ts";
+import { duplicateAxis, findAxis, missingAxis, sizeFor, typeEquals } from "./shape.ts";
 
 const free = { perResult: 0, perInput: 0 };
 const none = { min: 0, max: 0 };
 const one = { min: 1, max: 1 };
+
+function distinctAxes(dtype: Dtype, axes: readonly Axis[]): TensorType | string {
+  const twice = duplicateAxis(axes);
+  return twice === undefined ? { dtype, axes } : `axis "${twice}" must not stand twice in a tensor`;
+}
 
 const input: OpDefinition<"input"> = {
   name: "input",
@@ -15,7 +22,7 @@ const input: OpDefinition<"input"> = {
     result: "of the given type",
   },
   arity: none,
-  infer: (_, { dtype, axes }) => ({ dtype, axes }),
+  infer: (_, { dtype, axes }) => distinctAxes(dtype, axes),
   meaning: { tag: "environment" },
   cost: free,
   fusion: "boundary",
@@ -30,7 +37,7 @@ const parameter: OpDefinition<"parameter"> = {
     result: "of the given type",
   },
   arity: none,
-  infer: (_, { dtype, axes }) => ({ dtype, axes }),
+  infer: (_, { dtype, axes }) => distinctAxes(dtype, axes),
   meaning: { tag: "environment" },
   cost: free,
   fusion: "boundary",
@@ -116,7 +123,7 @@ const stateRead: OpDefinition<"stateRead"> = {
   category: "state",
   documentation: { summary: "the present value of a state", inputs: [], result: "of the state's type" },
   arity: none,
-  infer: (_, { dtype, axes }) => ({ dtype, axes }),
+  infer: (_, { dtype, axes }) => distinctAxes(dtype, axes),
   meaning: { tag: "environment" },
   cost: free,
   fusion: "boundary",
