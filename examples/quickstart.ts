@@ -10,7 +10,8 @@ import { generate, openQwen3, qwen3Model } from "@weft/qwen3";
 const tiny = fileURLToPath(new URL("../test/fixtures/tiny", import.meta.url));
 const directory = process.env.WEFT_MODEL || tiny;
 
-using model = await openQwen3(directory);
+// Compiled anew each time, to show it; otherwise the plan of the last start would do.
+using model = await openQwen3(directory, { planCache: false });
 
 console.log("The model, as blocks:\n");
 console.log(prettyBlock(qwen3Model(model.config)));
