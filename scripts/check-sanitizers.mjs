@@ -34,7 +34,7 @@ run(join(build, "native/kernels/kernels_test"), [], options);
 
 // Node.js is not built with the sanitizers, so their library has to be there before everything else.
 const library = spawnSync(process.env.CXX ?? "g++", ["-print-file-name=libasan.so"], { encoding: "utf8" });
-const uvu = join(dirname(require.resolve("uvu/package.json")), "bin.js");
+const uvu = join(dirname(require.resolve("uvu")), "../bin.js");
 run(process.execPath, ["--conditions=source", "--import", "tsx", uvu, "test/runtime-cpu", "\\.test\\.ts$"], {
   ...options,
   LD_PRELOAD: library.stdout.trim(),

@@ -7,6 +7,9 @@
 namespace weft::plan {
 namespace {
 
+// Values; bytes stay far from overflow.
+constexpr Wide largest_scratch = Wide{1} << 40;
+
 bool is_float(PlanDtype dtype) { return dtype != PlanDtype::i32; }
 
 // The constant value of a loop's extent, or -1.
@@ -60,7 +63,12 @@ void check(Checker& checker, const MatmulKernel& kernel, const std::string& plac
   Wide rows = 1;
   for (const Loop& loop : kernel.rows)
     rows *= std::clamp<Wide>(checker.bounds.highest(checker.linear(loop.extent, place + ".rows")), 1, largest_extent + 1);
-  checker.require(rows <= largest_extent, place + ".rows", "can pass 2^31");
+  // Executors keep rows of input, and sometimes all products, in scratch.
+  Wide products = kernel.contracted;
+  for (const MatmulGroup& group : kernel.groups)
+    products += Wide{std::max<int64_t>(group.columns, 0)} * static_cast<Wide>(group.weights.size());
+  checker.require(rows <= largest_extent && rows * products <= largest_scratch, place + ".rows",
+                  "make a product of more than 2^40 values");
   for (size_t i = 0; i < kernel.groups.size(); ++i)
     check_group(checker, kernel, kernel.groups[i], place + ".groups[" + std::to_string(i) + "]", facts);
 }
@@ -86,6 +94,8 @@ void check(Checker& checker, const AttentionKernel& kernel, const std::string& p
   const Linear queries = checker.count(kernel.queries, place + ".queries", facts);
   const Linear keys = checker.count(kernel.keys, place + ".keys", facts);
   const Linear past = checker.count(kernel.past, place + ".past", facts);
+  checker.require(checker.bounds.highest(queries) * kernel.heads * kernel.head_dim <= largest_scratch, place + ".queries",
+                  "make more than 2^40 values");
   check_heads(checker, kernel, kernel.query, queries, kernel.heads, false, place + ".query", facts);
   check_heads(checker, kernel, kernel.key, keys, kernel.kv_heads, false, place + ".key", facts);
   check_heads(checker, kernel, kernel.value, keys, kernel.kv_heads, false, place + ".value", facts);

@@ -2,7 +2,11 @@
 import type { PlanDtype } from "@weft/compiler";
 import { type Problem, userProblem } from "@weft/dsl";
 
-/** Values in a file, row-major, little-endian: mapped without a copy where the plan wants the same dtype. */
+/**
+ * Values in a file, row-major, little-endian: mapped without a copy where the plan wants the same dtype. While they are
+ * mapped, the file must not be cut short or written in place (replacing it by renaming is fine): the system ends a
+ * process that reads a mapped page which is no longer there.
+ */
 export interface FileWeight {
   readonly kind: "file";
   readonly path: string;
