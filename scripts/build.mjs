@@ -54,7 +54,7 @@ function buildNative() {
   const cmakeJs = join(dirname(require.resolve("cmake-js/package.json")), "bin/cmake-js");
   const args = [
     cmakeJs,
-    "compile",
+    "build",
     "--directory",
     package_,
     "--out",
