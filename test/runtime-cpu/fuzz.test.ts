@@ -1,5 +1,5 @@
 /**
- * Plans damaged at random never crash: each loads and runs, or is an Error. WEFT_FUZZ_CASES sets how many of each kind.
+ * Plans damaged at random never crash: each loads and runs, or is an Error. WEFT_FUZZ_CASES sets how many of each kind, WEFT_FUZZ_SEED other ones.
  * What was changed is printed before a case only with WEFT_FUZZ_TRACE, to find the one behind a crash.
  */
 import { writeSync } from "node:fs";
@@ -17,6 +17,7 @@ import { symbolValues } from "./reference.ts";
 
 const test = suite("fuzz");
 const casesOfEach = Number(process.env.WEFT_FUZZ_CASES ?? 800);
+const seed = Number(process.env.WEFT_FUZZ_SEED ?? 5);
 const trace = process.env.WEFT_FUZZ_TRACE !== undefined;
 
 type Path = (string | number)[];
@@ -95,7 +96,7 @@ async function fuzz(
   program: string,
   symbols: Record<string, number>,
 ): Promise<void> {
-  const random = randomSource(name.length * 77 + 5);
+  const random = randomSource(name.length * 77 + seed);
   const buffers = randomBuffers(plan, 3);
   const weights = weightsOf(plan, buffers);
   const inputs = inputsOf({ plan, program, symbols }, buffers, symbolValues(plan, symbols));
