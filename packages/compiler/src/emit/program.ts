@@ -79,8 +79,10 @@ class ProgramEmitter {
     this.#assembly.declareSymbols(this.#graph.symbols);
     const inputs = this.#declareLeaves();
     const outputs = this.#declareStored();
+    const isFirst = ({ node }: { node: NodeId }) => this.#isStateAtStart(node);
+    this.#copyOutputs(outputs.filter(isFirst));
     for (const group of this.#fused.groups) this.#group(group);
-    this.#copyOutputs(outputs);
+    this.#copyOutputs(outputs.filter((one) => !isFirst(one)));
     return {
       program: { name, inputs, outputs: outputs.map((one) => one.port), steps: this.#steps },
       groups: this.#groups,
@@ -164,9 +166,33 @@ class ProgramEmitter {
     const writes = group?.kind === "rows" || group?.kind === "matmul";
     const isOutput = this.#graph.outputs.some((one) => one.node === value);
     if (readers.length !== 1 || !computed || !writes || isOutput) return;
+    // The value's kernel runs before the append: nothing else may be done to the state, which would have an order.
+    if (this.#opsOnStateOf(node).length > 1) return;
     const target = this.#appendTarget(node);
     this.#storage.set(value, target);
     this.#direct.set(value, target);
+  }
+
+  #opsOnStateOf({ attributes }: GraphNode): GraphNode[] {
+    const { state } = attributes as { readonly state: string };
+    return this.#graph.nodes.filter((one) => (one.attributes as { state?: unknown }).state === state);
+  }
+
+  /** Whether an output is what a state holds before the program; refused where it is what a later op overwrites. */
+  #isStateAtStart(output: NodeId): boolean {
+    const base = this.#fused.viewOf(output)?.base;
+    const node = base === undefined ? undefined : this.#graph.nodes[base]!;
+    if (node === undefined || (node.attributes as { state?: unknown }).state === undefined) return false;
+    const writers = this.#opsOnStateOf(node).filter(({ op }) => op !== "stateRead");
+    if (node.op === "stateRead" && writers.every(({ id }) => id > node.id)) return true;
+    if (!writers.some(({ id }) => id > node.id)) return false;
+    throw new WeftError([
+      unsupportedProblem("emit", "an output must not be a state's value between two writes", {
+        path: node.origin.path,
+        given: valueName(this.#graph, node.id),
+        remedy: "compute something from it, or give it out in a program of its own",
+      }),
+    ]);
   }
 
   #appendTarget(node: GraphNode): Storage {

@@ -1,5 +1,6 @@
 /** A topological order of groups: earliest node first among those that are ready, so that dumps read in model order. */
 import { type Graph, internalProblem, type NodeId, WeftError } from "@weft/dsl";
+import { consumersOf } from "../passes/rewrite.ts";
 import type { Classified } from "./classify.ts";
 import { type FusedGroup, nodesOf } from "./types.ts";
 
@@ -48,33 +49,43 @@ export function orderGroups(
   return order;
 }
 
-/** Reads and writes of one state keep the order of the node list. */
+/** Who reads a state's value, as any op on the state gives it, does so before the next op writes to the state. */
 function keepStateOrder(graph: Graph, groupOf: Int32Array, waitsFor: Set<number>[]): void {
+  const consumers = consumersOf(graph);
   const lastWriter = new Map<string, number>();
   const readersSince = new Map<string, Set<number>>();
   for (const node of graph.nodes) {
     const state = (node.attributes as { state?: unknown }).state;
     if (typeof state !== "string") continue;
-    const writer = node.op !== "stateRead";
-    const own = writer ? groupOf[node.id]! : -1;
-    const readers = writer
-      ? []
-      : graph.nodes.filter((one) => one.inputs.includes(node.id)).map((one) => groupOf[one.id]!);
+    const readers = readingGroups(consumers, groupOf, node.id);
     const before = lastWriter.get(state);
-    for (const group of writer ? [own] : readers) {
-      if (before !== undefined && before !== group && group !== -1) waitsFor[group]!.add(before);
-    }
-    if (writer) {
-      for (const reader of readersSince.get(state) ?? [])
-        if (reader !== own && reader !== -1) waitsFor[own]!.add(reader);
+    if (node.op === "stateRead") {
+      if (before !== undefined)
+        for (const reader of readers) if (reader !== before) waitsFor[reader]!.add(before);
+    } else {
+      const own = groupOf[node.id]!;
+      if (before !== undefined) waitsFor[own]!.add(before);
+      for (const reader of readersSince.get(state) ?? []) if (reader !== own) waitsFor[own]!.add(reader);
       readersSince.delete(state);
       lastWriter.set(state, own);
-    } else {
-      const since = readersSince.get(state) ?? new Set();
-      for (const reader of readers) since.add(reader);
-      readersSince.set(state, since);
     }
+    readersSince.set(state, new Set([...(readersSince.get(state) ?? []), ...readers]));
   }
+}
+
+/** The groups that read a value, also by way of views and of what is computed where it is used. */
+function readingGroups(
+  consumers: readonly (readonly NodeId[])[],
+  groupOf: Int32Array,
+  id: NodeId,
+  found = new Set<number>(),
+): Set<number> {
+  for (const consumer of consumers[id]!) {
+    const group = groupOf[consumer]!;
+    if (group === -1) readingGroups(consumers, groupOf, consumer, found);
+    else found.add(group);
+  }
+  return found;
 }
 
 /** A binary heap of group numbers. */
