@@ -222,4 +222,17 @@ test("all parameters are asked for by their names in a checkpoint", async () => 
   });
 });
 
+test("a context that is disposed while it works ends with an error, and runs nothing more", async () => {
+  await withModel(async (model) => {
+    const context = model.createContext();
+    await context.append([1, 2, 3]);
+    const work = context.append([4, 5, 6, 7, 8, 9, 10, 11]);
+    context[Symbol.dispose]();
+    await rejectsWith(() => work, "after it was disposed");
+    assert.is(context.length, 0);
+    await rejectsWith(() => context.append([1]), "after it was disposed");
+    assert.ok(await fresh(model, [1, 2]));
+  });
+});
+
 test.run();

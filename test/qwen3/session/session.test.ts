@@ -189,6 +189,23 @@ test("replay and reuse give the same answers; the counts differ", async () => {
   });
 });
 
+test("replay: a turn that the template refuses leaves conversation and cache as they were", async () => {
+  await withModel(async (model, directory) => {
+    const session = new Session(model, { maxTokens: 3, ignoreEos: true, history: "replay" });
+    await session.send("One").finish();
+    const before = [...session.tokens];
+    const refused = [
+      { role: "user", content: "a" },
+      { role: "system", content: "b" },
+    ];
+    await rejectsWith(() => session.send(refused).finish(), "a system message must come first");
+    assert.equal(session.tokens, before);
+    const file = join(directory, "session.safetensors");
+    await session.save(file);
+    assert.equal(Session.restore(model, file).tokens, before);
+  });
+});
+
 test("a template that drops earlier thoughts costs the turns it changes, and no more", async () => {
   await withModel(async (model) => {
     // The project's own template: it keeps thoughts only behind the last question.

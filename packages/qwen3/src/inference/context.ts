@@ -47,6 +47,7 @@ export class ContextCache {
   #outside: { readonly packed: PackedState; readonly stored: number } | undefined;
   #buffers: ReadonlyMap<string, Float32Array> | undefined;
   #busy = false;
+  #disposed = false;
   readonly #input: Int32Array;
   readonly #resident: Resident;
 
@@ -130,6 +131,8 @@ export class ContextCache {
         for (let i = 0; i < count; i++) input[i] = tokens[done + i]!;
         const outputs = this.#outputsFor(wanted, count);
         await this.#engine.step(this.#resident, { tokens: input, past, dropped: this.#dropped, outputs });
+        // Its rows went with a dispose in the meantime: what was computed since belongs to no text.
+        this.#checkOpen();
         for (let i = 0; i < count; i++) this.#tokens.push(input[i]!);
         this.#cached += count;
         done += count;
@@ -227,8 +230,9 @@ export class ContextCache {
     this.#outside = tokens.length === 0 ? undefined : { packed: state, stored: tokens.length };
   }
 
-  /** Lets go of the memory. The context is empty afterwards. */
+  /** Lets go of the memory. The context is empty afterwards and runs nothing more; work on it ends with an error. */
   [Symbol.dispose](): void {
+    this.#disposed = true;
     this.#tokens = [];
     this.#cached = 0;
     this.#outside = undefined;
@@ -293,7 +297,17 @@ export class ContextCache {
     ]);
   }
 
+  #checkOpen(): void {
+    if (!this.#disposed) return;
+    throw new WeftError([
+      userProblem("context", "must not be used after it was disposed", {
+        remedy: "dispose it when nothing runs on it any more",
+      }),
+    ]);
+  }
+
   #idle(): void {
+    this.#checkOpen();
     if (!this.#busy) return;
     throw new WeftError([
       userProblem("context", "must not be used while it is at work", {

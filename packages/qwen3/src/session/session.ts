@@ -160,6 +160,7 @@ export class Session implements Disposable {
     try {
       const contextBefore = this.#context.length;
       const turn = await this.#prepare(message, options);
+      if (this.options.history === "replay") this.#context.reset();
       const generation = generate(this.model, turn.promptTokens, {
         ...this.options,
         ...defined(options),
@@ -190,7 +191,6 @@ export class Session implements Disposable {
     }
     const anew = replaceHistory || added[0]!.role === "system";
     const messages = anew ? added : [...this.#messages, ...added];
-    if (this.options.history === "replay") this.#context.reset();
     const { template: choice, tools, enableThinking, variables } = this.options;
     const render: RenderOptions = defined({ tools, enableThinking, variables });
     const template = this.model.chatTemplate(choice);
