@@ -79,14 +79,19 @@ export function readPlan(directory: string, key: string): Compiled | undefined {
 
 /** Keeps a plan; written beside and renamed, so that a reader never sees half of it. */
 export function writePlan(directory: string, key: string, { plan, programs }: Compiled): void {
+  const temporary = join(directory, `${key}.${process.pid}.tmp`);
   try {
     mkdirSync(directory, { recursive: true });
-    const temporary = join(directory, `${key}.${process.pid}.tmp`);
     writeFileSync(temporary, JSON.stringify({ plan, programs }));
     renameSync(temporary, join(directory, `${key}.json`));
     dropOldest(directory);
   } catch {
     // A read-only or full disk costs the next start its head start, nothing else.
+    try {
+      rmSync(temporary, { force: true });
+    } catch {
+      // There is no such folder.
+    }
   }
 }
 
