@@ -113,4 +113,26 @@ test("worker threads load the addon of their own, and may be ended during a run"
   );
 });
 
+test("getters among the arguments that dispose the executable or take arrays away: errors, no crash", async () => {
+  using device = cpuDevice({ threads: 1 });
+  const executable = await device.load(plan, weights);
+  const tokens = Int32Array.of(1, 2);
+  const symbols = { past: 0, seq: 2 };
+  const takes = {
+    get y(): Float32Array {
+      structuredClone(tokens.buffer, { transfer: [tokens.buffer] });
+      return new Float32Array(2 * shape.hidden);
+    },
+  };
+  const taken = executable.run("step", { symbols, inputs: { tokens }, outputs: takes });
+  assert.match(await rejection(taken), /input tokens has 0 elements, 2 are needed/);
+  const disposes = {
+    get tokens(): Int32Array {
+      executable[Symbol.dispose]();
+      return Int32Array.of(1, 2);
+    },
+  };
+  assert.match(await rejection(executable.run("step", { symbols, inputs: disposes })), /disposed/);
+});
+
 test.run();

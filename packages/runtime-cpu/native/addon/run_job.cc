@@ -155,7 +155,9 @@ const std::shared_ptr<Executable>& ExecutableHandle::idle() const {
 
 Napi::Value start_run(const Napi::CallbackInfo& info) {
   ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
-  const Executable& executable = *handle.idle();
+  // Held: a getter among the arguments may dispose the handle's.
+  const std::shared_ptr<Executable> held = handle.idle();
+  const Executable& executable = *held;
   const plan::Plan& plan = executable.plan();
   const size_t program = program_named(plan, text(info[1], "program"));
   const plan::PlanProgram& planned = plan.programs[program];
@@ -183,6 +185,8 @@ Napi::Value start_run(const Napi::CallbackInfo& info) {
   }
   for (size_t i = 0; i < arrays.size(); ++i) {
     const plan::PlanPort& port = planned.inputs[i];
+    // Once more: a getter among the outputs may have detached it.
+    port_array(arrays[i], plan.buffers[static_cast<size_t>(port.buffer)], port_elements(port, symbols), "input " + port.name);
     each_run(port, plan.buffers[static_cast<size_t>(port.buffer)], symbols.data(),
              [&](size_t element, size_t dense, size_t count) {
                std::memcpy(executable.buffer(port.buffer) + element * 4, data_of(arrays[i]) + dense * 4, count * 4);
