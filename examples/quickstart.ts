@@ -29,6 +29,7 @@ for (const program of model.compiled.programs) {
   );
 }
 
+if (directory === tiny) console.log("\nThe bundled checkpoint is tiny and random, so what it says is noise:");
 const prompt = "The capital of France is";
 console.log(`\n${prompt}`);
 const generation = generate(model, prompt, { maxTokens: 32, temperature: 0 });

@@ -63,6 +63,8 @@ function buildNative() {
     "2",
   ];
   if (sanitize) args.push("--CDWEFT_SANITIZE=ON");
+  // Said even when quiet: nobody should wonder what takes so long.
+  console.log("[build] building the native runtime, once: about two minutes");
   run("native addon", process.execPath, args);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, digest);

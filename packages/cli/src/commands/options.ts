@@ -63,7 +63,7 @@ export const dtypeOption = () =>
   new Option("--dtype <TYPE>", "precision of matrix products and of the cache").choices(["f32", "bf16"]);
 // More threads than any machine has cores is a slip of the keyboard.
 export const threadsOption = () =>
-  new Option("--threads <N>", "threads of the CPU runtime (default: one per core)").argParser(
+  new Option("--threads <N>", "threads of the CPU runtime (default: one per physical core)").argParser(
     integer(1, 1024),
   );
 export const capacityOption = (text = "tokens that the KV cache has room for") =>

@@ -69,6 +69,7 @@ export function readPlan(directory: string, key: string): Compiled | undefined {
   try {
     const { plan, programs } = JSON.parse(readFileSync(file, "utf8")) as Pick<BuiltPlan, "plan" | "programs">;
     if (plan.version !== planVersion || plan.hash !== hashPlan(plan)) return undefined;
+    if (!Array.isArray(programs) || programs.length !== plan.programs.length) return undefined;
     const now = new Date();
     utimesSync(file, now, now);
     return { plan, programs, groups: [], compiled: [], milliseconds: performance.now() - started };
