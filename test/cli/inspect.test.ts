@@ -71,7 +71,7 @@ test("dump prints the graph after any pass, and lists the passes for an unknown 
   assert.is(wrong.code, 2);
   assert.match(
     wrong.stderr,
-    /kvCache, lastPosition, precision, simplify, decompose; given kvcahe; did you mean kvCache\?/,
+    /kvCache, lastPosition, precision, decompose, simplify; given kvcahe; did you mean kvCache\?/,
   );
 });
 
