@@ -1,19 +1,19 @@
 /** Writes the body of one row program: nodes become instructions over registers. */
-import { type Axis, constantValue, type Graph, isComparison, type NodeId, type Size } from "@weft/dsl";
+import {
+  type Axis,
+  constantValue,
+  type Graph,
+  isBinaryFunction,
+  isComparison,
+  isUnaryFunction,
+  type NodeId,
+  type Size,
+} from "@weft/dsl";
 import { addSums, constantSum, type SymbolicSum, sumOf } from "../fusion/affine.ts";
 import { indexExpression } from "../fusion/index-arithmetic.ts";
 import type { Space } from "../fusion/types.ts";
 import { attributesOf } from "../passes/rewrite.ts";
-import type {
-  Access,
-  Affine,
-  BinaryName,
-  Instruction,
-  Loop,
-  PlanDtype,
-  RowProgram,
-  UnaryName,
-} from "../plan/types.ts";
+import type { Access, Affine, Instruction, Loop, PlanDtype, RowProgram } from "../plan/types.ts";
 import type { PlanAssembly, Storage } from "./storage.ts";
 
 /** What a body needs to know about its kernel: where values lie, and the slots through which they are reached. */
@@ -26,33 +26,6 @@ export interface BodyContext {
   readonly targetOf: (id: NodeId) => readonly Storage[];
   readonly slot: (buffer: number, access: "read" | "write") => number;
 }
-
-const unaryNames: ReadonlySet<string> = new Set<UnaryName>([
-  "neg",
-  "abs",
-  "exp",
-  "log",
-  "sqrt",
-  "rsqrt",
-  "reciprocal",
-  "sin",
-  "cos",
-  "tanh",
-  "sigmoid",
-  "floor",
-]);
-const binaryNames: ReadonlySet<string> = new Set<BinaryName>([
-  "add",
-  "sub",
-  "mul",
-  "div",
-  "max",
-  "min",
-  "pow",
-  "less",
-  "lessEqual",
-  "equal",
-]);
 
 export class BodyBuilder {
   readonly #context: BodyContext;
@@ -210,14 +183,14 @@ export class BodyBuilder {
     const { graph } = this.#context;
     const node = graph.nodes[id]!;
     const operand = (position: number) => this.operand(node.inputs[position]!);
-    if (unaryNames.has(node.op)) {
-      return this.#push({ kind: "unary", function: node.op as UnaryName, operand: operand(0) });
+    if (isUnaryFunction(node.op)) {
+      return this.#push({ kind: "unary", function: node.op, operand: operand(0) });
     }
-    if (binaryNames.has(node.op)) {
+    if (isBinaryFunction(node.op)) {
       const [left, right] = [operand(0), operand(1)];
-      const result = this.#push({ kind: "binary", function: node.op as BinaryName, left, right });
+      const result = this.#push({ kind: "binary", function: node.op, left, right });
       // Integers live in f32 registers: a quotient or a power must be cut back to one.
-      const fraction = node.type.dtype === "i32" && !isComparison(node.op as BinaryName);
+      const fraction = node.type.dtype === "i32" && !isComparison(node.op);
       return fraction && (node.op === "div" || node.op === "pow")
         ? this.#push({ kind: "round", dtype: "i32", operand: result })
         : result;

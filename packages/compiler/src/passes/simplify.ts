@@ -4,17 +4,16 @@
  */
 import {
   type BinaryFunction,
-  binaryFunctions,
   constantValue,
   evaluateBinary,
   evaluateUnary,
   findAxis,
   type GraphBuilder,
   type GraphNode,
+  isBinaryFunction,
+  isUnaryFunction,
   type NodeId,
   typeEquals,
-  type UnaryFunction,
-  unaryFunctions,
 } from "@weft/dsl";
 import type { Pass } from "./pass.ts";
 import { placeOf } from "./pass.ts";
@@ -32,9 +31,6 @@ function constantOf(builder: GraphBuilder, id: NodeId): number | undefined {
     ? constantValue(attributesOf(node, "constant").value)
     : undefined;
 }
-
-const isUnary = (op: string): op is UnaryFunction => (unaryFunctions as readonly string[]).includes(op);
-const isBinary = (op: string): op is BinaryFunction => (binaryFunctions as readonly string[]).includes(op);
 
 /** A neutral operand may go when the other side already has the type of the result. */
 function withoutNeutral(op: BinaryFunction, neutral: number, sides: readonly (0 | 1)[]): Rule["apply"] {
@@ -81,8 +77,8 @@ const rules: readonly Rule[] = [
       if (node.type.dtype !== "f32" || inputs.length === 0) return undefined;
       const values = inputs.map((id) => constantOf(builder, id));
       if (values.some((value) => value === undefined)) return undefined;
-      if (isUnary(node.op)) return builder.constant(evaluateUnary(node.op, values[0]!));
-      if (isBinary(node.op)) return builder.constant(evaluateBinary(node.op, values[0]!, values[1]!));
+      if (isUnaryFunction(node.op)) return builder.constant(evaluateUnary(node.op, values[0]!));
+      if (isBinaryFunction(node.op)) return builder.constant(evaluateBinary(node.op, values[0]!, values[1]!));
       return undefined;
     },
   },

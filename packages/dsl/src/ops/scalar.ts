@@ -32,6 +32,14 @@ export const binaryFunctions = [
 ] as const;
 export type BinaryFunction = (typeof binaryFunctions)[number];
 
+export function isUnaryFunction(op: string): op is UnaryFunction {
+  return (unaryFunctions as readonly string[]).includes(op);
+}
+
+export function isBinaryFunction(op: string): op is BinaryFunction {
+  return (binaryFunctions as readonly string[]).includes(op);
+}
+
 export type ScalarExpression =
   | { readonly tag: "argument"; readonly index: number }
   | { readonly tag: "constant"; readonly value: number }
