@@ -2,7 +2,9 @@
  * Compiles one model in this fresh process, after the imports, and sends the times. Plain JavaScript without a loader:
  * the built packages run, as they do for a user.
  *
- *     child.mjs whole|stages   with the configuration as the first message
+ *     child.mjs run|record|stages   with the configuration as the first message
+ *
+ * `run` compiles what a run needs, `record` keeps every pass for dumps and `explain`, `stages` times the latter's parts.
  */
 import { buildPlan, decompose, fuse, runPasses, simplify, verifyPlan } from "@weft/compiler";
 import { orThrow, verifyGraph } from "@weft/dsl";
@@ -12,15 +14,14 @@ const [what] = process.argv.slice(2);
 
 process.once("message", (config) => {
   const options = { capacity: 4096, chunk: 512, policy: "bf16", storage: () => "bf16", logits: "last" };
-  process.send(what === "stages" ? stages(config, options) : whole(config, options), () =>
-    process.disconnect(),
-  );
+  const answer = what === "stages" ? stages(config, options) : whole(config, options, what === "record");
+  process.send(answer, () => process.disconnect());
 });
 
-function whole(config, options) {
+function whole(config, options, record) {
   const processor = process.cpuUsage();
   const started = performance.now();
-  const { plan } = orThrow(compileQwen3(config, options));
+  const { plan } = orThrow(compileQwen3(config, { ...options, record }));
   const milliseconds = performance.now() - started;
   const { user, system } = process.cpuUsage(processor);
   const steps = Object.fromEntries(plan.programs.map(({ name, steps }) => [name, steps.length]));

@@ -34,7 +34,7 @@ interface Stages {
   readonly times: Readonly<Record<string, number>>;
 }
 
-async function inFreshProcess<A>(what: "whole" | "stages"): Promise<A> {
+async function inFreshProcess<A>(what: "run" | "record" | "stages"): Promise<A> {
   const child = fork(fileURLToPath(new URL("child.mjs", import.meta.url)), [what], { execArgv: [] });
   const exit = once(child, "exit");
   child.send(qwen3Of4B);
@@ -44,21 +44,29 @@ async function inFreshProcess<A>(what: "whole" | "stages"): Promise<A> {
   return answer as A;
 }
 
-const wholes: (Whole & { others: number | undefined })[] = [];
-const stages: Stages[] = [];
-for (let round = 0; round < rounds; round++) {
+type Measured = Whole & { readonly others: number | undefined };
+
+async function undisturbed(what: "run" | "record"): Promise<Measured> {
   await waitForQuiet(patience);
   const before = endedChildrenSeconds();
   const { value, others } = await watchOthers(
-    () => inFreshProcess<Whole>("whole"),
+    () => inFreshProcess<Whole>(what),
     () => endedChildrenSeconds() - before,
   );
-  wholes.push({ ...value, others });
+  return { ...value, others };
+}
+
+const runs: Measured[] = [];
+const recorded: Measured[] = [];
+const stages: Stages[] = [];
+for (let round = 0; round < rounds; round++) {
+  runs.push(await undisturbed("run"));
+  recorded.push(await undisturbed("record"));
   stages.push(await inFreshProcess<Stages>("stages"));
 }
 
-const total = spreadOf(wholes.map(({ milliseconds }) => milliseconds))!;
-const { steps, kernels } = wholes[0]!;
+const total = spreadOf(runs.map(({ milliseconds }) => milliseconds))!;
+const { steps, kernels } = runs[0]!;
 const names = Object.keys(stages[0]!.times);
 const times = names.map((name) => ({
   name,
@@ -69,19 +77,32 @@ const steplist = Object.entries(steps).map(([name, count]) => `${name} of ${coun
 console.log(`Qwen3-4B, ${qwen3Of4B.layers} layers: ${steplist.join(", ")}; ${kernels} kernels\n`);
 console.log(
   table([
-    ["stage, both programs, ms", "median", "share"],
+    ["stage with records, both programs, ms", "median", "share"],
     ...times.map(({ name, milliseconds }) => [name, digits(milliseconds), percent(milliseconds / sum)]),
   ]),
 );
 const short = total.median - targetMilliseconds;
+const processor = (all: readonly Measured[]) =>
+  spreadOf(all.map(({ processorMilliseconds }) => processorMilliseconds))!;
+const withRecords = spreadOf(recorded.map(({ milliseconds }) => milliseconds))!;
 console.log(
-  `\ncompile: ${showSpread(total)} ms; at most ${targetMilliseconds} ms is wanted: ` +
+  `\ncompile for a run, equal layers once: ${showSpread(total)} ms, all threads' processor time ` +
+    `${showSpread(processor(runs))} ms; at most ${targetMilliseconds} ms is wanted: ` +
     (short <= 0 ? "reached" : `short by ${digits(short)} ms`),
 );
 console.log(
-  `others kept ${digits(Math.max(...wholes.map(({ others }) => others ?? 0)))} processors busy at most`,
+  `compile with the records of every pass (dump, explain): ${showSpread(withRecords)} ms, ` +
+    `all threads' processor time ${showSpread(processor(recorded))} ms`,
 );
-const processor = spreadOf(wholes.map(({ processorMilliseconds }) => processorMilliseconds))!;
-console.log(`processor time of all its threads: ${showSpread(processor)} ms`);
-const file = writeResults("compile", { rounds, targetMilliseconds, total, processor, wholes, stages });
+const others = [...runs, ...recorded].map((one) => one.others ?? 0);
+console.log(`others kept ${digits(Math.max(...others))} processors busy at most`);
+const file = writeResults("compile", {
+  rounds,
+  targetMilliseconds,
+  total,
+  withRecords,
+  runs,
+  recorded,
+  stages,
+});
 console.log(`written to ${file}`);

@@ -8,6 +8,7 @@ import { decompose, type KeepComposite } from "./passes/decompose.ts";
 import { attempt, type Pass, type PassRecord, runPasses } from "./passes/pass.ts";
 import { simplify } from "./passes/simplify.ts";
 import { type BuiltPlan, buildPlan } from "./plan/build.ts";
+import type { LayerRepeat } from "./plan/repeat.ts";
 import { verifyPlan } from "./plan/verify.ts";
 
 export interface CompileOptions {
@@ -54,8 +55,41 @@ export function compile(
   options: CompileOptions,
 ): Either<Problems, Compiled> {
   const started = performance.now();
-  const { fusion = true, record = true } = options;
-  const compiled: CompiledProgram[] = [];
+  const { record = true } = options;
+  const lowered = lowerPrograms(programs, options);
+  if (isLeft(lowered)) return lowered;
+  const built = attempt("emit", () => buildPlan(options.name, "cpu", lowered.right));
+  if (isLeft(built)) return built;
+  const finished = finish(built.right, started);
+  if (isLeft(finished) || !record) return finished;
+  return right({ ...finished.right, groups: built.right.groups, compiled: lowered.right });
+}
+
+/**
+ * Compiles a model of many equal layers in the time of a few. The plan is the one that `compile` makes of the whole
+ * model; there are no records of its passes.
+ * @param programs the model with `patternLayers` layers: the first, two of those between, the last.
+ * @returns undefined where the layers do not follow one pattern: compile the whole model then.
+ */
+export function compileRepeated(
+  programs: readonly ProgramInput[],
+  repeat: LayerRepeat,
+  options: Omit<CompileOptions, "record">,
+): Either<Problems, Compiled | undefined> {
+  const started = performance.now();
+  const lowered = lowerPrograms(programs, { ...options, record: false });
+  if (isLeft(lowered)) return lowered;
+  const built = attempt("emit", () => buildPlan(options.name, "cpu", lowered.right, repeat));
+  if (isLeft(built)) return built;
+  return built.right === undefined ? right(undefined) : finish(built.right, started);
+}
+
+/** Each program through its passes and fusion. */
+function lowerPrograms(
+  programs: readonly ProgramInput[],
+  { fusion = true, record = true }: CompileOptions,
+): Either<Problems, CompiledProgram[]> {
+  const lowered: CompiledProgram[] = [];
   for (const program of programs) {
     const verified = verifyGraph(program.graph);
     if (isLeft(verified)) return verified;
@@ -64,13 +98,13 @@ export function compile(
     if (isLeft(result)) return result;
     const fused = attempt("fuse", () => fuse(result.right.graph, { enabled: fusion }));
     if (isLeft(fused)) return fused;
-    compiled.push({ name: program.name, records: result.right.records, fused: fused.right });
+    lowered.push({ name: program.name, records: result.right.records, fused: fused.right });
   }
-  const built = attempt("emit", () => buildPlan(options.name, "cpu", compiled));
-  if (isLeft(built)) return built;
-  const problems = verifyPlan(built.right.plan);
+  return right(lowered);
+}
+
+function finish({ plan, programs }: BuiltPlan, started: number): Either<Problems, Compiled> {
+  const problems = verifyPlan(plan);
   if (problems.length > 0) return left(problems as unknown as Problems);
-  const milliseconds = performance.now() - started;
-  if (!record) return right({ ...built.right, groups: [], compiled: [], milliseconds });
-  return right({ ...built.right, compiled, milliseconds });
+  return right({ plan, programs, groups: [], compiled: [], milliseconds: performance.now() - started });
 }

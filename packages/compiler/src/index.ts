@@ -3,6 +3,7 @@ export {
   type CompiledProgram,
   type CompileOptions,
   compile,
+  compileRepeated,
   type ProgramInput,
 } from "./compile.ts";
 export * from "./cost/cost.ts";
@@ -20,6 +21,7 @@ export { consumersOf, liveNodes, rewriteGraph } from "./passes/rewrite.ts";
 export { simplify } from "./passes/simplify.ts";
 export { type BuiltPlan, buildPlan, hashPlan } from "./plan/build.ts";
 export { type InPlace, lifetimesOf, type ProgramMemory, planMemory } from "./plan/memory.ts";
+export { type LayerRepeat, patternLayers } from "./plan/repeat.ts";
 export * from "./plan/types.ts";
 export { verifyPlan } from "./plan/verify.ts";
 export { programToDot, programToMermaid } from "./print/diagram.ts";

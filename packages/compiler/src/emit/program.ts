@@ -138,7 +138,8 @@ class ProgramEmitter {
       }
       return { node: output.node, port: this.#port(output.name, buffer, type.axes), written };
     });
-    for (const id of this.#fused.stored) {
+    // In the order of the model, whatever the order in which fusion found them.
+    for (const id of [...this.#fused.stored].sort((a, b) => a - b)) {
       if (this.#storage.has(id)) continue;
       const { type } = this.#graph.nodes[id]!;
       const buffer = this.#assembly.addBuffer(

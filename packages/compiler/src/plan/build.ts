@@ -4,6 +4,7 @@ import { emitProgram } from "../emit/program.ts";
 import { PlanAssembly } from "../emit/storage.ts";
 import type { FusedGraph, FusedGroup } from "../fusion/types.ts";
 import { type ProgramMemory, planMemory } from "./memory.ts";
+import { type LayerRepeat, repeatLayers } from "./repeat.ts";
 import { type Plan, planVersion } from "./types.ts";
 
 export interface BuiltPlan {
@@ -18,12 +19,28 @@ export interface ProgramSource {
   readonly fused: FusedGraph;
 }
 
-export function buildPlan(name: string, target: string, sources: readonly ProgramSource[]): BuiltPlan {
+/**
+ * @param repeat the sources hold `patternLayers` layers of a model that has more of them.
+ * @returns undefined when the layers to repeat do not follow one pattern.
+ */
+export function buildPlan(
+  name: string,
+  target: string,
+  sources: readonly ProgramSource[],
+  repeat: LayerRepeat,
+): BuiltPlan | undefined;
+export function buildPlan(name: string, target: string, sources: readonly ProgramSource[]): BuiltPlan;
+export function buildPlan(
+  name: string,
+  target: string,
+  sources: readonly ProgramSource[],
+  repeat?: LayerRepeat,
+): BuiltPlan | undefined {
   const assembly = new PlanAssembly();
   // Symbols are declared for all programs first: a larger bound in one must not change the other's indices.
   for (const source of sources) assembly.declareSymbols(source.fused.graph.symbols);
   const emitted = sources.map((source) => emitProgram(source.fused, assembly, source.name));
-  const plan: Plan = {
+  const assembled: Plan = {
     version: planVersion,
     name,
     target,
@@ -34,6 +51,8 @@ export function buildPlan(name: string, target: string, sources: readonly Progra
     programs: emitted.map((one) => one.program),
     memory: { weights: 0, state: 0, activations: 0, input: 0, output: 0 },
   };
+  const plan = repeat === undefined ? assembled : repeatLayers(assembled, repeat);
+  if (plan === undefined) return undefined;
   const { memory, programs } = planMemory(plan);
   plan.memory = memory;
   plan.hash = hashPlan(plan);

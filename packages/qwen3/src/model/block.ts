@@ -66,13 +66,16 @@ export function qwen3Block(config: Qwen3Config) {
   return chain(residual(attention), residual(mlp));
 }
 
+/** The decoder layers' path, as checkpoints name it. */
+export const layersPath = "model.layers";
+
 /** Token ids to logits: embedding, the layers, the final norm and the head (the embedding again where it is tied). */
 export function qwen3Model(config: Qwen3Config) {
   const { vocab, hidden } = axesOf(config);
   const table = "model.embed_tokens.weight";
   return chain(
     embedding("model.embed_tokens", vocab, hidden),
-    repeat("model.layers", config.layers, () => qwen3Block(config)),
+    repeat(layersPath, config.layers, () => qwen3Block(config)),
     rmsNorm("model.norm", hidden, config.rmsNormEps),
     linear("lm_head", hidden, vocab, config.tiedEmbeddings ? { weight: table } : {}),
   );

@@ -2,18 +2,20 @@
 import {
   type Compiled,
   compile,
+  compileRepeated,
   expandBlock,
   kvCache,
   lastPosition,
   type Pass,
   type PrecisionPolicy,
   type ProgramInput,
+  patternLayers,
   precision,
 } from "@weft/compiler";
-import { axis, type Dtype, type Problems } from "@weft/dsl";
-import type { Either } from "fp-ts/lib/Either.js";
+import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
+import { type Either, isLeft, right } from "fp-ts/lib/Either.js";
 import type { Qwen3Config } from "../config/index.ts";
-import { qwen3Model } from "./block.ts";
+import { layersPath, qwen3Block, qwen3Model } from "./block.ts";
 
 export interface Qwen3CompileOptions {
   /** The most tokens that the KV cache holds. */
@@ -28,7 +30,7 @@ export interface Qwen3CompileOptions {
   /** Block paths whose residual stream becomes an output: `model.layers.0`. */
   readonly observe?: readonly string[];
   readonly fusion?: boolean;
-  /** Keep what `explain` and dumps need; default true. */
+  /** Keep what `explain` and dumps need; default true. Without it, equal layers are compiled once. */
   readonly record?: boolean;
 }
 
@@ -59,9 +61,33 @@ export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions)
 }
 
 export function compileQwen3(config: Qwen3Config, options: Qwen3CompileOptions): Either<Problems, Compiled> {
-  return compile(qwen3Programs(config, options), {
-    name: "qwen3",
-    ...(options.fusion === undefined ? {} : { fusion: options.fusion }),
-    ...(options.record === undefined ? {} : { record: options.record }),
-  });
+  const common = { name: "qwen3", fusion: options.fusion ?? true };
+  if (options.record === false) {
+    const repeated = compileEqualLayers(config, options, common);
+    if (repeated !== undefined) return repeated;
+  }
+  return compile(qwen3Programs(config, options), { ...common, record: options.record ?? true });
+}
+
+/** The plan from one compilation of what is equal; undefined where the layers are few or differ. */
+function compileEqualLayers(
+  config: Qwen3Config,
+  options: Qwen3CompileOptions,
+  common: { readonly name: string; readonly fusion: boolean },
+): Either<Problems, Compiled> | undefined {
+  const { layers } = config;
+  const last = patternLayers - 1;
+  if (layers <= patternLayers || (options.observe ?? []).length > 0) return undefined;
+  const inLayer = parametersOf(qwen3Block(config));
+  if (isLeft(inLayer)) return undefined;
+  const stored = (layer: number) =>
+    inLayer.right.map(({ name }) => options.storage(`${layersPath}.${layer}.${name}`)).join();
+  for (let layer = 2; layer < layers - 1; layer++) if (stored(layer) !== stored(1)) return undefined;
+  // The pattern's last layer stands for the model's last one.
+  const storage = (parameter: string) =>
+    options.storage(parameter.replace(`${layersPath}.${last}.`, `${layersPath}.${layers - 1}.`));
+  const programs = qwen3Programs({ ...config, layers: patternLayers }, { ...options, storage });
+  const compiled = compileRepeated(programs, { path: layersPath, layers }, common);
+  if (isLeft(compiled)) return compiled;
+  return compiled.right === undefined ? undefined : right(compiled.right);
 }
