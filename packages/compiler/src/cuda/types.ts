@@ -1,0 +1,67 @@
+/**
+ * A plan made ready for CUDA: source text of its kernels, and for each step of each program the launches that execute
+ * it. Plain data beside the plan, which stays as it is; `scripts/generate.ts` writes the C++ structs and their reader
+ * from these types, so keep to interfaces, arrays, strings, numbers and booleans.
+ */
+import type { Affine } from "../plan/types.ts";
+
+/** Raised whenever a runtime of the old version could misread a new one. */
+export const cudaVersion = 1;
+
+/** One compilation unit: the prelude and some kernels, self-contained for NVRTC. */
+export interface CudaModule {
+  name: string;
+  source: string;
+}
+
+/** A `__global__` function of a module. Its only parameter is `Args<slots>` of types.cuh. */
+export interface CudaFunction {
+  name: string;
+  /** Index into `CudaPlan.modules`. */
+  module: number;
+  /** Threads of a block: a multiple of 32. */
+  threads: number;
+  /** Dynamic shared memory of a block, in bytes. */
+  sharedBytes: number;
+  slots: number;
+}
+
+/** `ceil(extent / tile)` blocks along one loop. */
+export interface CudaExtent {
+  extent: Affine;
+  tile: number;
+}
+
+export interface CudaLaunch {
+  /** Index into `CudaPlan.functions`. */
+  function: number;
+  /** Index into the plan program's steps: what this launch belongs to. */
+  step: number;
+  /** One buffer (index into `Plan.buffers`) per slot of the function. */
+  bindings: number[];
+  /** Virtual blocks: the product. A launch of zero blocks is left out. */
+  blocks: CudaExtent[];
+  /**
+   * 0: a block for each virtual one. Else the work is shared out over so many blocks per multiprocessor, whatever
+   * `blocks` says.
+   */
+  perMultiprocessor: number;
+}
+
+export interface CudaProgram {
+  name: string;
+  launches: CudaLaunch[];
+}
+
+export interface CudaPlan {
+  version: number;
+  /** Hash of the plan that this belongs to. */
+  plan: string;
+  modules: CudaModule[];
+  functions: CudaFunction[];
+  programs: CudaProgram[];
+  /** Bytes of scratch that the hungriest launch needs; launches run one after the other and share it. */
+  scratchBytes: number;
+  /** Counters that the hungriest launch needs. */
+  tickets: number;
+}
