@@ -1,6 +1,9 @@
 // Everything that a kernel needs of the machine, one wrapper for each special instruction. Kernels and the other
 // prelude files use nothing else of CUDA, so that the simulator can run the very same text: its twin of this file is
-// packages/runtime-cuda/sim/device.h, with the same names and meanings.
+// packages/runtime-cuda/sim/device.cuh, with the same names and meanings.
+//
+// Generated text includes the prelude files that it needs, this one first; prelude files include none but types.cuh. The
+// simulator's compiler finds its own device.cuh first, for NVRTC the files are pasted into one text.
 //
 // Memory is reached through views only: `Global<T>` for a buffer, `Shared<T>` for a part of the block's shared memory.
 // Indices count elements of T. A vector access needs an index that is a multiple of its length.
