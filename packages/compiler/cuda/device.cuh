@@ -47,6 +47,12 @@ DEVICE Global<T> global(const Slot& slot) {
   return {static_cast<T*>(slot.data)};
 }
 
+// The same buffer, counted from element `first` on.
+template <typename T>
+DEVICE Global<T> part_of(Global<T> view, i64 first) {
+  return {view.data + first};
+}
+
 template <typename T>
 DEVICE T load(Global<T> view, i64 index) {
   return view.data[index];

@@ -32,11 +32,19 @@ template <>
 struct Narrow<i32> {
   DEVICE i32 of(float value) { return static_cast<i32>(value); }
 };
-template <typename T>
-DEVICE float rounded(float value) {
-  return widen(Narrow<T>::of(value));
-}
 
-DEVICE float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
-DEVICE float reciprocal(float x) { return 1.0f / x; }
-DEVICE float truth(bool value) { return value ? 1.0f : 0.0f; }
+// Whether two types are one.
+template <typename A, typename B>
+struct Same {
+  static constexpr bool yes = false;
+};
+template <typename A>
+struct Same<A, A> {
+  static constexpr bool yes = true;
+};
+
+// The value of one of the plan's symbols.
+template <i32 slots>
+DEVICE i64 symbol(const Args<slots>& args, i32 index) {
+  return load(global<i32>(args.symbols), index);
+}

@@ -7,6 +7,7 @@ export {
   type ProgramInput,
 } from "./compile.ts";
 export * from "./cost/cost.ts";
+export * from "./cuda/index.ts";
 export * from "./explain/explain.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";

@@ -1,0 +1,86 @@
+// Products of a few rows with a matrix that is read once: the time is the time to read the matrix. The rows lie in
+// shared memory, each warp takes whole columns (rows of the weights, contiguous in memory), so that a block reads one
+// stretch of memory from front to back.
+#pragma once
+
+// Weights go past the L1 cache.
+template <typename T, i32 n>
+DEVICE Piece<n> load_piece_once(Global<T> view, i64 index) {
+  constexpr i32 bytes = n * static_cast<i32>(sizeof(T));
+  Piece<n> result;
+  if constexpr (bytes % 16 == 0) {
+    constexpr i32 step = 16 / static_cast<i32>(sizeof(T));
+#pragma unroll
+    for (i32 i = 0; i < n; i += step) unpack<T>(result.at + i, load16_once(view, index + i).word);
+  } else {
+    result = load_piece<T, n>(view, index);
+  }
+  return result;
+}
+
+// sum[m] = sum over k of x[m][k] * weights[start + k], over the lanes of a warp; every lane gets all sums.
+// `width` divides `contracted`, `start` and `pitch`.
+template <typename W, typename X, i32 rows, i32 width>
+DEVICE void dot_column(float (&sum)[rows], Global<W> weights, i64 start, Shared<X> x, i32 pitch, i32 contracted) {
+#pragma unroll
+  for (i32 m = 0; m < rows; ++m) sum[m] = 0.0f;
+#pragma unroll 4
+  for (i32 k = lane_index() * width; k < contracted; k += 32 * width) {
+    const Piece<width> w = load_piece_once<W, width>(weights, start + k);
+#pragma unroll
+    for (i32 m = 0; m < rows; ++m) {
+      const Piece<width> values = load_piece<X, width>(x, m * pitch + k);
+#pragma unroll
+      for (i32 i = 0; i < width; ++i) sum[m] = fmaf(w.at[i], values.at[i], sum[m]);
+    }
+  }
+#pragma unroll
+  for (i32 m = 0; m < rows; ++m) sum[m] = reduce_warp<Sum>(sum[m]);
+}
+
+// The value of one row; an index that is only known at run time would send the sums to memory.
+template <i32 rows>
+DEVICE float pick(const float (&sum)[rows], i32 row) {
+  float result = sum[0];
+#pragma unroll
+  for (i32 m = 1; m < rows; ++m) result = m == row ? sum[m] : result;
+  return result;
+}
+
+struct Range {
+  i32 first;
+  i32 last;
+};
+
+DEVICE i32 clamped(i32 value, i32 most) { return value < 0 ? 0 : value > most ? most : value; }
+
+// Part `part` of `parts` of the numbers below `total`, no two parts differing by more than one. 32 bits: a division of
+// 64 bits is a subroutine.
+DEVICE Range share_of(i32 total, i32 part, i32 parts) {
+  const u32 size = static_cast<u32>(total) / static_cast<u32>(parts);
+  const i32 larger = total - static_cast<i32>(size) * parts;
+  const i32 first = part * static_cast<i32>(size) + clamped(part, larger);
+  return {first, first + static_cast<i32>(size) + (part < larger ? 1 : 0)};
+}
+
+// The items that begin in a share, of `count` items of `size` each that begin at `base`.
+DEVICE Range items_in(Range share, i32 base, i32 size, i32 count) {
+  return {clamped((share.first - base + size - 1) / size, count), clamped((share.last - base + size - 1) / size, count)};
+}
+
+// Says that this block has done `count` of the `total` parts of a piece of work whose results it left in scratch.
+// True, for all threads of the block, in the block that did the last of them: it may read all the results.
+DEVICE bool arrive_last(Global<u32> tickets, i64 ticket, u32 count, u32 total, Shared<u32> flag) {
+  fence_device();
+  sync_block();
+  if (thread_index() == 0) {
+    const bool is_last = atomic_add(tickets, ticket, count) + count == total;
+    // Ready for the next launch.
+    if (is_last) store(tickets, ticket, 0u);
+    store(flag, 0, is_last ? 1u : 0u);
+  }
+  sync_block();
+  const bool is_last = load(flag, 0) != 0;
+  if (is_last) fence_device();
+  return is_last;
+}

@@ -1,0 +1,66 @@
+/** The general product by strides, a thread for each element of the result: the route of unfused plans, not a fast one. */
+import type { Access, ContractKernel, Loop } from "../plan/types.ts";
+import { affineText, storageType } from "./code.ts";
+import { framePart, type KernelContext, type KernelText, productText } from "./kernel.ts";
+import { loopIndices, slotView } from "./row-text.ts";
+
+const threads = 128;
+
+export function emitContract(kernel: ContractKernel, context: KernelContext): KernelText {
+  const { slots, loops, contracted, a, b, out } = kernel;
+  const outer = loops.map((_, index) => `i${index}`);
+  const inner = contracted.map((_, index) => `k${index}`);
+  const extents = loops.map((loop) => loop.extent);
+  const at = (access: Access, names: readonly string[]) =>
+    [
+      affineText(access.offset),
+      ...access.strides.flatMap((stride, index) => (stride === 0 ? [] : [`${stride}LL * ${names[index]!}`])),
+    ].join(" + ");
+  const value = (access: Access) =>
+    `widen(load(${slotView(access.slot)}, ${at(access, [...outer, ...inner])}))`;
+  const part = framePart(
+    {
+      name: context.name,
+      about: [...context.about, "one thread for each element of the result"],
+      slots,
+      threads,
+      sharedBytes: 0,
+      blocks: blocksOf(loops),
+    },
+    (code) => {
+      code.line(`const i64 item = block * ${threads} + thread_index();`);
+      code.line(`if (item >= ${productText(extents)}) return;`);
+      loopIndices(code, loops, "item", outer);
+      code.line("float sum = 0.0f;");
+      const walk = (depth: number): void => {
+        const loop = contracted[depth];
+        if (loop === undefined) {
+          code.line(`sum = fmaf(${value(a)}, ${value(b)}, sum);`);
+          return;
+        }
+        const name = inner[depth]!;
+        code.block(`for (i64 ${name} = 0; ${name} < ${affineText(loop.extent)}; ++${name})`, () =>
+          walk(depth + 1),
+        );
+      };
+      walk(0);
+      code.line(
+        `store(${slotView(out.slot)}, ${at(out, outer)}, Narrow<${storageType[slots[out.slot]!.dtype]}>::of(sum));`,
+      );
+    },
+  );
+  return { parts: [part], prelude: ["device.cuh", "numbers.cuh"], scratchBytes: 0, tickets: 0 };
+}
+
+/** Enough blocks for the flattened loops: all constant extents count into the first symbolic one. */
+function blocksOf(loops: readonly Loop[]) {
+  const constants = loops.filter(({ extent }) => extent.terms.length === 0);
+  const [first, ...others] = loops.filter(({ extent }) => extent.terms.length > 0);
+  const factor = constants.reduce((product, { extent }) => product * extent.constant, 1);
+  if (first === undefined) return [{ extent: { constant: factor, terms: [] }, tile: threads }];
+  const scaled = {
+    constant: first.extent.constant * factor,
+    terms: first.extent.terms.map((term) => ({ symbol: term.symbol, factor: term.factor * factor })),
+  };
+  return [{ extent: scaled, tile: threads }, ...others.map(({ extent }) => ({ extent, tile: 1 }))];
+}

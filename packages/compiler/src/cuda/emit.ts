@@ -1,0 +1,91 @@
+/** A plan for CUDA: the text of its kernels, and the launches of its steps. */
+import type { Kernel, Plan } from "../plan/types.ts";
+import { emitAttention } from "./attention-kernel.ts";
+import { emitContract } from "./contract-kernel.ts";
+import { type KernelContext, type KernelText, type PreludeFile, preludeFiles } from "./kernel.ts";
+import { emitMatmul } from "./matmul-kernel.ts";
+import { emitRows } from "./rows-kernel.ts";
+import { type CudaFunction, type CudaLaunch, type CudaPlan, cudaVersion } from "./types.ts";
+
+export function emitCuda(plan: Plan): CudaPlan {
+  const symbolMax = plan.symbols.map((symbol) => symbol.max);
+  const origins = originsByKernel(plan);
+  const texts = plan.kernels.map((kernel, index) =>
+    emitKernel(kernel, {
+      name: `k${index}_${identifier(kernel.name)}`,
+      symbolMax,
+      about: aboutKernel(kernel, origins[index]!),
+    }),
+  );
+  const functions: CudaFunction[] = [];
+  const firstPart = texts.map((text, index) => {
+    const first = functions.length;
+    for (const { name, threads, sharedBytes } of text.parts) {
+      functions.push({ name, module: 0, threads, sharedBytes, slots: plan.kernels[index]!.slots.length });
+    }
+    return first;
+  });
+  const programs = plan.programs.map(({ name, steps }) => ({
+    name,
+    launches: steps.flatMap(({ kernel, bindings }, step) =>
+      texts[kernel]!.parts.map(
+        ({ blocks, perMultiprocessor }, part): CudaLaunch => ({
+          function: firstPart[kernel]! + part,
+          step,
+          bindings,
+          blocks,
+          perMultiprocessor,
+        }),
+      ),
+    ),
+  }));
+  return {
+    version: cudaVersion,
+    plan: plan.hash,
+    modules: [{ name: plan.name, source: moduleText(texts) }],
+    functions,
+    programs,
+    scratchBytes: Math.max(0, ...texts.map((one) => one.scratchBytes)),
+    tickets: Math.max(0, ...texts.map((one) => one.tickets)),
+  };
+}
+
+function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
+  switch (kernel.kind) {
+    case "rows":
+      return emitRows(kernel, context);
+    case "matmul":
+      return emitMatmul(kernel, context);
+    case "attention":
+      return emitAttention(kernel, context);
+    case "contract":
+      return emitContract(kernel, context);
+    default:
+      return kernel satisfies never;
+  }
+}
+
+function moduleText(texts: readonly KernelText[]): string {
+  const used = new Set<PreludeFile>(texts.flatMap((one) => one.prelude));
+  const includes = preludeFiles.filter((file) => used.has(file)).map((file) => `#include "${file}"`);
+  const kernels = texts.flatMap((one) => one.parts.map(({ text }) => text));
+  return `${includes.join("\n")}\n\n${kernels.join("\n")}`;
+}
+
+/** The paths of the blocks that each kernel serves, layer numbers left out. */
+function originsByKernel(plan: Plan): string[][] {
+  const origins = plan.kernels.map(() => new Set<string>());
+  for (const { steps } of plan.programs) {
+    for (const step of steps) {
+      for (const path of step.origins) origins[step.kernel]!.add(path.replace(/\.\d+(?=\.|$)/g, ".*"));
+    }
+  }
+  return origins.map((paths) => [...paths]);
+}
+
+function aboutKernel(kernel: Kernel, origins: readonly string[]): string[] {
+  const slots = kernel.slots.map((slot, index) => `b${index} ${slot.access} ${slot.dtype}`).join(", ");
+  return [kernel.name, ...(origins.length === 0 ? [] : [`of ${origins.join(", ")}`]), slots];
+}
+
+const identifier = (name: string): string => name.replace(/[^A-Za-z0-9_]/g, "_");

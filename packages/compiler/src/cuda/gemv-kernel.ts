@@ -1,0 +1,210 @@
+/**
+ * A few rows against weights that are read once. Every block computes the prologue's rows for itself, in shared memory;
+ * the columns of all weights are shared out evenly over the blocks. An epilogue that looks at single columns runs at
+ * once; one that needs a whole row (head norms, RoPE) runs in the block that finishes the row's last column.
+ */
+import type { MatmulGroup, MatmulKernel } from "../plan/types.ts";
+import { type Code, storageBytes, storageType } from "./code.ts";
+import { constant, framePart, type KernelContext, type KernelText } from "./kernel.ts";
+import { rowsOf } from "./matmul-kernel.ts";
+import { isColumnwise, loopIndices, pieceWidth, RowText, slotView } from "./row-text.ts";
+import { byBlock, byWarp, partsBytes } from "./rows-kernel.ts";
+
+const threads = 256;
+const blocksPerMultiprocessor = 2;
+const flagAt = partsBytes;
+const xAt = partsBytes + 16;
+
+interface GroupPlace {
+  readonly group: MatmulGroup;
+  readonly index: number;
+  /** Columns of all weights before this group's. */
+  readonly base: number;
+  /** Where the group's unfinished sums begin in scratch, in f32 elements. */
+  readonly scratch: number;
+  readonly ticket: number;
+  readonly columnwise: boolean;
+  readonly rowLength: number;
+}
+
+export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelText {
+  const rows = rowsOf(kernel, context.symbolMax);
+  const places: GroupPlace[] = [];
+  let [base, scratch, ticket] = [0, 0, 0];
+  kernel.groups.forEach((group, index) => {
+    const columnwise = isColumnwise(group.epilogue);
+    const rowLength = group.epilogue.row.extent.constant;
+    places.push({ group, index, base, scratch, ticket, columnwise, rowLength });
+    base += group.columns * group.weights.length;
+    if (columnwise) return;
+    scratch += rows * group.columns * group.weights.length;
+    ticket += group.columns / rowLength;
+  });
+  const inputBytes = storageBytes(kernel.inputDtype);
+  // A multiple of 16 bytes, so that every row of x may be read in pieces.
+  const pitch = Math.ceil((kernel.contracted * inputBytes) / 16) * (16 / inputBytes);
+  const about = [...context.about, `${rows} row${rows === 1 ? "" : "s"}: the weights are streamed`];
+  const part = framePart(
+    {
+      name: context.name,
+      about,
+      slots: kernel.slots,
+      threads,
+      sharedBytes: xAt + rows * pitch * inputBytes,
+      blocks: [{ extent: constant(base), tile: 1 }],
+      perMultiprocessor: blocksPerMultiprocessor,
+    },
+    (code) => {
+      const type = storageType[kernel.inputDtype];
+      code.line(`const Shared<${type}> x = shared_at<${type}>(${xAt}, ${rows * pitch});`);
+      writeRows(code, kernel, rows, pitch);
+      code.line("sync_block();");
+      code.line(
+        `const Range share = share_of(${base}, static_cast<i32>(block), static_cast<i32>(args.blocks));`,
+      );
+      if (scratch > 0) code.line("const Global<float> sums = global<float>(args.scratch);");
+      for (const place of places) writeColumns(code, kernel, place, { rows, pitch });
+      const unfinished = places.filter((one) => !one.columnwise);
+      if (unfinished.length === 0) return;
+      code.line("const Global<u32> tickets = global<u32>(args.tickets);");
+      code.line(`const Shared<u32> flag = shared_at<u32>(${flagAt}, 1);`);
+      for (const place of unfinished) finishRows(code, kernel, place, rows);
+    },
+  );
+  return {
+    parts: [part],
+    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "gemv.cuh"],
+    scratchBytes: 4 * scratch,
+    tickets: ticket,
+  };
+}
+
+/** The prologue: rows of x, computed by the whole block. */
+function writeRows(code: Code, kernel: MatmulKernel, rows: number, pitch: number): void {
+  const { prologue } = kernel;
+  const loops = prologue.loops.map((_, index) => `m${index}`);
+  const width = pieceWidth(prologue);
+  const write = (row: string) => {
+    loopIndices(code, prologue.loops, row, loops);
+    const text = new RowText(code, prologue, { slots: kernel.slots, width, loops, ...byBlock });
+    text.scalars();
+    const last = prologue.body.length - 1;
+    text.pass(String(kernel.contracted), (column) => {
+      const at = rows === 1 ? column : `${row} * ${pitch} + ${column}`;
+      const value = text.spreadPiece(last, column);
+      code.line(
+        `store_piece<${storageType[kernel.inputDtype]}, ${width}>(x, static_cast<i32>(${at}), ${value});`,
+      );
+    });
+  };
+  if (rows === 1) code.block("", () => write("0LL"));
+  else code.block(`for (i32 row = 0; row < ${rows}; ++row)`, () => write("row"));
+}
+
+/** The largest piece of 16 bytes of weights that divides the contracted length. */
+function weightWidth(kernel: MatmulKernel, weight: number): number {
+  const bytes = storageBytes(kernel.slots[weight]!.dtype);
+  const whole = 16 / bytes;
+  return kernel.contracted % whole === 0 ? whole : 1;
+}
+
+interface RowsOfX {
+  readonly rows: number;
+  readonly pitch: number;
+}
+
+function writeColumns(code: Code, kernel: MatmulKernel, place: GroupPlace, { rows, pitch }: RowsOfX): void {
+  const { group, base, columnwise, scratch } = place;
+  const { columns, weights } = group;
+  code.block("", () => {
+    code.line(`const Range items = items_in(share, ${base}, ${weights.length}, ${columns});`);
+    code.block(
+      "for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32)",
+      () => {
+        weights.forEach((slot, weight) => {
+          const types = `${storageType[kernel.slots[slot]!.dtype]}, ${storageType[kernel.inputDtype]}`;
+          const width = weightWidth(kernel, slot);
+          code.line(`float sum${weight}[${rows}];`);
+          code.line(
+            `dot_column<${types}, ${rows}, ${width}>(sum${weight}, ${slotView(slot)}, static_cast<i64>(item) * ${kernel.contracted}, x, ${pitch}, ${kernel.contracted});`,
+          );
+        });
+        code.block(`if (lane_index() < ${rows})`, () => {
+          code.line("const i32 row = lane_index();");
+          if (columnwise) {
+            writeColumn(code, kernel, place, rows);
+            return;
+          }
+          weights.forEach((_, weight) => {
+            const at = scratch + weight * rows * columns;
+            code.line(`store(sums, ${at} + row * ${columns}LL + item, pick<${rows}>(sum${weight}, row));`);
+          });
+        });
+      },
+    );
+  });
+}
+
+/** The epilogue of one column of one row, by one thread. */
+function writeColumn(code: Code, kernel: MatmulKernel, place: GroupPlace, rows: number): void {
+  const { epilogue } = place.group;
+  const loops = epilogue.loops.map((_, index) => `m${index}`);
+  const split = kernel.rows.length;
+  loopIndices(code, epilogue.loops.slice(0, split), "row", loops.slice(0, split));
+  const columnLoops = epilogue.loops.slice(split);
+  const column = columnLoops.length === 0 ? "item" : "column";
+  if (columnLoops.length > 0) {
+    code.line(`const i64 column = item % ${place.rowLength};`);
+    loopIndices(code, columnLoops, `(item / ${place.rowLength})`, loops.slice(split));
+  }
+  const text = new RowText(code, epilogue, {
+    slots: kernel.slots,
+    width: 1,
+    loops,
+    thread: "0",
+    threads: "1",
+    reduce: () => {
+      throw new Error("an epilogue by columns must not reduce");
+    },
+    accumulator: (weight) => `Piece<1>{{pick<${rows}>(sum${weight}, row)}}`,
+  });
+  text.storesAt(column);
+}
+
+/** Whole rows of the epilogue, by the block that finishes them. */
+function finishRows(code: Code, kernel: MatmulKernel, place: GroupPlace, rows: number): void {
+  const { group, base, scratch, ticket, rowLength } = place;
+  const { epilogue, columns, weights } = group;
+  const split = kernel.rows.length;
+  const loops = epilogue.loops.map((_, index) => `m${index}`);
+  const width = Math.min(4, pieceWidth(epilogue));
+  code.block("", () => {
+    code.line(`const Range items = items_in(share, ${base}, ${weights.length}, ${columns});`);
+    code.block(
+      `for (i32 unit = items.first / ${rowLength}; unit * ${rowLength} < items.last; ++unit)`,
+      () => {
+        code.line(
+          `const Range own = {items.first > unit * ${rowLength} ? items.first : unit * ${rowLength}, clamped(items.last, (unit + 1) * ${rowLength})};`,
+        );
+        code.line("if (own.first >= own.last) continue;");
+        code.line(
+          `if (!arrive_last(tickets, ${ticket} + unit, static_cast<u32>(own.last - own.first), ${rowLength}, flag)) continue;`,
+        );
+        code.block(`for (i32 row = warp_index(); row < ${rows}; row += thread_count() / 32)`, () => {
+          loopIndices(code, epilogue.loops.slice(0, split), "row", loops.slice(0, split));
+          loopIndices(code, epilogue.loops.slice(split), "unit", loops.slice(split));
+          const text = new RowText(code, epilogue, {
+            slots: kernel.slots,
+            width,
+            loops,
+            ...byWarp,
+            accumulator: (weight, column, count) =>
+              `load_piece_fresh<${count}>(sums, ${scratch + weight * rows * columns} + row * ${columns}LL + unit * ${rowLength} + ${column})`,
+          });
+          text.scalars();
+          text.stores();
+        });
+      },
+    );
+  });
+}

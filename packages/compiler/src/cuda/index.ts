@@ -1,0 +1,3 @@
+export { emitCuda } from "./emit.ts";
+export { preludeFolder, selfContained } from "./prelude.ts";
+export * from "./types.ts";

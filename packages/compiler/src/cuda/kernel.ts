@@ -1,0 +1,112 @@
+/** What becomes of one kernel of the plan: one or more `__global__` functions, launched one after the other. */
+import type { Affine, Kernel, Slot } from "../plan/types.ts";
+import { affineText, Code, storageType } from "./code.ts";
+import { slotView } from "./row-text.ts";
+import type { CudaExtent } from "./types.ts";
+
+/** Prelude files in the order in which they must be included. */
+export const preludeFiles = [
+  "device.cuh",
+  "numbers.cuh",
+  "rows.cuh",
+  "gemv.cuh",
+  "gemm.cuh",
+  "attention.cuh",
+] as const;
+export type PreludeFile = (typeof preludeFiles)[number];
+
+export interface KernelPart {
+  readonly name: string;
+  readonly text: string;
+  readonly threads: number;
+  readonly sharedBytes: number;
+  readonly blocks: CudaExtent[];
+  readonly perMultiprocessor: number;
+}
+
+export interface KernelText {
+  readonly parts: readonly KernelPart[];
+  readonly prelude: readonly PreludeFile[];
+  readonly scratchBytes: number;
+  readonly tickets: number;
+}
+
+/** What the text of a kernel needs to know besides the kernel itself. */
+export interface KernelContext {
+  /** A C identifier, different for each kernel of the plan. */
+  readonly name: string;
+  /** Largest value of each of the plan's symbols. */
+  readonly symbolMax: readonly number[];
+  /** Lines for the comment above the kernel: where it comes from, what it computes. */
+  readonly about: readonly string[];
+}
+
+/** The largest value of an affine expression with factors that are not negative, as extents are. */
+export function largest({ constant, terms }: Affine, symbolMax: readonly number[]): number {
+  return terms.reduce((sum, { symbol, factor }) => sum + factor * symbolMax[symbol]!, constant);
+}
+
+export const slotsOf = (kernel: Kernel): readonly Slot[] => kernel.slots;
+
+export interface PartFrame {
+  readonly name: string;
+  readonly about: readonly string[];
+  readonly slots: readonly Slot[];
+  readonly threads: number;
+  readonly sharedBytes: number;
+  readonly blocks: CudaExtent[];
+  readonly perMultiprocessor?: number;
+}
+
+/**
+ * The device function `name_body(args, block)`, the number of virtual blocks, and the thin kernel around them. Only the
+ * slots and symbols that the body names are declared.
+ */
+export function framePart(frame: PartFrame, write: (code: Code) => void): KernelPart {
+  const { name, slots, threads, sharedBytes, blocks, perMultiprocessor = 0 } = frame;
+  const body = new Code();
+  body.block("", () => write(body));
+  const inside = body.text();
+  const code = new Code();
+  for (const line of frame.about) code.line(`// ${line}`);
+  const count = blocks
+    .map(({ extent, tile }) =>
+      tile === 1 ? affineText(extent) : `((${affineText(extent)} + ${tile - 1}) / ${tile})`,
+    )
+    .join(" * ");
+  code.block(`DEVICE i64 ${name}_blocks([[maybe_unused]] const Args<${slots.length}>& args)`, () => {
+    declareSymbols(code, count);
+    code.line(`return ${perMultiprocessor > 0 ? "args.blocks" : count || "1"};`);
+  });
+  code.block(
+    `DEVICE void ${name}_body(const Args<${slots.length}>& args, [[maybe_unused]] i64 block)`,
+    () => {
+      slots.forEach((slot, index) => {
+        if (!new RegExp(`\\b${slotView(index)}\\b`).test(inside)) return;
+        code.line(
+          `const Global<${storageType[slot.dtype]}> ${slotView(index)} = global<${storageType[slot.dtype]}>(args.slot[${index}]);`,
+        );
+      });
+      declareSymbols(code, inside);
+      for (const line of inside.split("\n").slice(1, -2)) code.line(line.slice(2));
+    },
+  );
+  code.line(`WEFT_KERNEL(${name}, ${threads}, ${slots.length})`);
+  return { name, text: code.text(), threads, sharedBytes, blocks, perMultiprocessor };
+}
+
+function declareSymbols(code: Code, text: string): void {
+  const used = new Set([...text.matchAll(/\bs(\d+)\b/g)].map((found) => Number(found[1])));
+  for (const symbol of [...used].sort((a, b) => a - b)) {
+    code.line(`const i64 s${symbol} = symbol(args, ${symbol});`);
+  }
+}
+
+/** The product of extents as text. */
+export function productText(extents: readonly Affine[]): string {
+  const parts = extents.map(affineText).filter((one) => one !== "1LL");
+  return parts.length === 0 ? "1LL" : parts.join(" * ");
+}
+
+export const one: Affine = { constant: 1, terms: [] };
+export const constant = (value: number): Affine => ({ constant: value, terms: [] });

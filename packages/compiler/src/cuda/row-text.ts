@@ -1,0 +1,440 @@
+/**
+ * A row program as text. The threads of a group share each row; every value along the row is computed where it is
+ * wanted, from the loads up, a piece of `width` columns at a time. So a cut or a join of rows is a change of column,
+ * nothing has to be kept between passes, and a row may be of any length: a reduction is one pass over its operand,
+ * the stores are the last one. What is read twice is read from the cache.
+ */
+import type { Access, Affine, Instruction, Loop, RowProgram, Slot } from "../plan/types.ts";
+import { affineText, type Code, constantOf, floatText, storageType } from "./code.ts";
+
+/** Where the threads of a row stand, and where values come from that are not in memory. */
+export interface RowContext {
+  readonly slots: readonly Slot[];
+  /** Index of the first column that a thread takes, in pieces, and how many pieces lie between its columns. */
+  readonly thread: string;
+  readonly threads: string;
+  /** An f32 expression that reduces a partial result over the threads. `reducer`: `Sum` or `Max`. */
+  readonly reduce: (reducer: string, partial: string) => string;
+  /** Columns of a piece: a divisor of every length, cut and alignment in the program (see `pieceWidth`). */
+  readonly width: number;
+  /** Pieces of the finished products; `column` counts within the row. */
+  readonly accumulator?: (weight: number, column: string, width: number) => string;
+  /** The i64 variable of each loop. */
+  readonly loops: readonly string[];
+}
+
+const unaryText = (name: string) => `${name}_of`;
+const binaryText = (name: string) => `${name.replace("lessEqual", "less_equal")}_of`;
+
+/** Whether each register holds one value for the whole row. */
+export function scalarRegisters(program: RowProgram): boolean[] {
+  const scalar: boolean[] = [];
+  const one = (length: Affine) => constantOf(length) === 1;
+  for (const instruction of program.body) {
+    switch (instruction.kind) {
+      case "load":
+      case "gather":
+      case "index":
+      case "accumulator":
+      case "store":
+        scalar.push(one(instruction.length));
+        break;
+      case "constant":
+      case "reduce":
+        scalar.push(true);
+        break;
+      case "unary":
+      case "round":
+        scalar.push(scalar[instruction.operand]!);
+        break;
+      case "binary":
+        scalar.push(scalar[instruction.left]! && scalar[instruction.right]!);
+        break;
+      case "select":
+        scalar.push(
+          [instruction.condition, instruction.then, instruction.otherwise].every((of) => scalar[of]!),
+        );
+        break;
+      case "slice":
+        scalar.push(instruction.length === 1);
+        break;
+      case "concat":
+        scalar.push(false);
+        break;
+      default:
+        instruction satisfies never;
+    }
+  }
+  return scalar;
+}
+
+/** How many values each register holds along the row. */
+export function registerLengths(program: RowProgram): Affine[] {
+  const lengths: Affine[] = [];
+  const one: Affine = { constant: 1, terms: [] };
+  const longest = (...of: number[]) =>
+    of.map((register) => lengths[register]!).find((length) => constantOf(length) !== 1) ?? one;
+  for (const instruction of program.body) {
+    switch (instruction.kind) {
+      case "constant":
+      case "reduce":
+        lengths.push(one);
+        break;
+      case "unary":
+      case "round":
+        lengths.push(lengths[instruction.operand]!);
+        break;
+      case "binary":
+        lengths.push(longest(instruction.left, instruction.right));
+        break;
+      case "select":
+        lengths.push(longest(instruction.condition, instruction.then, instruction.otherwise));
+        break;
+      case "slice":
+        lengths.push({ constant: instruction.length, terms: [] });
+        break;
+      case "concat":
+        lengths.push({
+          constant: instruction.operands.reduce((sum, of) => sum + lengths[of]!.constant, 0),
+          terms: instruction.operands.flatMap((of) => lengths[of]!.terms),
+        });
+        break;
+      default:
+        lengths.push(instruction.length);
+    }
+  }
+  return lengths;
+}
+
+/** Whether all that a row stores of a column depends on that column alone, so that the row may be cut anywhere. */
+export function isColumnwise(program: RowProgram): boolean {
+  const row = affineText(program.row.extent);
+  return program.body.every(
+    (one) =>
+      one.kind !== "reduce" &&
+      one.kind !== "slice" &&
+      one.kind !== "concat" &&
+      one.kind !== "gather" &&
+      (one.kind !== "store" || affineText(one.length) === row),
+  );
+}
+
+/** The most columns, of 8, 4, 2 and 1, that a piece may have: cuts and rows in memory must not split one. */
+export function pieceWidth(program: RowProgram, most = 8): number {
+  const scalar = scalarRegisters(program);
+  const lengths = registerLengths(program);
+  const divides = (width: number, { constant, terms }: Affine) =>
+    constant % width === 0 && terms.every(({ factor }) => factor % width === 0);
+  const fits = (width: number) =>
+    program.body.every((one, index) => {
+      if (one.kind === "slice" && one.start % width !== 0) return false;
+      if (!scalar[index] && !divides(width, lengths[index]!)) return false;
+      if (one.kind !== "load" && one.kind !== "gather" && one.kind !== "store") return true;
+      const { access } = one;
+      if (constantOf(one.length) === 1 || access.rowStride !== 1) return true;
+      const strides = one.kind === "gather" ? [...access.strides, one.indexStride] : access.strides;
+      return divides(width, access.offset) && strides.every((stride) => stride % width === 0);
+    });
+  for (let width = most; width > 1; width >>= 1) if (fits(width)) return width;
+  return 1;
+}
+
+export class RowText {
+  readonly #code: Code;
+  readonly #program: RowProgram;
+  readonly #context: RowContext;
+  readonly #scalar: readonly boolean[];
+  readonly #lengths: readonly Affine[];
+
+  constructor(code: Code, program: RowProgram, context: RowContext) {
+    this.#code = code;
+    this.#program = program;
+    this.#context = context;
+    this.#scalar = scalarRegisters(program);
+    this.#lengths = registerLengths(program);
+  }
+
+  /** Computes what is one value for the whole row, reductions first of all, in the order of the program. */
+  scalars(): void {
+    this.#program.body.forEach((one, register) => {
+      if (this.#scalar[register] && one.kind !== "store") this.#scalarValue(register);
+    });
+  }
+
+  /** Writes all results, those of equal length in one pass. */
+  stores(): void {
+    const stores = this.#program.body.filter((one) => one.kind === "store");
+    const single = stores.filter((one) => constantOf(one.length) === 1);
+    if (single.length > 0) {
+      this.#code.block(`if (${this.#context.thread} == 0)`, () => {
+        for (const one of single) {
+          const type = this.#typeOf(one.access.slot);
+          const value = this.#scalarValue(one.operand);
+          this.#code.line(
+            `store(${this.#view(one.access.slot)}, ${this.#base(one.access)}, Narrow<${type}>::of(${value}));`,
+          );
+        }
+      });
+    }
+    const long = stores.filter((one) => constantOf(one.length) !== 1);
+    for (const length of new Set(long.map((one) => affineText(one.length)))) {
+      this.pass(length, (column) => {
+        // All values before the first of them is written: one may lie where another is read from.
+        const together = long.filter((one) => affineText(one.length) === length);
+        const values = together.map((one) => this.spreadPiece(one.operand, column));
+        together.forEach((one, index) => {
+          this.#storePiece(one.access, column, values[index]!);
+        });
+      });
+    }
+  }
+
+  /** The results of one column of a program that is column by column. */
+  storesAt(column: string): void {
+    for (const one of this.#program.body) {
+      if (one.kind !== "store") continue;
+      this.#storePiece(one.access, column, this.spreadPiece(one.operand, column));
+    }
+  }
+
+  /** A loop over the thread's pieces of a row of `length` columns. */
+  pass(length: string, body: (column: string) => void): void {
+    const { thread, threads, width } = this.#context;
+    const column = this.#code.fresh("c");
+    const step = width === 1 ? threads : `${threads} * ${width}`;
+    const first = width === 1 ? thread : `${thread} * ${width}`;
+    this.#code.block(`for (i64 ${column} = ${first}; ${column} < ${length}; ${column} += ${step})`, () => {
+      body(column);
+    });
+  }
+
+  /** A piece of a register at a column: a variable, computed now if it is not there. */
+  piece(register: number, column: string): string {
+    if (this.#scalar[register]) return this.#scalarValue(register);
+    const key = `r${register}@${column}`;
+    const present = this.#code.named(key);
+    if (present !== undefined) return present;
+    const name = this.#vectorValue(register, column);
+    this.#code.name(key, name);
+    return name;
+  }
+
+  /** The piece of a register, also where the register holds one value for the whole row. */
+  spreadPiece(register: number, column: string): string {
+    const value = this.piece(register, column);
+    return this.#scalar[register] ? `spread<${this.#context.width}>(${value})` : value;
+  }
+
+  /** The base index of an access in its slot, for this row. */
+  #base({ offset, strides }: Access): string {
+    const parts = strides.flatMap((stride, loop) =>
+      stride === 0
+        ? []
+        : [stride === 1 ? this.#context.loops[loop]! : `${stride}LL * ${this.#context.loops[loop]!}`],
+    );
+    const own = affineText(offset);
+    if (own !== "0LL" || parts.length === 0) parts.push(own);
+    return this.#code.constant("i64", "at", parts.join(" + "));
+  }
+
+  #typeOf(slot: number): string {
+    return storageType[this.#context.slots[slot]!.dtype];
+  }
+
+  #view(slot: number): string {
+    return slotView(slot);
+  }
+
+  #scalarValue(register: number): string {
+    const key = `r${register}`;
+    const present = this.#code.named(key);
+    if (present !== undefined) return present;
+    const name = this.#define(register, "float", this.#scalarText(register));
+    this.#code.name(key, name);
+    return name;
+  }
+
+  #define(register: number, type: string, value: string): string {
+    const name = this.#code.fresh(`r${register}_`);
+    this.#code.line(`const ${type} ${name} = ${value};`);
+    return name;
+  }
+
+  #scalarText(register: number): string {
+    const one = this.#program.body[register]!;
+    const value = (of: number) => this.#scalarValue(of);
+    switch (one.kind) {
+      case "load":
+        return `widen(load(${this.#view(one.access.slot)}, ${this.#base(one.access)}))`;
+      case "gather":
+        return `widen(load(${this.#view(one.access.slot)}, ${this.#gatherBase(one)}))`;
+      case "constant":
+        return constantText(one);
+      case "index":
+        return `static_cast<float>(${this.#indexText(one.loop, one.offset)})`;
+      case "accumulator":
+        return `${this.#accumulator(one.weight, "0", 1)}.at[0]`;
+      case "reduce":
+        return this.#reduction(one.function === "sum" ? "Sum" : "Max", one.operand);
+      case "slice":
+        return this.#elementText(one.operand, one.start);
+      default:
+        return this.#mapText(one, value);
+    }
+  }
+
+  /** One element of a register that holds a row. */
+  #elementText(register: number, column: number): string {
+    const { width } = this.#context;
+    const start = column - (column % width);
+    return `${this.piece(register, `${start}LL`)}.at[${column % width}]`;
+  }
+
+  #reduction(reducer: string, operand: number): string {
+    if (this.#scalar[operand]) return this.#scalarValue(operand);
+    const partial = this.#code.fresh("partial");
+    this.#code.line(`float ${partial} = ${reducer}::identity();`);
+    this.pass(affineText(this.#lengths[operand]!), (column) => {
+      const piece = this.piece(operand, column);
+      this.#code.line(`${partial} = ${reducer}::join(${partial}, join_piece<${reducer}>(${piece}));`);
+    });
+    return this.#context.reduce(reducer, partial);
+  }
+
+  #gatherBase(one: Instruction & { kind: "gather" }): string {
+    return `${this.#base(one.access)} + ${one.indexStride}LL * static_cast<i64>(${this.#scalarValue(one.index)})`;
+  }
+
+  #indexText(loop: number, offset: Affine): string {
+    const own = affineText(offset);
+    if (loop < 0) return own;
+    return own === "0LL" ? this.#context.loops[loop]! : `${this.#context.loops[loop]!} + ${own}`;
+  }
+
+  #accumulator(weight: number, column: string, width: number): string {
+    const { accumulator } = this.#context;
+    if (accumulator === undefined) throw new Error("products are in epilogues only");
+    return accumulator(weight, column, width);
+  }
+
+  #mapText(one: Instruction, value: (register: number) => string): string {
+    switch (one.kind) {
+      case "unary":
+        return `${unaryText(one.function)}(${value(one.operand)})`;
+      case "binary":
+        return `${binaryText(one.function)}(${value(one.left)}, ${value(one.right)})`;
+      case "select":
+        return `select_of(${value(one.condition)}, ${value(one.then)}, ${value(one.otherwise)})`;
+      case "round":
+        return one.dtype === "f32"
+          ? value(one.operand)
+          : `round_of<${storageType[one.dtype]}>(${value(one.operand)})`;
+      default:
+        throw new Error(`${one.kind} must not be here`);
+    }
+  }
+
+  #vectorValue(register: number, column: string): string {
+    const { width } = this.#context;
+    const one = this.#program.body[register]!;
+    const type = `Piece<${width}>`;
+    const define = (value: string) => this.#define(register, type, value);
+    switch (one.kind) {
+      case "load":
+        return define(this.#loadPiece(one.access, this.#base(one.access), column));
+      case "gather":
+        return define(this.#loadPiece(one.access, this.#gatherBase(one), column));
+      case "index":
+        return define(`counting<${width}>(${column} + ${affineText(one.offset)})`);
+      case "accumulator":
+        return define(this.#accumulator(one.weight, column, width));
+      case "slice":
+        return this.piece(one.operand, shifted(column, one.start));
+      case "concat":
+        return this.#concat(register, one.operands, column);
+      case "select": {
+        const [condition, then, otherwise] = [one.condition, one.then, one.otherwise].map((of) =>
+          this.piece(of, column),
+        );
+        return define(`select_of<${width}>(${condition}, ${then}, ${otherwise})`);
+      }
+      default:
+        return define(this.#mapText(one, (of) => this.piece(of, column)));
+    }
+  }
+
+  #loadPiece(access: Access, base: string, column: string): string {
+    const { width } = this.#context;
+    const type = this.#typeOf(access.slot);
+    const view = this.#view(access.slot);
+    if (access.rowStride === 1) return `load_piece<${type}, ${width}>(${view}, ${base} + ${column})`;
+    const stride = `${access.rowStride}LL`;
+    return `load_strided<${type}, ${width}>(${view}, ${base} + ${stride} * (${column}), ${stride})`;
+  }
+
+  #storePiece(access: Access, column: string, value: string): void {
+    const { width } = this.#context;
+    const type = this.#typeOf(access.slot);
+    const view = this.#view(access.slot);
+    const base = this.#base(access);
+    if (access.rowStride === 1) {
+      this.#code.line(`store_piece<${type}, ${width}>(${view}, ${base} + ${column}, ${value});`);
+    } else {
+      const stride = `${access.rowStride}LL`;
+      this.#code.line(
+        `store_strided<${type}, ${width}>(${view}, ${base} + ${stride} * (${column}), ${stride}, ${value});`,
+      );
+    }
+  }
+
+  /** Which operand a column belongs to is decided at run time; a piece never spans two. */
+  #concat(register: number, operands: readonly number[], column: string): string {
+    const name = this.#code.fresh(`r${register}_`);
+    this.#code.line(`Piece<${this.#context.width}> ${name};`);
+    let start = 0;
+    operands.forEach((operand, index) => {
+      const length = constantOf(this.#lengths[operand]!);
+      if (length === undefined) throw new Error("rows that are joined must have constant lengths");
+      const last = index === operands.length - 1;
+      const head = last ? "else" : `${index === 0 ? "if" : "else if"} (${column} < ${start + length})`;
+      const from = start;
+      this.#code.block(operands.length === 1 ? "" : head, () => {
+        this.#code.line(`${name} = ${this.spreadPiece(operand, shifted(column, -from))};`);
+      });
+      start += length;
+    });
+    return name;
+  }
+}
+
+export const slotView = (slot: number): string => `b${slot}`;
+
+function shifted(column: string, by: number): string {
+  if (by === 0) return column;
+  return by > 0 ? `(${column} + ${by})` : `(${column} - ${-by})`;
+}
+
+function constantText(one: Instruction & { kind: "constant" }): string {
+  const words = { inf: Number.POSITIVE_INFINITY, "-inf": Number.NEGATIVE_INFINITY, nan: Number.NaN };
+  return floatText(one.special === "" ? one.value : words[one.special]);
+}
+
+/** Reads the loop indices of a row from its flat number: `i64` variables named by `names`. */
+export function loopIndices(
+  code: Code,
+  loops: readonly Loop[],
+  flat: string,
+  names: readonly string[],
+): void {
+  let rest = flat;
+  for (let loop = loops.length - 1; loop >= 0; loop--) {
+    const extent = affineText(loops[loop]!.extent);
+    if (loop === 0) code.line(`const i64 ${names[0]} = ${rest};`);
+    else {
+      code.line(`const i64 ${names[loop]} = ${rest} % ${extent};`);
+      const next = code.fresh("rest");
+      code.line(`const i64 ${next} = ${rest} / ${extent};`);
+      rest = next;
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/** Row programs: a warp for each short row, a block for each long one. */
+import type { Affine, RowProgram, RowsKernel, Slot } from "../plan/types.ts";
+import type { Code } from "./code.ts";
+import {
+  framePart,
+  type KernelContext,
+  type KernelPart,
+  type KernelText,
+  largest,
+  productText,
+} from "./kernel.ts";
+import { loopIndices, pieceWidth, type RowContext, RowText, registerLengths } from "./row-text.ts";
+import type { CudaExtent } from "./types.ts";
+
+/** Bytes that `reduce_block` needs: one word for each of up to 32 warps. */
+export const partsBytes = 128;
+
+export const byWarp: Pick<RowContext, "thread" | "threads" | "reduce"> = {
+  thread: "lane_index()",
+  threads: "32",
+  reduce: (reducer, partial) => `reduce_warp<${reducer}>(${partial})`,
+};
+
+export const byBlock: Pick<RowContext, "thread" | "threads" | "reduce"> = {
+  thread: "thread_index()",
+  threads: "thread_count()",
+  reduce: (reducer, partial) => `reduce_block<${reducer}>(${partial}, shared_at<float>(0, 32))`,
+};
+
+const warpsOfBlock = 4;
+/** Rows of more pieces than this are worth a whole block. */
+const piecesOfWarp = 64;
+
+export interface RowsPart {
+  readonly name: string;
+  readonly about: readonly string[];
+  readonly slots: readonly Slot[];
+  readonly program: RowProgram;
+  readonly symbolMax: readonly number[];
+  readonly accumulator?: RowContext["accumulator"];
+  /** A variable that holds the row's number, for `accumulator`. */
+  readonly flatName?: string;
+  /** What happens to a row when its scalars are known; default: its stores. `flat` is the row's number. */
+  readonly finish?: (row: RowText, code: Code, flat: string) => void;
+}
+
+/** A launch that runs a row program over all its rows. */
+export function rowsPart({ name, about, slots, program, symbolMax, ...rest }: RowsPart): KernelPart {
+  const width = pieceWidth(program);
+  const longest = Math.max(
+    1,
+    ...[...registerLengths(program), program.row.extent].map((length) => largest(length, symbolMax)),
+  );
+  const pieces = Math.ceil(longest / width);
+  const wide = pieces > piecesOfWarp;
+  const threads = wide ? Math.min(512, Math.max(128, 32 * Math.ceil(pieces / 128))) : 32 * warpsOfBlock;
+  const loops = program.loops.map((_, index) => `i${index}`);
+  const extents = program.loops.map((loop) => loop.extent);
+  const rows = productText(extents);
+  const tile = wide ? 1 : warpsOfBlock;
+  const frame = {
+    name,
+    about,
+    slots,
+    threads,
+    sharedBytes: wide ? partsBytes : 0,
+    // A block takes `tile` rows of the flattened loops.
+    blocks: flattened(extents, tile),
+  };
+  return framePart(frame, (code) => {
+    const write = (flat: string) => {
+      if (rest.flatName !== undefined) code.line(`const i64 ${rest.flatName} = ${flat};`);
+      loopIndices(code, program.loops, flat, loops);
+      const row = new RowText(code, program, {
+        slots,
+        width,
+        loops,
+        ...(wide ? byBlock : byWarp),
+        ...(rest.accumulator === undefined ? {} : { accumulator: rest.accumulator }),
+      });
+      row.scalars();
+      if (rest.finish === undefined) row.stores();
+      else rest.finish(row, code, flat);
+    };
+    if (wide) write("block");
+    else {
+      code.line(`const i64 row = block * ${warpsOfBlock} + warp_index();`);
+      code.block(`if (row < ${rows})`, () => write("row"));
+    }
+  });
+}
+
+/** Tiles of the flattened rows: the product of the other extents times tiles of one that is long enough to be cut. */
+function flattened(extents: readonly Affine[], tile: number): CudaExtent[] {
+  const constants = extents.filter(({ terms }) => terms.length === 0);
+  const symbolic = extents.filter(({ terms }) => terms.length > 0);
+  const factor = constants.reduce((product, { constant }) => product * constant, 1);
+  const [first, ...others] = symbolic;
+  if (first === undefined) return [{ extent: { constant: factor, terms: [] }, tile }];
+  const scaled = {
+    constant: first.constant * factor,
+    terms: first.terms.map((term) => ({ symbol: term.symbol, factor: term.factor * factor })),
+  };
+  return [{ extent: scaled, tile }, ...others.map((extent) => ({ extent, tile: 1 }))];
+}
+
+export function emitRows(kernel: RowsKernel, context: KernelContext): KernelText {
+  const { slots, program } = kernel;
+  const { name, about, symbolMax } = context;
+  return {
+    parts: [rowsPart({ name, about, slots, program, symbolMax })],
+    prelude: ["device.cuh", "numbers.cuh", "rows.cuh"],
+    scratchBytes: 0,
+    tickets: 0,
+  };
+}
