@@ -192,6 +192,11 @@ DEVICE float widen_f16(f16 value) {
   return result;
 }
 
+// Within two units in the last place, without the slow path that exact rounding needs.
+DEVICE float fast_rsqrt(float x) { return rsqrtf(x); }
+// a / b for b below 2^126; beyond that it may be 0.
+DEVICE float fast_quotient(float a, float b) { return __fdividef(a, b); }
+
 // ---- programmatic dependent launch, on sm_90 and later; elsewhere a kernel starts when the one before it has ended
 
 // Everything that earlier kernels wrote may be read after this.

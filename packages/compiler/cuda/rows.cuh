@@ -46,12 +46,12 @@ DEVICE float abs_of(float x) { return fabsf(x); }
 DEVICE float exp_of(float x) { return expf(x); }
 DEVICE float log_of(float x) { return logf(x); }
 DEVICE float sqrt_of(float x) { return sqrtf(x); }
-DEVICE float rsqrt_of(float x) { return 1.0f / sqrtf(x); }
+DEVICE float rsqrt_of(float x) { return fast_rsqrt(x); }
 DEVICE float reciprocal_of(float x) { return 1.0f / x; }
 DEVICE float sin_of(float x) { return sinf(x); }
 DEVICE float cos_of(float x) { return cosf(x); }
 DEVICE float tanh_of(float x) { return tanhf(x); }
-DEVICE float sigmoid_of(float x) { return 1.0f / (1.0f + expf(-x)); }
+DEVICE float sigmoid_of(float x) { return fast_quotient(1.0f, 1.0f + expf(-x)); }
 DEVICE float floor_of(float x) { return floorf(x); }
 PIECEWISE_UNARY(neg_of)
 PIECEWISE_UNARY(abs_of)

@@ -1,4 +1,7 @@
-/** Attention over the cache. One query at a time: its keys are shared out over several blocks when there are few queries. */
+/**
+ * Attention over the cache. Few queries, or dtypes without tensor cores: one query at a time, whose keys are shared out
+ * over several blocks. Many queries over a bf16 cache: tiles on tensor cores.
+ */
 import type { AttentionKernel, HeadsAccess } from "../plan/types.ts";
 import { affineText, type Code, floatText, storageType } from "./code.ts";
 import { constant, framePart, type KernelContext, type KernelText, largest } from "./kernel.ts";
@@ -13,7 +16,75 @@ const mostSplits = 32;
 /** A split of fewer keys is not worth a block. */
 const keysOfSplit = 32;
 
+/** A warp of the tensor-core version takes 16 rows: fewer are not worth it. */
+const flashQueries = 8;
+const flashRows = 64;
+
 export function emitAttention(kernel: AttentionKernel, context: KernelContext): KernelText {
+  const many = largest(kernel.queries, context.symbolMax) > flashQueries;
+  return many && isTiled(kernel) ? emitFlash(kernel, context) : emitSplit(kernel, context);
+}
+
+/** Whether keys and values can be copied 16 bytes at a time and multiplied on tensor cores. */
+function isTiled({ headDim, slots, query, key, value }: AttentionKernel): boolean {
+  const steps = [query, key, value].flatMap(({ offset, positionStride, headStride }) => [
+    offset.constant,
+    ...offset.terms.map((term) => term.factor),
+    positionStride,
+    headStride,
+  ]);
+  const bf16 = [key, value].every(({ slot }) => slots[slot]!.dtype === "bf16");
+  return bf16 && headDim % 16 === 0 && headDim <= 128 && steps.every((step) => step % 8 === 0);
+}
+
+function emitFlash(kernel: AttentionKernel, context: KernelContext): KernelText {
+  const { heads, kvHeads, headDim, slots } = kernel;
+  const group = heads / kvHeads;
+  const rows = {
+    constant: kernel.queries.constant * group,
+    terms: kernel.queries.terms.map(({ symbol, factor }) => ({ symbol, factor: factor * group })),
+  };
+  const part = framePart(
+    {
+      name: context.name,
+      about: [
+        ...context.about,
+        `${heads} heads on ${kvHeads} of ${headDim}; blocks of ${flashRows} rows, ${group} heads side by side`,
+      ],
+      slots,
+      threads: 128,
+      sharedBytes: 2 * (flashRows + 4 * 64) * (headDim + 8),
+      blocks: [
+        { extent: rows, tile: flashRows },
+        { extent: constant(kvHeads), tile: 1 },
+      ],
+    },
+    (code) => {
+      code.line(`const i64 rows = ${affineText(rows)};`);
+      code.line(`const i64 tiles = (rows + ${flashRows - 1}) / ${flashRows};`);
+      // The last rows see the most keys: they begin first.
+      code.line(`const i64 first_row = (tiles - 1 - block / ${kvHeads}) * ${flashRows};`);
+      const types = [kernel.query, kernel.output].map(({ slot }) => storageType[slots[slot]!.dtype]);
+      for (const [name, access] of Object.entries(places(kernel))) writePlace(code, name, access);
+      const keys = affineText(kernel.keys);
+      const sight = kernel.causal ? `${affineText(kernel.past)} + 1` : keys;
+      code.line(
+        `attend_flash<FlashShape<${headDim}, ${group}>, ${types.join(", ")}>(` +
+          `${slotView(kernel.query.slot)}, query_place, ${slotView(kernel.key.slot)}, key_place, ` +
+          `${slotView(kernel.value.slot)}, value_place, ${slotView(kernel.output.slot)}, output_place, ` +
+          `first_row, rows, block % ${kvHeads}, ${keys}, ${sight}, ${floatText(kernel.scale)});`,
+      );
+    },
+  );
+  return {
+    parts: [part],
+    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "gemv.cuh", "attention.cuh", "flash.cuh"],
+    scratchBytes: 0,
+    tickets: 0,
+  };
+}
+
+function emitSplit(kernel: AttentionKernel, context: KernelContext): KernelText {
   const { heads, kvHeads, headDim, slots } = kernel;
   const ofKey = heads / kvHeads;
   const group = largestDivisor(ofKey, mostHeads);

@@ -12,6 +12,7 @@ export const preludeFiles = [
   "gemv.cuh",
   "gemm.cuh",
   "attention.cuh",
+  "flash.cuh",
 ] as const;
 export type PreludeFile = (typeof preludeFiles)[number];
 

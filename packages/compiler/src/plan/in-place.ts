@@ -6,17 +6,25 @@ const bytesOf = (slot: Slot) => (slot.dtype === "bf16" || slot.dtype === "f16" ?
 const sameAccess = (a: Access, b: Access) =>
   JSON.stringify([a.offset, a.strides, a.rowStride]) === JSON.stringify([b.offset, b.strides, b.rowStride]);
 
-/** Every read of the slot is of the very element that is stored afterwards in the same row. */
+/**
+ * Every read of the slot is of the very element that is stored afterwards in the same row, and needed for that column
+ * and no other: threads that share a row write their columns without waiting for each other.
+ */
 function readsBeforeStoring(program: RowProgram, read: number, written: number): boolean {
+  if (program.body.some((one) => one.kind === "slice" || one.kind === "concat")) return false;
   const stores = program.body.filter((one) => one.kind === "store" && one.access.slot === written);
   const [store] = stores;
   if (stores.length !== 1 || store?.kind !== "store") return false;
   const at = program.body.indexOf(store);
+  const length = JSON.stringify(store.length);
+  // Results of another length are written in another pass, which would read what this one has overwritten.
+  const onePass = program.body.every((one) => one.kind !== "store" || JSON.stringify(one.length) === length);
+  if (!onePass) return false;
   return program.body.every((one, index) => {
     if (one.kind === "gather") return one.access.slot !== read;
     if (one.kind === "store") return one.access.slot !== read;
     if (one.kind !== "load" || one.access.slot !== read) return true;
-    const sameLength = JSON.stringify(one.length) === JSON.stringify(store.length);
+    const sameLength = JSON.stringify(one.length) === length;
     return index < at && sameLength && sameAccess(one.access, store.access);
   });
 }
