@@ -213,9 +213,10 @@ DEVICE void let_next_start() {
 }
 
 // A kernel from its body, `name_body(args, block)`, and `name_blocks(args)`, the number of virtual blocks. Whatever the
-// grid, every virtual block is executed once; bodies may end in any state of shared memory.
+// grid, every virtual block is executed once; bodies may end in any state of shared memory. One block a multiprocessor is
+// the least that is asked for: without that, ptxas trades spills for more of them.
 #define WEFT_KERNEL(name, threads, slots)                                                             \
-  extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ Args<slots> args) { \
+  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Args<slots> args) { \
     const i64 blocks = name##_blocks(args);                                                           \
     for (i64 block = grid_index(); block < blocks; block += grid_count()) {                           \
       if (block != grid_index()) sync_block();                                                        \

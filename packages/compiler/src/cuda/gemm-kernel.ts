@@ -12,8 +12,8 @@ import {
   type KernelPart,
   type KernelText,
   productText,
+  rowsOf,
 } from "./kernel.ts";
-import { rowsOf } from "./matmul-kernel.ts";
 import { isColumnwise, loopIndices, pieceWidth, type RowContext, RowText, slotView } from "./row-text.ts";
 import { byWarp, rowsPart } from "./rows-kernel.ts";
 import type { CudaExtent } from "./types.ts";

@@ -5,8 +5,7 @@
  */
 import type { MatmulGroup, MatmulKernel } from "../plan/types.ts";
 import { type Code, storageBytes, storageType } from "./code.ts";
-import { constant, framePart, type KernelContext, type KernelText } from "./kernel.ts";
-import { rowsOf } from "./matmul-kernel.ts";
+import { constant, framePart, type KernelContext, type KernelText, rowsOf } from "./kernel.ts";
 import { isColumnwise, loopIndices, pieceWidth, RowText, slotView } from "./row-text.ts";
 import { byBlock, byWarp, partsBytes } from "./rows-kernel.ts";
 

@@ -1,5 +1,5 @@
 /** What becomes of one kernel of the plan: one or more `__global__` functions, launched one after the other. */
-import type { Affine, Kernel, Slot } from "../plan/types.ts";
+import type { Affine, MatmulKernel, Slot } from "../plan/types.ts";
 import { affineText, Code, storageType } from "./code.ts";
 import { slotView } from "./row-text.ts";
 import type { CudaExtent } from "./types.ts";
@@ -47,7 +47,10 @@ export function largest({ constant, terms }: Affine, symbolMax: readonly number[
   return terms.reduce((sum, { symbol, factor }) => sum + factor * symbolMax[symbol]!, constant);
 }
 
-export const slotsOf = (kernel: Kernel): readonly Slot[] => kernel.slots;
+/** The most rows that a matmul has at once. */
+export function rowsOf(kernel: MatmulKernel, symbolMax: readonly number[]): number {
+  return kernel.rows.reduce((product, loop) => product * largest(loop.extent, symbolMax), 1);
+}
 
 export interface PartFrame {
   readonly name: string;

@@ -6,16 +6,12 @@ import type { MatmulKernel } from "../plan/types.ts";
 import { storageBytes } from "./code.ts";
 import { emitGemm } from "./gemm-kernel.ts";
 import { emitGemv } from "./gemv-kernel.ts";
-import { type KernelContext, type KernelText, largest } from "./kernel.ts";
+import { type KernelContext, type KernelText, rowsOf } from "./kernel.ts";
 
 /** More rows than this would make each weight wait for too many multiplications. */
 const gemvRows = 8;
 /** What the rows may take of the block's shared memory; 48 KiB would need no leave, Ada has 99 KiB. */
 const gemvBytes = 80 * 1024;
-
-export function rowsOf(kernel: MatmulKernel, symbolMax: readonly number[]): number {
-  return kernel.rows.reduce((product, loop) => product * largest(loop.extent, symbolMax), 1);
-}
 
 export function isGemv(kernel: MatmulKernel, symbolMax: readonly number[]): boolean {
   const constant = kernel.rows.every(({ extent }) => extent.terms.length === 0);
