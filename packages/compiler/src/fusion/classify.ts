@@ -3,18 +3,22 @@ import { type Graph, type GraphNode, isFloat, type NodeId, opTable } from "@weft
 import { attributesOf } from "../passes/rewrite.ts";
 import { constantSum } from "./affine.ts";
 import { indexExpression } from "./index-arithmetic.ts";
+import { readsToSave, waitsOf } from "./state-order.ts";
 import { applyView, contiguousStrides, isView, type View } from "./view.ts";
 
 /**
- * `leaf`: lies in a buffer that somebody else fills. `inline`: index arithmetic, computed wherever it is used.
- * `view`: a change of axes. `map` and `reduce` go into row programs. The rest have kernels of their own.
+ * `leaf`: lies in a buffer that somebody else fills. `saved`: what a state holds, copied out before it is overwritten.
+ * `inline`: index arithmetic, computed wherever it is used. `view`: a change of axes. `map` and `reduce` go into row
+ * programs. The rest have kernels of their own.
  */
-export type NodeKind = "leaf" | "inline" | "view" | "map" | "reduce" | "dot" | "attend" | "state";
+export type NodeKind = "leaf" | "saved" | "inline" | "view" | "map" | "reduce" | "dot" | "attend" | "state";
 
 export interface Classified {
   readonly kinds: readonly NodeKind[];
   /** Views resolved to the buffer they look into; undefined for inline values. */
   readonly views: readonly (View | undefined)[];
+  /** For each node what must be computed before it: its inputs, and what the order of states asks for. */
+  readonly waits: readonly (readonly NodeId[])[];
 }
 
 const integerArithmetic: ReadonlySet<string> = new Set(["add", "sub", "mul", "cast", "last"]);
@@ -80,7 +84,9 @@ export function classify(graph: Graph): Classified {
       views.push((source && applyView(graph, node, source)) ?? own);
     }
   }
-  return { kinds, views };
+  const saved = readsToSave(graph, views);
+  for (const id of saved) kinds[id] = "saved";
+  return { kinds, views, waits: waitsOf(graph, views, saved) };
 }
 
 /** Only row programs can do index arithmetic; everything else reads memory. */
