@@ -120,10 +120,10 @@ class ProgramEmitter {
     return op === "stateRead" && this.#fused.groupOf[id] !== -1;
   }
 
-  #stateStorage({ attributes, type }: GraphNode): Storage {
+  #stateStorage({ attributes }: GraphNode): Storage {
     const { state } = attributes as { readonly state: string };
-    const { buffer } = this.#assembly.stateBuffer(this.#graph, state);
-    return { buffer, offset: constantSum(0), strides: contiguousStrides(type.axes) };
+    const { buffer, spec } = this.#assembly.stateBuffer(this.#graph, state);
+    return { buffer, offset: constantSum(0), strides: contiguousStrides(spec.type.axes) };
   }
 
   #port(name: string, buffer: number, axes: readonly Axis[]): PlanPort {

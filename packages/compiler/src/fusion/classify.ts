@@ -4,7 +4,7 @@ import { attributesOf } from "../passes/rewrite.ts";
 import { constantSum } from "./affine.ts";
 import { indexExpression } from "./index-arithmetic.ts";
 import { readsToSave, waitsOf } from "./state-order.ts";
-import { applyView, contiguousStrides, isView, type View } from "./view.ts";
+import { applyView, contiguousStrides, isView, stateStrides, type View } from "./view.ts";
 
 /**
  * `leaf`: lies in a buffer that somebody else fills. `saved`: what a state holds, copied out before it is overwritten.
@@ -73,20 +73,31 @@ export function classify(graph: Graph): Classified {
   const kinds: NodeKind[] = [];
   for (const node of graph.nodes) kinds.push(kindOf(graph, node, kinds));
   storeWhatKernelsRead(graph, kinds);
+  const views = viewsOf(graph, kinds);
+  const saved = readsToSave(graph, views);
+  for (const id of saved) kinds[id] = "saved";
+  const waits = waitsOf(graph, views, saved);
+  return { kinds, views: saved.size === 0 ? views : viewsOf(graph, kinds), waits };
+}
+
+function viewsOf(graph: Graph, kinds: readonly NodeKind[]): (View | undefined)[] {
   const views: (View | undefined)[] = [];
   for (const node of graph.nodes) {
     const kind = kinds[node.id]!;
-    const own: View = { base: node.id, offset: constantSum(0), strides: contiguousStrides(node.type.axes) };
+    const inState = kind === "saved" ? undefined : stateStrides(graph, node);
+    const own = (): View => ({
+      base: node.id,
+      offset: constantSum(0),
+      strides: inState ?? contiguousStrides(node.type.axes),
+    });
     if (kind === "inline") views.push(undefined);
-    else if (kind !== "view") views.push(own);
+    else if (kind !== "view") views.push(own());
     else {
       const source = node.op === "concat" ? undefined : views[node.inputs[0]!];
-      views.push((source && applyView(graph, node, source)) ?? own);
+      views.push((source && applyView(graph, node, source)) ?? own());
     }
   }
-  const saved = readsToSave(graph, views);
-  for (const id of saved) kinds[id] = "saved";
-  return { kinds, views, waits: waitsOf(graph, views, saved) };
+  return views;
 }
 
 /** Only row programs can do index arithmetic; everything else reads memory. */
