@@ -62,7 +62,8 @@ export async function advanceTo(
   let dropped = 0;
   if (excess > 0) {
     if (clip === "error" || room >= capacity) {
-      throw new WeftError([contextTooLong(text.length - start + room, capacity, clipRemedy)]);
+      const remedy = room >= capacity ? undefined : clipRemedy;
+      throw new WeftError([contextTooLong(text.length - start + room, capacity, remedy)]);
     }
     const block = clipBlock(capacity);
     // At least one token has to stay.
