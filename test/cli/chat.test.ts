@@ -54,6 +54,28 @@ test("turns of a text file are answered, logged, and replayed with equal answers
   assert.match(replayed.stdout, /^turn 1: equal, \d+ characters\nturn 2: equal, \d+ characters\n$/);
 });
 
+test("a full context ends a chat or loses its beginning, as --clip says; a replay does the same", async () => {
+  const log = at("clipped.jsonl");
+  const options = ["--capacity", "64", "--max-tokens", "6", "--temperature=0", "--template", "chatml"];
+  writeFileSync(at("long.txt"), "Hello there, how are you?\nAnd again?\nAnd once more?\n");
+  const turns = ["--turns", at("long.txt"), ...options];
+  const dropping = await weft("chat", model, ...turns, "--log", log, "--clip", "drop-oldest");
+  assert.is(dropping.code, 0, dropping.stderr);
+  assert.match(dropping.stderr, "tokens of the conversation were dropped");
+  assert.is(
+    dropping.stdout,
+    (await weft("chat", model, ...turns)).stdout,
+    "dropping is what a chat does by itself",
+  );
+  assert.is(linesOf(log).at(-1).options.clip, "drop-oldest");
+  const refused = await weft("chat", model, ...turns, "--clip", "error");
+  assert.is(refused.code, 2, refused.stderr);
+  assert.match(refused.stderr, "must fit into the capacity of 64 tokens");
+  assert.match(refused.stderr, 'clip "drop-oldest"');
+  const replayed = await weft("chat", model, "--replay", log, "--capacity", "64", "--template", "chatml");
+  assert.is(replayed.code, 0, replayed.stdout + replayed.stderr);
+});
+
 test("a log goes on where it is, and a replay that differs says where and fails", async () => {
   const log = at("differs.jsonl");
   const options = ["--turns", at("turns.txt"), "--log", log, "--max-tokens", "8", "--temperature=0"];

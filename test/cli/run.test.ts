@@ -100,6 +100,20 @@ test("printed numbers name each f32 exactly", async () => {
   for (const value of logits[0]) assert.is(Number(Math.fround(value).toPrecision(9)), value);
 });
 
+test("--clip is the remedy that a prompt longer than the capacity is given", async () => {
+  const tokens = Array.from({ length: 20 }, (_, index) => index + 1).join(",");
+  const options = ["--tokens", tokens, "--capacity", "16", "--max-tokens", "3", "--ignore-eos", "--json"];
+  const refused = await weft("generate", tiny, ...options);
+  assert.is(refused.code, 2, refused.stderr);
+  assert.match(refused.stderr, 'let the oldest tokens go (clip "drop-oldest")');
+  const { code, stdout, stderr } = await weft("generate", tiny, ...options, "--clip", "drop-oldest");
+  assert.is(code, 0, stderr);
+  assert.is(JSON.parse(stdout).tokens.length, 3);
+  const wrong = await weft("generate", tiny, ...options, "--clip", "newest");
+  assert.is(wrong.code, 2);
+  assert.match(wrong.stderr, "Allowed choices are error, drop-oldest");
+});
+
 test("the same seed gives the same text, streamed or not", async () => {
   const argv = ["generate", tiny, "--prompt", "Hello", "--max-tokens", "12", "--temperature", "1", "--seed"];
   const first = await weft(...argv, "7");

@@ -117,12 +117,12 @@ test("state: token by token, reset, save, restore", async () => {
   assert.match(await rejection(executable.restoreState(saved.subarray(1))), /saved by another plan\?/);
 });
 
-test("dropOldest moves positions to the front of every state buffer", async () => {
+test("shiftState moves positions to the front of every state buffer", async () => {
   using device = cpuDevice({ threads: 2 });
   using executable = await device.load(plan, weights);
   await feed(executable, 0, [1, 2, 3, 4, 5]);
   const before = await executable.saveState();
-  await executable.dropOldest(2, { axisIndex: 1 });
+  await executable.shiftState(2, { axisIndex: 1 });
   const after = await executable.saveState();
   const row = shape.headDim * 4;
   for (const buffer of plan.buffers.filter((one) => one.class === "state"))
@@ -133,10 +133,10 @@ test("dropOldest moves positions to the front of every state buffer", async () =
       assert.ok(after.slice(end - 2 * row, end).every((byte) => byte === 0));
     }
   assert.match(
-    await rejection(executable.dropOldest(51, { axisIndex: 1 })),
+    await rejection(executable.shiftState(51, { axisIndex: 1 })),
     /cannot drop 51 positions of cache\.k/,
   );
-  assert.match(await rejection(executable.dropOldest(-1, { axisIndex: 1 })), /must not be negative/);
+  assert.match(await rejection(executable.shiftState(-1, { axisIndex: 1 })), /must not be negative/);
 });
 
 test("runs at once are executed in order, each with the inputs of its call", async () => {

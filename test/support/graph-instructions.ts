@@ -8,6 +8,7 @@ import {
   type ScalarExpression,
   unaryFunctions,
 } from "@weft/dsl";
+import { stateAppend, stateRead, stateUpdate, stateWrite } from "./graph-states.ts";
 import {
   type Entry,
   fixedLastAxis,
@@ -309,6 +310,10 @@ export const steps = {
   rope,
   attention,
   pointwise,
+  stateRead,
+  stateWrite,
+  stateUpdate,
+  stateAppend,
 } satisfies Record<string, Step>;
 
 export type InstructionKind = keyof typeof steps;

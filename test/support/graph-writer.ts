@@ -1,5 +1,6 @@
 /** Grows a random graph one instruction at a time; an instruction that fits nothing is skipped, so any list is valid. */
 import { type Axis, type Dtype, GraphBuilder, maxSize, type NodeId, type TensorType } from "@weft/dsl";
+import type { RandomState } from "./graph-states.ts";
 import { largest, magnitude, type Range } from "./ranges.ts";
 
 /** A value that later instructions may use. */
@@ -24,6 +25,7 @@ export interface Sizes {
 export class GraphWriter {
   readonly builder = new GraphBuilder();
   readonly entries: Entry[] = [];
+  readonly states: RandomState[] = [];
   readonly sizes: Sizes;
   /** Wraps every name that the graph shows: paths, parameters, inputs. */
   readonly spell: (name: string) => string;

@@ -119,7 +119,7 @@ class InterpreterExecutable implements Executable {
     this.#state = this.#zeros();
   }
 
-  async dropOldest(count: number, { axisIndex }: { readonly axisIndex: number }): Promise<void> {
+  async shiftState(count: number, { axisIndex }: { readonly axisIndex: number }): Promise<void> {
     for (const { axes, data } of this.#state.values()) {
       const inner = elementCount(axes.slice(axisIndex + 1));
       const whole = inner * axes[axisIndex]!.size;

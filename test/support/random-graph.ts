@@ -5,6 +5,7 @@
 import type { Graph, GraphNode, NodeId } from "@weft/dsl";
 import fc from "fast-check";
 import { type Instruction, type InstructionKind, steps } from "./graph-instructions.ts";
+import { outputOf } from "./graph-states.ts";
 import { GraphWriter, indexRange, inputRange, type Sizes } from "./graph-writer.ts";
 
 export interface RandomGraphOptions {
@@ -28,8 +29,9 @@ const sizes: fc.Arbitrary<Sizes> = fc.record({
 
 /**
  * An arbitrary of graphs over the axes batch, seq (symbolic), hidden, heads, kvHeads, headDim and wide, with inputs,
- * parameters (some stored in bf16), pointwise ops, reductions, dot, gather, movement and composites, nodes with several
- * consumers, dead nodes, subexpressions that stand twice, and several outputs.
+ * parameters (some stored in bf16), states that are read, written and appended to, pointwise ops, reductions, dot,
+ * gather, movement and composites, nodes with several consumers, dead nodes, subexpressions that stand twice, and several
+ * outputs.
  * @example fc.assert(fc.property(randomGraph(), (graph) => isRight(verifyGraph(graph))));
  */
 export function randomGraph(options: RandomGraphOptions = {}): fc.Arbitrary<Graph> {
@@ -92,7 +94,11 @@ function growGraph({ sizes, batched, odd, instructions, outputs }: Recipe): Grap
       if (!(error instanceof Error && error.name === "WeftError")) throw error;
     }
   });
-  const named = outputs.map((pick, at) => ({ name: writer.spell(`y${at}`), node: writer.pick(pick)!.id }));
+  const grown = builder.finish("", []).nodes.slice();
+  const named = outputs.map((pick, at) => ({
+    name: writer.spell(`y${at}`),
+    node: outputOf(writer, grown, writer.pick(pick)!.id),
+  }));
   return builder.finish(`${odd}random`, named);
 }
 
@@ -101,7 +107,8 @@ function growGraph({ sizes, batched, odd, instructions, outputs }: Recipe): Grap
  * the only way to give passes duplicates to find.
  */
 function doubleNodes(graph: Graph, choices: readonly number[]): Graph {
-  const candidates = graph.nodes.filter((node) => node.inputs.length > 0);
+  // Two writes are no duplicates: the second one has an effect of its own.
+  const candidates = graph.nodes.filter((node) => node.inputs.length > 0 && !node.op.startsWith("state"));
   if (candidates.length === 0) return graph;
   const doubled = new Set(choices.map((choice) => candidates[choice % candidates.length]!.id));
   const nodes: GraphNode[] = [];

@@ -1,7 +1,7 @@
 /** Runs a compiled graph on a device with the values of a test, and gives its outputs as the interpreter would. */
 import { compile, type Pass } from "@weft/compiler";
 import { type Graph, orThrow, sizeFor, type TensorArray } from "@weft/dsl";
-import type { Device, WeightSource } from "@weft/runtime";
+import type { Device, Executable, WeightSource } from "@weft/runtime";
 import type { GraphValues } from "./random-values.ts";
 
 export interface RunPlanOptions {
@@ -26,9 +26,30 @@ export async function runOnDevice(
   values: GraphValues,
   options: RunPlanOptions = {},
 ): Promise<Map<string, TensorArray>> {
+  return (await runsOnDevice(device, graph, [values], options))[0]!;
+}
+
+/** Runs one after the other: states are carried over. Weights are those of the first. */
+export async function runsOnDevice(
+  device: Device,
+  graph: Graph,
+  runs: readonly GraphValues[],
+  options: RunPlanOptions = {},
+): Promise<Map<string, TensorArray>[]> {
   const program = { name: "main", graph, passes: options.passes ?? [] };
   const { plan } = orThrow(compile([program], { name: graph.name, fusion: options.fusion ?? true }));
-  using executable = await device.load(plan, weightsOf(values));
+  using executable = await device.load(plan, weightsOf(runs[0]!));
+  const results: Map<string, TensorArray>[] = [];
+  for (const values of runs) results.push(await runOnce(executable, graph, values));
+  return results;
+}
+
+async function runOnce(
+  executable: Executable,
+  graph: Graph,
+  values: GraphValues,
+): Promise<Map<string, TensorArray>> {
+  const { plan } = executable;
   const symbols = Object.fromEntries(
     plan.symbols
       .filter((one) => one.sum.length === 0)

@@ -56,7 +56,7 @@ export class CpuExecutable implements Executable {
     return this.#queue(() => this.#native.reset(this.#handle));
   }
 
-  dropOldest(count: number, options: { readonly axisIndex: number }): Promise<void> {
+  shiftState(count: number, options: { readonly axisIndex: number }): Promise<void> {
     return this.#queue(() => this.#native.dropOldest(this.#handle, options.axisIndex, count));
   }
 

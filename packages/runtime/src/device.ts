@@ -75,10 +75,11 @@ export interface Executable {
   /** Fills the state with zeros. */
   reset(): Promise<void>;
   /**
-   * Drops the first `count` positions of every state buffer, along axis `axisIndex` of its shape: later positions move
-   * to the front, freed ones become zero. Buffers with fewer axes stay as they are.
+   * Shifts every state buffer by `count` positions to the front, along axis `axisIndex` of its shape: the first ones are
+   * gone, the last ones become zero. Buffers with fewer axes stay as they are. Rejects, with nothing moved, when a buffer
+   * has fewer positions.
    */
-  dropOldest(count: number, options: { readonly axisIndex: number }): Promise<void>;
+  shiftState(count: number, options: { readonly axisIndex: number }): Promise<void>;
   /** A copy of the whole state. */
   saveState(): Promise<Uint8Array>;
   /** Puts a saved state of the same plan back. */

@@ -1,13 +1,13 @@
 // Whole plans against the interpreter: random graphs, fused and unfused, executed by the CPU runtime.
-import { interpret } from "@weft/compiler";
+import { type InterpreterState, interpret } from "@weft/compiler";
 import { axis, GraphBuilder } from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
 import fc from "fast-check";
 import { suite } from "uvu";
 import { expectOutputsClose } from "../../support/expect-close.ts";
 import { randomGraph } from "../../support/random-graph.ts";
-import { randomValues } from "../../support/random-values.ts";
-import { runOnDevice } from "../../support/run-plan.ts";
+import { randomRuns, randomValues } from "../../support/random-values.ts";
+import { runOnDevice, runsOnDevice } from "../../support/run-plan.ts";
 
 const test = suite("plans of random graphs");
 const device = cpuDevice({ threads: 2 });
@@ -17,9 +17,12 @@ for (const fusion of [true, false]) {
   test(fusion ? "fused" : "unfused", async () => {
     await fc.assert(
       fc.asyncProperty(randomGraph(), fc.nat({ max: 1000 }), async (graph, seed) => {
-        const values = randomValues(graph, seed);
-        const actual = await runOnDevice(device, graph, values, { fusion });
-        expectOutputsClose(actual, interpret(graph, values), tolerance);
+        const runs = randomRuns(graph, seed, 3);
+        const actual = await runsOnDevice(device, graph, runs, { fusion });
+        const state: InterpreterState = new Map();
+        runs.forEach((values, at) => {
+          expectOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
+        });
       }),
       { numRuns: 150 },
     );
@@ -36,6 +39,26 @@ test("an index along a cut row is as long as the cut", async () => {
   const graph = builder.finish("cut", [{ name: "y", node: y }]);
   const values = randomValues(graph, 1);
   expectOutputsClose(await runOnDevice(device, graph, values), interpret(graph, values), tolerance);
+});
+
+test("the valid part of a state lies as the whole state does", async () => {
+  const builder = new GraphBuilder();
+  const [h, rows] = [axis("h", 3), axis("rows", 2)];
+  builder.declareSymbol({ name: "past", max: 4 });
+  builder.declareState({ name: "s", type: { dtype: "f32", axes: [h, axis("keys", 6)] } });
+  const x = builder.add("input", [], { name: "x", dtype: "f32", axes: [rows, h] });
+  const append = { state: "s", axis: "rows", into: "keys", past: "past", dtype: "f32" } as const;
+  const front = builder.add("stateAppend", [x], { ...append, axes: [h, axis("keys", 4)] });
+  const y = builder.add("slice", [builder.add("neg", [front], {})], { axis: "keys", start: 1, size: 2 });
+  const graph = builder.finish("part", [
+    { name: "front", node: front },
+    { name: "y", node: y },
+  ]);
+  const values = { ...randomValues(graph, 1), symbols: new Map([["past", 1]]) };
+  for (const fusion of [true, false]) {
+    const actual = await runOnDevice(device, graph, values, { fusion });
+    expectOutputsClose(actual, interpret(graph, values), tolerance);
+  }
 });
 
 test.after(() => device[Symbol.dispose]());

@@ -26,7 +26,7 @@ test("values stay finite, and f32 follows the doubles", () => {
   );
 });
 
-test("the generator reaches every op that needs no state, and all the shapes that passes must face", () => {
+test("the generator reaches every op, and all the shapes that passes must face", () => {
   const met = new Set<string>();
   fc.assert(
     fc.property(randomGraph(), (graph) => {
@@ -40,16 +40,14 @@ test("the generator reaches every op that needs no state, and all the shapes tha
           .size < graph.nodes.length
       )
         met.add("duplicate");
+      const written = graph.nodes.flatMap(({ op, attributes }) =>
+        op === "stateWrite" || op === "stateAppend" ? [attributes.state] : [],
+      );
+      if (new Set(written).size < written.length) met.add("state overwritten");
     }),
     { numRuns: 400, seed: 1 },
   );
-  const wanted = [
-    ...opNames.filter((name) => !name.startsWith("state")),
-    "fan-out",
-    "dead",
-    "outputs",
-    "duplicate",
-  ];
+  const wanted = [...opNames, "state overwritten", "fan-out", "dead", "outputs", "duplicate"];
   assert.equal(
     wanted.filter((name) => !met.has(name)),
     [],

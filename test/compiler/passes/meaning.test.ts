@@ -8,7 +8,7 @@ import {
   runPasses,
   simplify,
 } from "@weft/compiler";
-import { findAxis, type Graph, orThrow, type TensorArray, verifyGraph } from "@weft/dsl";
+import { axis, findAxis, type Graph, GraphBuilder, orThrow, type TensorArray, verifyGraph } from "@weft/dsl";
 import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -67,15 +67,15 @@ test("simplify twice changes nothing more", () => {
 });
 
 /** The last element of `axis` of an array that has it. */
-function lastOf(array: TensorArray, axis: string): TensorArray {
-  const at = array.axes.findIndex((one) => one.name === axis);
+function lastOf(array: TensorArray, along: string): TensorArray {
+  const at = array.axes.findIndex((one) => one.name === along);
   if (at === -1) return array;
   const size = array.axes[at]!.size;
   const inner = array.axes.slice(at + 1).reduce((product, one) => product * one.size, 1);
   const data = array.data.filter((_, index) => Math.floor(index / inner) % size === size - 1);
   return {
     ...array,
-    axes: array.axes.map((one) => (one.name === axis ? { name: axis, size: 1 } : one)),
+    axes: array.axes.map((one) => (one.name === along ? { name: along, size: 1 } : one)),
     data,
   };
 }
@@ -98,6 +98,21 @@ test("lastPosition gives the last element of every output", () => {
     }),
     { numRuns: 80 },
   );
+});
+
+test("lastPosition cuts what an op along the sequence gives before it meets what is cut", () => {
+  const builder = new GraphBuilder();
+  const x = builder.add("input", [], {
+    name: "x",
+    dtype: "f32",
+    axes: [axis("seq", { symbol: "seq", max: 4 }), axis("hidden", 3)],
+  });
+  const mixed = builder.add("softmax", [x], { axis: "seq" });
+  const y = builder.add("mul", [mixed, builder.add("neg", [x], {})], {});
+  const graph = builder.finish("mixed", [{ name: "y", node: y }]);
+  const { graph: after } = orThrow(runPasses(graph, [lastPosition(["y"])], verifyGraph));
+  const expected = outputsOf(graph, graph, 1).get("y")!;
+  expectOutputsClose(outputsOf(after, graph, 1), new Map([["y", lastOf(expected, "seq")]]));
 });
 
 test.run();

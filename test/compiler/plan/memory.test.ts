@@ -1,6 +1,6 @@
 // The memory plan: no two values alive at once share bytes, and a plan in which they do is refused.
 import { type Compiled, compile, lifetimesOf, type Plan, verifyPlan } from "@weft/compiler";
-import { orThrow } from "@weft/dsl";
+import { formatProblem, orThrow } from "@weft/dsl";
 import { compileQwen3 } from "@weft/qwen3";
 import fc from "fast-check";
 import { suite } from "uvu";
@@ -92,6 +92,22 @@ test("verifyPlan refuses two live values in the same bytes", () => {
     plan.buffers[b!.buffer]!.offset = plan.buffers[a!.buffer]!.offset;
   });
   assert.ok(found.includes("two values that are alive at once must not share bytes"), found.join());
+});
+
+test("verifyPlan refuses a buffer in two slots of a step, and names both", () => {
+  const plan = structuredClone(qwen3().plan);
+  // The kernel that adds to the residual stream reads two activations.
+  const step = plan.programs[0]!.steps.find(
+    ({ bindings }) => bindings.filter((one) => plan.buffers[one]!.class === "activations").length > 2,
+  )!;
+  const [first, second] = step.bindings.flatMap((buffer, at) =>
+    plan.buffers[buffer]!.class === "activations" ? [at] : [],
+  );
+  step.bindings[second!] = step.bindings[first!]!;
+  const slots = plan.kernels[step.kernel]!.slots;
+  const said = verifyPlan(plan).map(formatProblem).join("\n");
+  assert.match(said, "a step must bind a buffer to one slot only");
+  assert.match(said, `is bound to the slots ${slots[first!]!.name} and ${slots[second!]!.name}`);
 });
 
 test("verifyPlan refuses what lies outside its arena, is read before it is written, or has another dtype", () => {

@@ -1,6 +1,6 @@
 /** The context cache: what it holds, prefix reuse, dropping the oldest, several contexts on one model. */
 import { formatProblems, WeftError } from "@weft/dsl";
-import { type ContextCache, type Qwen3, requiredTensors } from "@weft/qwen3";
+import { advanceTo, type ContextCache, type Qwen3, requiredTensors } from "@weft/qwen3";
 import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -232,6 +232,18 @@ test("a context that is disposed while it works ends with an error, and runs not
     assert.is(context.length, 0);
     await rejectsWith(() => context.append([1]), "after it was disposed");
     assert.ok(await fresh(model, [1, 2]));
+  });
+});
+
+test("advancing to an empty text is refused, and the context stays", async () => {
+  await withModel(async (model) => {
+    using context = model.createContext();
+    await rejectsWith(() => advanceTo(context, [], {}), "at least one token", "given an empty text");
+    await context.append([1, 2, 3]);
+    await context.dropOldest(1);
+    await rejectsWith(() => advanceTo(context, [], { clip: "drop-oldest" }), "at least one token");
+    assert.equal([...context.tokens], [2, 3]);
+    assert.is(context.dropped, 1);
   });
 });
 

@@ -82,7 +82,7 @@ test("a header that is no JSON object", async () => {
   assert.equal(right(await open("{}   ", 0)).entries, []);
 });
 
-test("a truncated file: the tensors beyond its end are named", async () => {
+test("a truncated file: one line counts the tensors beyond its end and names the first", async () => {
   await inDirectory((directory) => {
     const whole = readFileSync(join(fixtures, "tiny/model.safetensors"));
     const file = join(directory, "model.safetensors");
@@ -93,9 +93,13 @@ test("a truncated file: the tensors beyond its end are named", async () => {
       "at lm_head.weight",
       "fetch it again",
     );
-    writeFileSync(file, whole.subarray(0, 4000));
-    assert.ok(left(openSafetensors(file)).length > 20);
-    assert.match(left(openSafetensors(file)).at(-1)!, /more problems/);
+    const { entries } = right(openSafetensors(join(fixtures, "tiny/model.safetensors")));
+    writeFileSync(file, whole.subarray(0, entries[0]!.begin + 1));
+    const lines = left(openSafetensors(file));
+    assert.is(lines.length, 1, lines.join("\n"));
+    const first = entries.slice(0, 3).map(({ name }) => name);
+    assert.match(lines[0]!, `${entries.length} of ${entries.length} tensors end behind it`);
+    assert.match(lines[0]!, `at ${first.join(", ")} and ${entries.length - 3} more; `);
   });
 });
 
@@ -126,6 +130,13 @@ test("entries with wrong types, shapes or sizes", async () => {
   ];
   for (const [header, data, message] of cases)
     refusedWith(await open(header, data), "x.safetensors] ", message);
+});
+
+test("of many wrong entries the first ones are told, and how many more there are", async () => {
+  const header = Object.fromEntries(Array.from({ length: 25 }, (_, index) => [`t${index}`, 7]));
+  const lines = left(await open(header, 0));
+  assert.is(lines.length, 21);
+  assert.match(lines.at(-1)!, "5 more problems of this kind");
 });
 
 test("overlaps, gaps and trailing bytes", async () => {

@@ -30,13 +30,15 @@ export async function chat(directory: string, options: ChatOptions): Promise<voi
 }
 
 function answerOptions(options: ChatOptions): AnswerOptions {
-  return { ...samplingOf(options), maxTokens: options.maxTokens, stop: options.stop };
+  const { maxTokens, stop, clip } = options;
+  return { ...samplingOf(options), maxTokens, stop, clip };
 }
 
 async function replayLog(directory: string, options: ChatOptions, file: string): Promise<void> {
   const conversations = readLog(file);
   using _order = stopsInOrder();
   using model = await openModel(directory, options, { withTokenizer: true });
-  const differing = await replay(model, conversations, options.template, samplingOf(options));
+  const overrides = { ...samplingOf(options), clip: options.clip };
+  const differing = await replay(model, conversations, options.template, overrides);
   if (differing > 0) throw new FailureError(`${differing} answers differ from the log`);
 }

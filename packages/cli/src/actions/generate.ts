@@ -31,6 +31,7 @@ export async function generate(directory: string, options: GenerateOptions): Pro
     maxTokens: options.maxTokens,
     stop: options.stop,
     ignoreEos: options.ignoreEos,
+    clip: options.clip,
     text,
     signal: interruption,
     onPrefill: prefillProgress(),

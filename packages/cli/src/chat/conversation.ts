@@ -8,7 +8,7 @@ import type { ConversationLog } from "./log.ts";
 /** What an answer was asked for with; a replay asks for the same. */
 export type AnswerOptions = Pick<
   TurnOptions,
-  "temperature" | "topK" | "topP" | "minP" | "repetitionPenalty" | "seed" | "maxTokens" | "stop"
+  "temperature" | "topK" | "topP" | "minP" | "repetitionPenalty" | "seed" | "maxTokens" | "stop" | "clip"
 >;
 
 export interface Answer {
@@ -31,8 +31,9 @@ export class Conversation implements Disposable {
     options: AnswerOptions,
     log?: ConversationLog | undefined,
   ) {
-    // A long conversation goes on without its beginning; it is said when that happens.
-    this.#session = new Session(model, { system, template, clip: "drop-oldest", ...options });
+    // A long conversation goes on without its beginning, unless asked otherwise; it is said when that happens.
+    const clip = options.clip ?? "drop-oldest";
+    this.#session = new Session(model, { system, template, ...options, clip });
     this.#options = options;
     this.#log = log;
     if (system !== undefined) this.#record({ role: "system", content: system });

@@ -56,6 +56,7 @@ function optionsOf(value: unknown): AnswerOptions {
   const given = Object.entries(value).filter(
     ([key, one]) =>
       (numbers.has(key) && typeof one === "number") ||
+      (key === "clip" && (one === "error" || one === "drop-oldest")) ||
       (key === "stop" && Array.isArray(one) && one.every((text) => typeof text === "string")),
   );
   return Object.fromEntries(given) as AnswerOptions;

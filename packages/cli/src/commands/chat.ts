@@ -1,5 +1,6 @@
+import type { Clip } from "@weft/qwen3";
 import { Command, Option } from "commander";
-import { addSampling, type SamplingFlags, stopOption } from "./generate.ts";
+import { addSampling, clipOption, type SamplingFlags, stopOption } from "./generate.ts";
 import {
   capacityOption,
   chunkOption,
@@ -19,6 +20,7 @@ export interface ChatOptions extends ModelOptions, SamplingFlags {
   readonly replay?: string;
   readonly maxTokens: number;
   readonly stop?: readonly string[];
+  readonly clip?: Clip;
 }
 
 const examples = `
@@ -47,6 +49,7 @@ export function chatCommand(): Command {
     );
   return addSampling(command)
     .addOption(stopOption())
+    .addOption(clipOption("drop-oldest"))
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(threadsOption())

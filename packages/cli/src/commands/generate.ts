@@ -1,3 +1,4 @@
+import type { Clip } from "@weft/qwen3";
 import { Command, Option } from "commander";
 import {
   capacityOption,
@@ -29,6 +30,7 @@ export interface GenerateOptions extends ModelOptions, SamplingFlags {
   readonly maxTokens: number;
   readonly stop?: readonly string[];
   readonly ignoreEos?: boolean;
+  readonly clip?: Clip;
   readonly stream?: boolean;
   readonly timing?: boolean;
   readonly json?: boolean;
@@ -60,6 +62,13 @@ export const stopOption = () =>
     (text: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), text],
   );
 
+/** @param byDefault what happens without the option */
+export const clipOption = (byDefault: Clip) =>
+  new Option(
+    "--clip <HOW>",
+    `where the context is full: end (error), or let the oldest tokens go (default: ${byDefault})`,
+  ).choices(["error", "drop-oldest"] satisfies Clip[]);
+
 const examples = `
 The prompt is continued as it stands; for questions and answers see weft chat.
 Sampling options that are left out come from the checkpoint's generation_config.json; without one the likeliest token is
@@ -82,6 +91,7 @@ export function generateCommand(): Command {
   return addSampling(command)
     .addOption(stopOption())
     .option("--ignore-eos", "go on after an end-of-text token")
+    .addOption(clipOption("error"))
     .option("--stream", "write text as it comes")
     .option("--timing", "tokens per second, time to the first token and memory, on stderr")
     .addOption(dtypeOption())

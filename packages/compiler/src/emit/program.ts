@@ -109,11 +109,21 @@ class ProgramEmitter {
           whole(this.#assembly.sharedBuffer(name, "weights", node.type.dtype, node.type.axes)),
         );
       } else if (node.op === "stateRead" || node.op === "stateAppend" || node.op === "stateWrite") {
-        const { state } = node.attributes as { state: string };
-        this.#storage.set(node.id, whole(this.#assembly.stateBuffer(this.#graph, state).buffer));
+        if (!this.#isSaved(node)) this.#storage.set(node.id, this.#stateStorage(node));
       }
     }
     return inputs;
+  }
+
+  /** A read that is copied out of the state, because a later write comes before its last reader. */
+  #isSaved({ op, id }: GraphNode): boolean {
+    return op === "stateRead" && this.#fused.groupOf[id] !== -1;
+  }
+
+  #stateStorage({ attributes }: GraphNode): Storage {
+    const { state } = attributes as { readonly state: string };
+    const { buffer, spec } = this.#assembly.stateBuffer(this.#graph, state);
+    return { buffer, offset: constantSum(0), strides: contiguousStrides(spec.type.axes) };
   }
 
   #port(name: string, buffer: number, axes: readonly Axis[]): PlanPort {
@@ -184,6 +194,7 @@ class ProgramEmitter {
     const base = this.#fused.viewOf(output)?.base;
     const node = base === undefined ? undefined : this.#graph.nodes[base]!;
     if (node === undefined || (node.attributes as { state?: unknown }).state === undefined) return false;
+    if (this.#isSaved(node)) return false;
     const writers = this.#opsOnStateOf(node).filter(({ op }) => op !== "stateRead");
     if (node.op === "stateRead" && writers.every(({ id }) => id > node.id)) return true;
     if (!writers.some(({ id }) => id > node.id)) return false;
@@ -406,12 +417,14 @@ class ProgramEmitter {
     this.#push(kernel, bindings, group);
   }
 
-  /** A copy of one value to a place, along its own axes. */
-  #copy(group: FusedGroup, value: NodeId, target: Storage, name: string): void {
+  /** A copy of one value to a place, along its own axes; from `source` if given, else from where the value lies. */
+  #copy(group: FusedGroup, value: NodeId, target: Storage, name: string, source?: Storage): void {
     const { axes } = this.#graph.nodes[value]!.type;
     const bindings = new Bindings(this.#assembly);
     const space: Space = { loops: axes.slice(0, -1), row: axes.slice(-1) };
-    const builder = new BodyBuilder(this.#context(bindings, new Set()), space, new Set());
+    const context = this.#context(bindings, new Set());
+    const own = source === undefined ? context : { ...context, storageOf: () => source };
+    const builder = new BodyBuilder(own, space, new Set());
     builder.store(value, target);
     this.#push({ kind: "rows", name, slots: bindings.slots, program: builder.program() }, bindings, group);
   }
@@ -419,6 +432,10 @@ class ProgramEmitter {
   #move(group: FusedGroup, id: NodeId): void {
     const node = this.#graph.nodes[id]!;
     const target = this.#storage.get(id)!;
+    if (node.op === "stateRead") {
+      this.#copy(group, id, target, "save", this.#stateStorage(node));
+      return;
+    }
     if (node.op !== "concat") {
       const source = this.#graph.nodes[node.inputs[0]!]!;
       this.#copy(group, source.id, { ...target, strides: contiguousStrides(source.type.axes) }, "copy");

@@ -3,18 +3,22 @@ import { type Graph, type GraphNode, isFloat, type NodeId, opTable } from "@weft
 import { attributesOf } from "../passes/rewrite.ts";
 import { constantSum } from "./affine.ts";
 import { indexExpression } from "./index-arithmetic.ts";
-import { applyView, contiguousStrides, isView, type View } from "./view.ts";
+import { readsToSave, waitsOf } from "./state-order.ts";
+import { applyView, contiguousStrides, isView, stateStrides, type View } from "./view.ts";
 
 /**
- * `leaf`: lies in a buffer that somebody else fills. `inline`: index arithmetic, computed wherever it is used.
- * `view`: a change of axes. `map` and `reduce` go into row programs. The rest have kernels of their own.
+ * `leaf`: lies in a buffer that somebody else fills. `saved`: what a state holds, copied out before it is overwritten.
+ * `inline`: index arithmetic, computed wherever it is used. `view`: a change of axes. `map` and `reduce` go into row
+ * programs. The rest have kernels of their own.
  */
-export type NodeKind = "leaf" | "inline" | "view" | "map" | "reduce" | "dot" | "attend" | "state";
+export type NodeKind = "leaf" | "saved" | "inline" | "view" | "map" | "reduce" | "dot" | "attend" | "state";
 
 export interface Classified {
   readonly kinds: readonly NodeKind[];
   /** Views resolved to the buffer they look into; undefined for inline values. */
   readonly views: readonly (View | undefined)[];
+  /** For each node what must be computed before it: its inputs, and what the order of states asks for. */
+  readonly waits: readonly (readonly NodeId[])[];
 }
 
 const integerArithmetic: ReadonlySet<string> = new Set(["add", "sub", "mul", "cast", "last"]);
@@ -69,18 +73,31 @@ export function classify(graph: Graph): Classified {
   const kinds: NodeKind[] = [];
   for (const node of graph.nodes) kinds.push(kindOf(graph, node, kinds));
   storeWhatKernelsRead(graph, kinds);
+  const views = viewsOf(graph, kinds);
+  const saved = readsToSave(graph, views);
+  for (const id of saved) kinds[id] = "saved";
+  const waits = waitsOf(graph, views, saved);
+  return { kinds, views: saved.size === 0 ? views : viewsOf(graph, kinds), waits };
+}
+
+function viewsOf(graph: Graph, kinds: readonly NodeKind[]): (View | undefined)[] {
   const views: (View | undefined)[] = [];
   for (const node of graph.nodes) {
     const kind = kinds[node.id]!;
-    const own: View = { base: node.id, offset: constantSum(0), strides: contiguousStrides(node.type.axes) };
+    const inState = kind === "saved" ? undefined : stateStrides(graph, node);
+    const own = (): View => ({
+      base: node.id,
+      offset: constantSum(0),
+      strides: inState ?? contiguousStrides(node.type.axes),
+    });
     if (kind === "inline") views.push(undefined);
-    else if (kind !== "view") views.push(own);
+    else if (kind !== "view") views.push(own());
     else {
       const source = node.op === "concat" ? undefined : views[node.inputs[0]!];
-      views.push((source && applyView(graph, node, source)) ?? own);
+      views.push((source && applyView(graph, node, source)) ?? own());
     }
   }
-  return { kinds, views };
+  return views;
 }
 
 /** Only row programs can do index arithmetic; everything else reads memory. */

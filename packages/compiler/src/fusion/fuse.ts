@@ -6,7 +6,8 @@
  * 3. What only a matmul's input needs becomes its prologue.
  * 4. What is left grows into row programs: pointwise chains and row reductions over one space.
  *
- * A group never waits for itself: each step checks the order of the whole. Every refusal is kept with its reason.
+ * A group never waits for itself: each step checks the order of the whole. Reading a state before it is overwritten is
+ * part of that order. Every refusal is kept with its reason.
  */
 import type { Graph, NodeId } from "@weft/dsl";
 import { PassRecorder, placeOf, type Refusal } from "../passes/pass.ts";
@@ -17,6 +18,7 @@ import { type FusionContext, ownSpace } from "./legality.ts";
 import { formMatmul, growPrologue } from "./matmul.ts";
 import { orderGroups } from "./order.ts";
 import { Partition } from "./partition.ts";
+import { settleStates } from "./state-order.ts";
 import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
 
 export interface FuseOptions {
@@ -24,16 +26,18 @@ export interface FuseOptions {
   readonly enabled: boolean;
 }
 
-export function fuse(graph: Graph, options: FuseOptions = { enabled: true }): FusedGraph {
+export function fuse(given: Graph, options: FuseOptions = { enabled: true }): FusedGraph {
   const recorder = new PassRecorder();
-  const classified = classify(graph);
+  const listed = classify(given);
+  const graph = settleStates(given, listed.views);
+  const classified = graph === given ? listed : classify(graph);
   const context: FusionContext = {
     graph,
     classified,
     consumers: consumersOf(graph),
     outputs: new Set(graph.outputs.map((one) => one.node)),
   };
-  const partition = new Partition(graph);
+  const partition = new Partition(graph, classified.waits);
   const growth: Growth = {
     context,
     partition,
@@ -105,7 +109,8 @@ function finish(context: FusionContext, formed: readonly FusedGroup[], recorder:
     const base = classified.views[id]?.base;
     if (base === undefined || stored.has(base) || classified.kinds[base] === "leaf") return;
     stored.add(base);
-    if (classified.kinds[base] === "view" && groupOf[base] === -1) {
+    const kind = classified.kinds[base];
+    if ((kind === "view" || kind === "saved") && groupOf[base] === -1) {
       groupOf[base] = groups.length;
       groups.push({ kind: "move", node: base });
       for (const input of graph.nodes[base]!.inputs) need(input);
@@ -122,7 +127,7 @@ function finish(context: FusionContext, formed: readonly FusedGroup[], recorder:
     }
   }
   for (const group of groups) recorder.fired(group.kind, placeOf(graph.nodes[Math.min(...nodesOf(group))]!));
-  const order = orderGroups(graph, classified, groups, groupOf);
+  const order = orderGroups(classified.waits, groups, groupOf);
   const position = new Int32Array(groups.length);
   order.forEach((old, index) => {
     position[old] = index;

@@ -68,9 +68,10 @@ export function growForward(
       continue;
     }
     nodes.add(id);
-    if (partition.wouldWaitForItself(nodes)) {
+    const unordered = partition.refuseTogether(nodes);
+    if (unordered !== undefined) {
       nodes.delete(id);
-      growth.refuse(rule, placeOf(node), `${node.op}: the kernel would wait for itself`);
+      growth.refuse(rule, placeOf(node), `${node.op}: ${unordered}`);
       continue;
     }
     joined?.(id);
@@ -109,10 +110,11 @@ export function growBackward(
     }
     nodes.add(id);
     inside.add(id);
-    if (partition.wouldWaitForItself(inside)) {
+    const unordered = partition.refuseTogether(inside);
+    if (unordered !== undefined) {
       nodes.delete(id);
       inside.delete(id);
-      growth.refuse(rule, placeOf(node), `${node.op}: the kernel would wait for itself`);
+      growth.refuse(rule, placeOf(node), `${node.op}: ${unordered}`);
       continue;
     }
     for (const input of node.inputs) pending.add(input);

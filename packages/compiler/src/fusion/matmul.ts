@@ -62,7 +62,7 @@ export function formMatmul(
       continue;
     const own = matmulShape(context, node);
     if (typeof own === "string" || own.contracted.length !== shape.contracted.length) continue;
-    if (partition.wouldWaitForItself(new Set([...dots, other]))) {
+    if (partition.refuseTogether(new Set([...dots, other])) !== undefined) {
       growth.refuse("sibling matmuls", placeOf(node), "one of them waits for the other");
       continue;
     }
@@ -138,9 +138,10 @@ export function growPrologue(growth: Growth, group: FusedMatmul, members: Readon
   const prologue = new Set<NodeId>();
   growBackward(growth, prologue, dots, [group.operand], group.prologue.space, "matmul prologue");
   if (!prologue.has(group.operand)) return new Set();
-  if (growth.partition.wouldWaitForItself(new Set([...members, ...prologue]))) {
+  const unordered = growth.partition.refuseTogether(new Set([...members, ...prologue]));
+  if (unordered !== undefined) {
     const node = growth.context.graph.nodes[group.operand]!;
-    growth.refuse("matmul prologue", placeOf(node), "the kernel would wait for itself");
+    growth.refuse("matmul prologue", placeOf(node), unordered);
     return new Set();
   }
   return prologue;

@@ -3,13 +3,19 @@ import type { Graph, NodeId } from "@weft/dsl";
 
 export class Partition {
   readonly #graph: Graph;
+  /** For each node what must be computed before it; in a graph without order among states, just its inputs. */
+  readonly #waits: readonly (readonly NodeId[])[];
+  readonly #hasStateOrder: boolean;
   /** FusedGroup number by node; -1: on its own. */
   readonly groupOf: Int32Array;
   readonly #members: NodeId[][] = [];
   readonly #largest: NodeId[] = [];
 
-  constructor(graph: Graph) {
+  /** @param waits for each node, earlier nodes that must be computed before it: its inputs, and what states ask for. */
+  constructor(graph: Graph, waits: readonly (readonly NodeId[])[]) {
     this.#graph = graph;
+    this.#waits = waits;
+    this.#hasStateOrder = graph.nodes.some(({ id, inputs }) => waits[id] !== inputs);
     this.groupOf = new Int32Array(graph.nodes.length).fill(-1);
   }
 
@@ -34,8 +40,16 @@ export class Partition {
     }
   }
 
-  /** Whether some value leaves the set of nodes and comes back into it through other groups. */
-  wouldWaitForItself(nodes: ReadonlySet<NodeId>): boolean {
+  /** Why the nodes cannot be one group, with regard to the order of groups; undefined where they can. */
+  refuseTogether(nodes: ReadonlySet<NodeId>): string | undefined {
+    if (!this.#waitsForItself(nodes, (id) => this.#waits[id]!)) return undefined;
+    return !this.#hasStateOrder || this.#waitsForItself(nodes, (id) => this.#graph.nodes[id]!.inputs)
+      ? "the kernel would wait for itself"
+      : "the kernel would need a state both before and after it is written";
+  }
+
+  /** Whether something leaves the set of nodes and comes back into it through other groups. */
+  #waitsForItself(nodes: ReadonlySet<NodeId>, waitsOf: (id: NodeId) => readonly NodeId[]): boolean {
     let smallest = Number.POSITIVE_INFINITY;
     for (const id of nodes) smallest = Math.min(smallest, id);
     const visited = new Set<NodeId>();
@@ -51,13 +65,13 @@ export class Partition {
       }
     };
     for (const id of nodes) {
-      for (const input of this.#graph.nodes[id]!.inputs) if (!nodes.has(input)) reach(input);
+      for (const before of waitsOf(id)) if (!nodes.has(before)) reach(before);
     }
     for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
       if (nodes.has(id)) return true;
-      for (const input of this.#graph.nodes[id]!.inputs) {
-        if (nodes.has(input)) return true;
-        reach(input);
+      for (const before of waitsOf(id)) {
+        if (nodes.has(before)) return true;
+        reach(before);
       }
     }
     return false;

@@ -47,7 +47,10 @@ export interface FusedContract {
   readonly node: NodeId;
 }
 
-/** A change of layout that strides cannot say: a join of tensors, or a merge of axes that lie apart. */
+/**
+ * A change of layout that strides cannot say: a join of tensors, or a merge of axes that lie apart. Of a `stateRead`: a
+ * copy of what the state holds, made before it is overwritten.
+ */
 export interface FusedMove {
   readonly kind: "move";
   readonly node: NodeId;
@@ -62,6 +65,7 @@ export interface FusedState {
 export type FusedGroup = FusedRows | FusedMatmul | FusedAttention | FusedContract | FusedMove | FusedState;
 
 export interface FusedGraph {
+  /** Of the same meaning as the graph that was given; its nodes are in an order that states allow. */
   readonly graph: Graph;
   /** In an order that respects every dependency. */
   readonly groups: readonly FusedGroup[];

@@ -25,6 +25,14 @@ export function contiguousStrides(axes: readonly Axis[]): Map<string, number> {
   return new Map(reversed.reverse());
 }
 
+/** How the value of an op on a state lies in the state, of which it may be a part; undefined for other ops. */
+export function stateStrides(graph: Graph, node: GraphNode): Map<string, number> | undefined {
+  if (node.op !== "stateRead" && node.op !== "stateWrite" && node.op !== "stateAppend") return undefined;
+  const { state } = node.attributes as { readonly state: string };
+  const declared = graph.states.find((one) => one.name === state);
+  return declared && contiguousStrides(declared.type.axes);
+}
+
 export function isView(node: GraphNode): boolean {
   switch (node.op) {
     case "rename":

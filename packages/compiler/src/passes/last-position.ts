@@ -99,7 +99,8 @@ export function lastPosition(outputs: readonly string[] = ["output"], axis = "se
         });
         log.fired("computed for the last position only", placeOf(node));
         const id = copyNode(builder, node, cut);
-        atLast.add(id);
+        // An op along the axis itself, as a softmax over positions, still gives all of it: its readers cut it.
+        if (findAxis(builder.type(id), axis)?.size === 1) atLast.add(id);
         return id;
       });
       return cutOutputs(rewritten, wanted, axis);

@@ -112,6 +112,7 @@ function takeOver(
     if (old === undefined || old.last !== life.first || old.first === life.first) continue;
     const block = blocks.get(candidate)!;
     if (block.last !== old.last || block.bytes < alignment(plan.buffers[life.buffer]!.bytes)) continue;
+    // A step binds a buffer to one slot only, as verifyPlan makes sure.
     if (writesInPlace(kernel, step.bindings.indexOf(candidate), step.bindings.indexOf(life.buffer)))
       return candidate;
   }

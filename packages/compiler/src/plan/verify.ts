@@ -22,6 +22,15 @@ export function verifyPlan(plan: Plan): Problem[] {
       }
       if (kernel.slots.length !== step.bindings.length)
         report("every slot needs a buffer", `${place} ${kernel.name}`);
+      for (const buffer of boundTwice(step.bindings)) {
+        report(
+          "a step must bind a buffer to one slot only",
+          `${place} ${kernel.name}: ${plan.buffers[buffer]?.name ?? buffer} is bound to the slots ${kernel.slots
+            .filter((_, at) => step.bindings[at] === buffer)
+            .map((slot) => slot.name)
+            .join(" and ")}`,
+        );
+      }
       kernel.slots.forEach((slot, at) => {
         const buffer = plan.buffers[step.bindings[at] ?? -1];
         if (buffer === undefined) report("a bound buffer must exist", `${place} ${kernel.name} ${slot.name}`);
@@ -47,6 +56,11 @@ export function verifyPlan(plan: Plan): Problem[] {
       report("offsets must be aligned", `${buffer.name}: ${buffer.offset}`);
   }
   return problems;
+}
+
+/** Buffers with several slots: what a slot's access says of its buffer would not be all that the step does to it. */
+function boundTwice(bindings: readonly number[]): Set<number> {
+  return new Set(bindings.filter((buffer, at) => bindings.indexOf(buffer) !== at));
 }
 
 type Report = (requirement: string, given: string) => void;

@@ -7,7 +7,7 @@
  * - `drop-oldest`: the oldest tokens go, in blocks of a quarter of the capacity, so that the cache is moved rarely.
  *   Tokens that would be dropped at once are not run at all.
  */
-import { WeftError } from "../config/problems.ts";
+import { userProblem, WeftError } from "../config/problems.ts";
 import { type AppendOptions, type ContextCache, contextTooLong } from "./context.ts";
 
 export type Clip = "error" | "drop-oldest";
@@ -30,8 +30,10 @@ const clipRemedy =
   'open the model with a larger capacity, give less text, or let the oldest tokens go (clip "drop-oldest")';
 
 /**
+ * @param text at least one token: the logits that are asked for are those of the last one
  * @param room tokens that must still fit behind the text
- * @throws WeftError when the text with `room` does not fit, and as `append` does. An abort leaves what was done.
+ * @throws WeftError when the text is empty or does not fit with `room`, before anything is changed; and as `append`
+ * does. An abort leaves what was done.
  */
 export async function advanceTo(
   context: ContextCache,
@@ -42,6 +44,14 @@ export async function advanceTo(
     ...options
   }: Omit<AppendOptions, "wantLogits"> & { readonly clip?: Clip; readonly room?: number },
 ): Promise<Advanced> {
+  if (text.length === 0) {
+    throw new WeftError([
+      userProblem("context", "must be given at least one token, whose logits are asked for", {
+        given: "an empty text",
+        remedy: "begin with the model's first token, or call reset() to empty the context",
+      }),
+    ]);
+  }
   const { capacity } = context;
   let keep = commonLength(context, text);
   // The cached part begins behind the text, or shares nothing with it: then the text begins anew.
@@ -52,7 +62,8 @@ export async function advanceTo(
   let dropped = 0;
   if (excess > 0) {
     if (clip === "error" || room >= capacity) {
-      throw new WeftError([contextTooLong(text.length - start + room, capacity, clipRemedy)]);
+      const remedy = room >= capacity ? undefined : clipRemedy;
+      throw new WeftError([contextTooLong(text.length - start + room, capacity, remedy)]);
     }
     const block = clipBlock(capacity);
     // At least one token has to stay.

@@ -173,7 +173,7 @@ export class ContextCache {
     if (count === this.length) return this.reset(this.#dropped + count);
     this.#checkPosition(this.#dropped + count);
     await this.#exclusively(async () => {
-      await this.#engine.dropOldest(this.#resident, count);
+      await this.#engine.shiftRows(this.#resident, count);
       this.#tokens.splice(0, count);
       this.#cached -= count;
       this.#dropped += count;

@@ -70,11 +70,11 @@ export class Engine {
     });
   }
 
-  /** Removes the oldest positions of `owner` from the cache. */
-  dropOldest(owner: Resident, count: number): Promise<void> {
+  /** Shifts the cached rows of `owner` by `count` positions to the front, over its oldest ones. */
+  shiftRows(owner: Resident, count: number): Promise<void> {
     return this.#exclusive(async () => {
       await this.#activate(owner);
-      await this.#executable.dropOldest(count, { axisIndex: positionAxis });
+      await this.#executable.shiftState(count, { axisIndex: positionAxis });
     });
   }
 

@@ -85,7 +85,7 @@ export function writePlan(directory: string, key: string, { plan, programs }: Co
     mkdirSync(directory, { recursive: true });
     writeFileSync(temporary, JSON.stringify({ plan, programs }));
     renameSync(temporary, join(directory, `${key}.json`));
-    dropOldest(directory);
+    evictLeastRecentlyUsed(directory);
   } catch {
     // A read-only or full disk costs the next start its head start, nothing else.
     try {
@@ -96,7 +96,8 @@ export function writePlan(directory: string, key: string, { plan, programs }: Co
   }
 }
 
-function dropOldest(directory: string): void {
+/** Removes all plans but those that were read or written last. */
+function evictLeastRecentlyUsed(directory: string): void {
   const files = readdirSync(directory)
     .filter((name) => name.endsWith(".json"))
     .map((name) => ({ path: join(directory, name), time: statSync(join(directory, name)).mtimeMs }))

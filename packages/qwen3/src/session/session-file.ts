@@ -13,17 +13,18 @@ import { readTensorBytes } from "../weights/read.ts";
 import { openSafetensors } from "../weights/safetensors.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/write.ts";
 import { CachedText } from "./cached-text.ts";
-import type { SessionOptions } from "./options.ts";
+import { type SessionFields, sessionFields } from "./session-fields.ts";
 
 export interface SavedSession {
   readonly messages: readonly ChatMessage[];
   readonly turns: number;
   readonly cached: CachedText;
-  readonly rendering: Pick<SessionOptions, "template" | "tools" | "enableThinking" | "variables">;
+  readonly rendering: SessionFields["rendering"];
   readonly context: ContextSnapshot;
 }
 
 const format = "weft-session-1";
+const damaged = "the file is damaged: use another one";
 const storedDtype = { f32: "F32", bf16: "BF16", f16: "F16", i32: "I32" } as const;
 
 /** Left: the disk refuses; the former file is still there then. */
@@ -75,34 +76,31 @@ export function loadSession(file: string, model: Qwen3): Checked<SavedSession> {
       remedy: "open the model that it was saved from, with the same dtype",
     });
   }
-  try {
-    const { messages, turns, text, anchors, rendering, dropped } = JSON.parse(metadata.session ?? "");
-    const arrays = new Map(entries.map((entry) => [entry.name, readTensorBytes(entry)]));
-    const tokens = [...new Int32Array(arrays.get("tokens")!.buffer)];
-    const sound = Array.isArray(messages) && typeof text === "string" && Array.isArray(anchors);
-    if (
-      !sound ||
-      !Number.isInteger(turns) ||
-      !Number.isInteger(dropped) ||
-      dropped < 0 ||
-      dropped > tokens.length
-    ) {
-      throw new Error("its conversation does not have the form it must have");
-    }
-    arrays.delete("tokens");
-    return Either.right({
-      messages,
-      turns,
-      rendering,
-      cached: new CachedText(text, tokens, anchors),
-      context: { tokens: tokens.slice(dropped), dropped, state: arrays },
-    });
-  } catch (error) {
-    return refuse(file, "must be a session as Weft saves it", {
-      given: messageOf(error),
-      remedy: "the file is damaged: use another one",
+  const tokensEntry = entries.find(({ name }) => name === "tokens");
+  if (tokensEntry?.dtype !== "I32" || tokensEntry.shape.length !== 1) {
+    return refuse(file, 'must hold the tensor "tokens", a list of I32', {
+      given: tokensEntry === undefined ? "no such tensor" : `${tokensEntry.dtype}[${tokensEntry.shape}]`,
+      remedy: damaged,
     });
   }
+  let arrays: Map<string, Uint8Array<ArrayBuffer>>;
+  try {
+    arrays = new Map(entries.map((entry) => [entry.name, readTensorBytes(entry)]));
+  } catch (error) {
+    return refuse(file, "must be readable", { given: messageOf(error), remedy: damaged });
+  }
+  const tokens = [...new Int32Array(arrays.get("tokens")!.buffer)];
+  arrays.delete("tokens");
+  const checked = sessionFields(file, metadata.session, tokens.length);
+  if (Either.isLeft(checked)) return checked;
+  const { messages, turns, text, anchors, rendering, dropped } = checked.right;
+  return Either.right({
+    messages,
+    turns,
+    rendering,
+    cached: new CachedText(text, tokens, anchors),
+    context: { tokens: tokens.slice(dropped), dropped, state: arrays },
+  });
 }
 
 /** Of each weight so many bytes at the beginning tell models apart: also those that share most of their weights. */

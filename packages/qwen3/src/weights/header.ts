@@ -43,6 +43,8 @@ export const headerLimit = 100_000_000;
 const mostDimensions = 64;
 /** A corrupt file can have thousands of wrong entries; the first ones tell enough. */
 const mostReported = 20;
+/** Of the tensors behind the end of a file so many are named. */
+const mostNamed = 3;
 
 export const refetch = "the file is damaged or incomplete: fetch it again";
 
@@ -78,10 +80,11 @@ export function parseSafetensorsHeader(
       else problems.push(userProblem(file, "__metadata__ must map strings to strings", { remedy: refetch }));
       continue;
     }
-    const entry = parseEntry(name, value, dataBegin, fileBytes, file);
+    const entry = parseEntry(name, value, dataBegin, file);
     if (Either.isLeft(entry)) problems.push(...entry.left);
     else entries.push(entry.right);
   }
+  problems.push(...cutOffProblems(entries, dataBegin, fileBytes, file));
   // Ranges are compared only when each of them is sound by itself.
   if (problems.length === 0) problems.push(...rangeProblems(entries, dataBegin, fileBytes, file));
   return unlessProblems(shorten(problems, file), () => ({ file, entries, metadata, bytes: fileBytes }));
@@ -123,13 +126,7 @@ function duplicateProblems(text: string, file: string): Problem[] {
   return problems;
 }
 
-function parseEntry(
-  name: string,
-  value: unknown,
-  dataBegin: number,
-  fileBytes: number,
-  file: string,
-): Checked<TensorEntry> {
+function parseEntry(name: string, value: unknown, dataBegin: number, file: string): Checked<TensorEntry> {
   const wrong = (requirement: string, given: string) =>
     refuse(file, requirement, { given, path: name, remedy: refetch });
   if (name === "") return wrong("a tensor must have a name", 'the name ""');
@@ -156,12 +153,6 @@ function parseEntry(
       `[${begin}, ${end}], ${end - begin} bytes`,
     );
   }
-  if (end > fileBytes - dataBegin) {
-    return wrong(
-      "data_offsets must lie in the file",
-      `an end at ${end}, but the file has ${fileBytes - dataBegin} bytes of data`,
-    );
-  }
   return Either.right({
     name,
     dtype,
@@ -170,6 +161,27 @@ function parseEntry(
     end: dataBegin + end,
     file,
   });
+}
+
+/** A file that ends too early, as a broken download does: one problem, however many tensors lie behind its end. */
+function cutOffProblems(
+  entries: readonly TensorEntry[],
+  dataBegin: number,
+  fileBytes: number,
+  file: string,
+): Problem[] {
+  const beyond = entries.filter((entry) => entry.end > fileBytes);
+  if (beyond.length === 0) return [];
+  const end = beyond.reduce((most, entry) => Math.max(most, entry.end), 0) - dataBegin;
+  const names = beyond.slice(0, mostNamed).map((entry) => entry.name);
+  const rest = beyond.length - names.length;
+  return [
+    userProblem(file, "data_offsets must lie in the file", {
+      given: `an end at ${end}, but the file has ${fileBytes - dataBegin} bytes of data: ${beyond.length} of ${entries.length} tensors end behind it`,
+      path: names.join(", ") + (rest === 0 ? "" : ` and ${rest} more`),
+      remedy: refetch,
+    }),
+  ];
 }
 
 /** The data must be covered exactly: no overlap, no hole, nothing after the last tensor. */
