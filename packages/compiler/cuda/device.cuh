@@ -88,6 +88,12 @@ DEVICE Bytes16 load16_once(Global<T> view, i64 index) {
   return value;
 }
 
+// Brings the 128 bytes around an element to the L2 cache; waits for nothing.
+template <typename T>
+DEVICE void prefetch(Global<T> view, i64 index) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(view.data + index));
+}
+
 // Adds to a counter; gives what it held before.
 DEVICE u32 atomic_add(Global<u32> view, i64 index, u32 value) { return atomicAdd(view.data + index, value); }
 // What this thread wrote is seen by the device before what it writes next.
@@ -199,7 +205,7 @@ DEVICE float fast_quotient(float a, float b) { return __fdividef(a, b); }
 
 // ---- programmatic dependent launch, on sm_90 and later; elsewhere a kernel starts when the one before it has ended
 
-// Everything that earlier kernels wrote may be read after this.
+// A kernel must not read what earlier kernels wrote, nor write anything, before this; weights and symbols are not theirs.
 DEVICE void wait_for_inputs() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -213,13 +219,14 @@ DEVICE void let_next_start() {
 }
 
 // A kernel from its body, `name_body(args, block)`, and `name_blocks(args)`, the number of virtual blocks. Whatever the
-// grid, every virtual block is executed once; bodies may end in any state of shared memory. One block a multiprocessor is
-// the least that is asked for: without that, ptxas trades spills for more of them.
-#define WEFT_KERNEL(name, threads, slots)                                                             \
-  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Args<slots> args) { \
-    const i64 blocks = name##_blocks(args);                                                           \
-    for (i64 block = grid_index(); block < blocks; block += grid_count()) {                           \
-      if (block != grid_index()) sync_block();                                                        \
-      name##_body(args, block);                                                                       \
-    }                                                                                                 \
+// grid, every virtual block is executed once; bodies may end in any state of shared memory. `resident` blocks must fit a
+// multiprocessor at once: that limits the registers of a thread (left to itself, ptxas trades spills for more blocks).
+#define WEFT_KERNEL(name, threads, resident, slots)                                        \
+  extern "C" __global__ void __launch_bounds__(threads, resident)                          \
+      name(const __grid_constant__ Args<slots> args) {                                     \
+    const i64 blocks = name##_blocks(args);                                                \
+    for (i64 block = grid_index(); block < blocks; block += grid_count()) {                \
+      if (block != grid_index()) sync_block();                                             \
+      name##_body(args, block);                                                            \
+    }                                                                                      \
   }

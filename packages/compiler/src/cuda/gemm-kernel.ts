@@ -72,6 +72,7 @@ export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelTe
         about: [...about, `tiles of ${shape.rows} x ${shape.columns}, ${shape.depth} deep`],
         slots: kernel.slots,
         threads,
+        resident: 2,
         sharedBytes: sharedBytes(shape),
         blocks: [...rowTiles(kernel, shape.rows), { extent: constant(firstTile), tile: 1 }],
       },

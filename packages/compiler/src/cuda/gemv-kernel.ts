@@ -11,8 +11,16 @@ import { byBlock, byWarp, partsBytes } from "./rows-kernel.ts";
 
 const threads = 256;
 const blocksPerMultiprocessor = 2;
+/** Blocks of a large GPU: what the slices of columns are chosen for. */
+const usualBlocks = 2 * 132;
+/** Columns whose sums lie in shared memory at once. */
+const chunk = 256;
+/** Pieces of work that make the warps of a block come out about even. */
+const itemsWanted = 4 * (threads / 32);
+/** A slice of fewer elements would spend its time on the reduction. */
+const leastSlice = 1024;
 const flagAt = partsBytes;
-const xAt = partsBytes + 16;
+const sumsAt = partsBytes + 16;
 
 interface GroupPlace {
   readonly group: MatmulGroup;
@@ -42,6 +50,9 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
   const inputBytes = storageBytes(kernel.inputDtype);
   // A multiple of 16 bytes, so that every row of x may be read in pieces.
   const pitch = Math.ceil((kernel.contracted * inputBytes) / 16) * (16 / inputBytes);
+  const slices = slicesOf(kernel, base);
+  const sumWords = Math.max(...kernel.groups.map(({ weights }) => weights.length)) * rows * slices * chunk;
+  const xAt = sumsAt + 4 * sumWords;
   const about = [...context.about, `${rows} row${rows === 1 ? "" : "s"}: the weights are streamed`];
   const part = framePart(
     {
@@ -52,17 +63,22 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
       sharedBytes: xAt + rows * pitch * inputBytes,
       blocks: [{ extent: constant(base), tile: 1 }],
       perMultiprocessor: blocksPerMultiprocessor,
+      resident: blocksPerMultiprocessor,
+      startsEarly: true,
     },
     (code) => {
       const type = storageType[kernel.inputDtype];
-      code.line(`const Shared<${type}> x = shared_at<${type}>(${xAt}, ${rows * pitch});`);
-      writeRows(code, kernel, rows, pitch);
-      code.line("sync_block();");
       code.line(
         `const Range share = share_of(${base}, static_cast<i32>(block), static_cast<i32>(args.blocks));`,
       );
-      if (scratch > 0) code.line("const Global<float> sums = global<float>(args.scratch);");
-      for (const place of places) writeColumns(code, kernel, place, { rows, pitch });
+      for (const place of places) prefetchColumns(code, kernel, place);
+      code.line("wait_for_inputs();");
+      code.line(`const Shared<float> sums = shared_at<float>(${sumsAt}, ${sumWords});`);
+      code.line(`const Shared<${type}> x = shared_at<${type}>(${xAt}, ${rows * pitch});`);
+      writeRows(code, kernel, rows, pitch);
+      code.line("sync_block();");
+      if (scratch > 0) code.line("const Global<float> unfinished = global<float>(args.scratch);");
+      for (const place of places) writeColumns(code, kernel, place, { rows, pitch, slices });
       const unfinished = places.filter((one) => !one.columnwise);
       if (unfinished.length === 0) return;
       code.line("const Global<u32> tickets = global<u32>(args.tickets);");
@@ -107,45 +123,89 @@ function weightWidth(kernel: MatmulKernel, weight: number): number {
   return kernel.contracted % whole === 0 ? whole : 1;
 }
 
-interface RowsOfX {
-  readonly rows: number;
-  readonly pitch: number;
+/** How often each column is cut: into lengths that the lanes of a warp can share evenly. */
+function slicesOf({ contracted, groups, slots }: MatmulKernel, columns: number): number {
+  const bytes = Math.min(
+    ...groups.flatMap(({ weights }) => weights.map((slot) => storageBytes(slots[slot]!.dtype))),
+  );
+  const step = 32 * (16 / bytes);
+  let slices = 1;
+  while (
+    (columns / usualBlocks) * slices < itemsWanted &&
+    contracted % (2 * slices * step) === 0 &&
+    contracted / (2 * slices) >= leastSlice
+  ) {
+    slices *= 2;
+  }
+  return slices;
 }
 
-function writeColumns(code: Code, kernel: MatmulKernel, place: GroupPlace, { rows, pitch }: RowsOfX): void {
-  const { group, base, columnwise, scratch } = place;
-  const { columns, weights } = group;
+/** `items`: the columns of a group that are this block's. */
+function itemsText({ group, base }: GroupPlace): string {
+  return `items_in(share, ${base}, ${group.weights.length}, ${group.columns})`;
+}
+
+/** Asks for the first weights while the kernel in front still runs. */
+function prefetchColumns(code: Code, kernel: MatmulKernel, place: GroupPlace): void {
   code.block("", () => {
-    code.line(`const Range items = items_in(share, ${base}, ${weights.length}, ${columns});`);
-    code.block(
-      "for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32)",
-      () => {
-        weights.forEach((slot, weight) => {
-          const types = `${storageType[kernel.slots[slot]!.dtype]}, ${storageType[kernel.inputDtype]}`;
-          const width = weightWidth(kernel, slot);
-          code.line(`float sum${weight}[${rows}];`);
-          code.line(
-            `dot_column<${types}, ${rows}, ${width}>(sum${weight}, ${slotView(slot)}, static_cast<i64>(item) * ${kernel.contracted}, x, ${pitch}, ${kernel.contracted});`,
-          );
-        });
-        code.block(`if (lane_index() < ${rows})`, () => {
-          code.line("const i32 row = lane_index();");
-          if (columnwise) {
-            writeColumn(code, kernel, place, rows);
-            return;
-          }
+    code.line(`const Range items = ${itemsText(place)};`);
+    for (const slot of place.group.weights) {
+      code.line(
+        `prefetch_columns(${slotView(slot)}, items.first, items.last - items.first, ${kernel.contracted});`,
+      );
+    }
+  });
+}
+
+interface Sums {
+  readonly rows: number;
+  readonly pitch: number;
+  readonly slices: number;
+}
+
+function writeColumns(code: Code, kernel: MatmulKernel, place: GroupPlace, sums: Sums): void {
+  const { group, columnwise, scratch } = place;
+  const { rows, pitch, slices } = sums;
+  const { columns, weights } = group;
+  const sumAt = (weight: number) => weight * rows * slices * chunk;
+  code.block("", () => {
+    code.line(`const Range items = ${itemsText(place)};`);
+    code.block(`for (i32 begin = items.first; begin < items.last; begin += ${chunk})`, () => {
+      code.line(`const i32 count = items.last - begin < ${chunk} ? items.last - begin : ${chunk};`);
+      weights.forEach((slot, weight) => {
+        const types = `${storageType[kernel.slots[slot]!.dtype]}, ${storageType[kernel.inputDtype]}`;
+        const width = weightWidth(kernel, slot);
+        code.line(
+          `column_sums<${types}, ${rows}, ${width}, ${slices}, ${chunk}>(sums, ${sumAt(weight)}, ${slotView(slot)}, begin, count, x, ${pitch}, ${kernel.contracted});`,
+        );
+      });
+      code.line("sync_block();");
+      code.block(`for (i32 at = thread_index(); at < count * ${rows}; at += thread_count())`, () => {
+        code.line(rows === 1 ? "const i32 row = 0;" : "const i32 row = at / count;");
+        code.line(`const i32 local = ${rows === 1 ? "at" : "at % count"};`);
+        code.line("const i32 item = begin + local;");
+        const sum = (weight: number) => `whole_sum<${slices}, ${chunk}>(sums, ${sumAt(weight)}, row, local)`;
+        if (columnwise) writeColumn(code, kernel, place, sum);
+        else {
           weights.forEach((_, weight) => {
             const at = scratch + weight * rows * columns;
-            code.line(`store(sums, ${at} + row * ${columns}LL + item, pick<${rows}>(sum${weight}, row));`);
+            code.line(`store(unfinished, ${at} + row * ${columns}LL + item, ${sum(weight)});`);
           });
-        });
-      },
-    );
+        }
+      });
+      // The next columns come where these were.
+      code.line("sync_block();");
+    });
   });
 }
 
 /** The epilogue of one column of one row, by one thread. */
-function writeColumn(code: Code, kernel: MatmulKernel, place: GroupPlace, rows: number): void {
+function writeColumn(
+  code: Code,
+  kernel: MatmulKernel,
+  place: GroupPlace,
+  sum: (weight: number) => string,
+): void {
   const { epilogue } = place.group;
   const loops = epilogue.loops.map((_, index) => `m${index}`);
   const split = kernel.rows.length;
@@ -165,20 +225,20 @@ function writeColumn(code: Code, kernel: MatmulKernel, place: GroupPlace, rows: 
     reduce: () => {
       throw new Error("an epilogue by columns must not reduce");
     },
-    accumulator: (weight) => `Piece<1>{{pick<${rows}>(sum${weight}, row)}}`,
+    accumulator: (weight) => `Piece<1>{{${sum(weight)}}}`,
   });
   text.storesAt(column);
 }
 
 /** Whole rows of the epilogue, by the block that finishes them. */
 function finishRows(code: Code, kernel: MatmulKernel, place: GroupPlace, rows: number): void {
-  const { group, base, scratch, ticket, rowLength } = place;
-  const { epilogue, columns, weights } = group;
+  const { group, scratch, ticket, rowLength } = place;
+  const { epilogue, columns } = group;
   const split = kernel.rows.length;
   const loops = epilogue.loops.map((_, index) => `m${index}`);
   const width = Math.min(4, pieceWidth(epilogue));
   code.block("", () => {
-    code.line(`const Range items = items_in(share, ${base}, ${weights.length}, ${columns});`);
+    code.line(`const Range items = ${itemsText(place)};`);
     code.block(
       `for (i32 unit = items.first / ${rowLength}; unit * ${rowLength} < items.last; ++unit)`,
       () => {
@@ -198,7 +258,7 @@ function finishRows(code: Code, kernel: MatmulKernel, place: GroupPlace, rows: n
             loops,
             ...byWarp,
             accumulator: (weight, column, count) =>
-              `load_piece_fresh<${count}>(sums, ${scratch + weight * rows * columns} + row * ${columns}LL + unit * ${rowLength} + ${column})`,
+              `load_piece_fresh<${count}>(unfinished, ${scratch + weight * rows * columns} + row * ${columns}LL + unit * ${rowLength} + ${column})`,
           });
           text.scalars();
           text.stores();

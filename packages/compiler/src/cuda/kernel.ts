@@ -60,6 +60,10 @@ export interface PartFrame {
   readonly sharedBytes: number;
   readonly blocks: CudaExtent[];
   readonly perMultiprocessor?: number;
+  /** Blocks that a multiprocessor must be able to hold at once; default 1. */
+  readonly resident?: number;
+  /** The body begins before the kernel in front has ended, and calls `wait_for_inputs` itself. */
+  readonly startsEarly?: boolean;
 }
 
 /**
@@ -69,7 +73,11 @@ export interface PartFrame {
 export function framePart(frame: PartFrame, write: (code: Code) => void): KernelPart {
   const { name, slots, threads, sharedBytes, blocks, perMultiprocessor = 0 } = frame;
   const body = new Code();
-  body.block("", () => write(body));
+  body.block("", () => {
+    body.line("let_next_start();");
+    if (frame.startsEarly !== true) body.line("wait_for_inputs();");
+    write(body);
+  });
   const inside = body.text();
   const code = new Code();
   for (const line of frame.about) code.line(`// ${line}`);
@@ -95,7 +103,7 @@ export function framePart(frame: PartFrame, write: (code: Code) => void): Kernel
       for (const line of inside.split("\n").slice(1, -2)) code.line(line.slice(2));
     },
   );
-  code.line(`WEFT_KERNEL(${name}, ${threads}, ${slots.length})`);
+  code.line(`WEFT_KERNEL(${name}, ${threads}, ${frame.resident ?? 1}, ${slots.length})`);
   return { name, text: code.text(), threads, sharedBytes, blocks, perMultiprocessor };
 }
 
