@@ -177,16 +177,30 @@ function writeTiles(
   code.line(`const Shared<float> out = shared_at<float>(0, ${shape.rows * shape.outPitch});`);
   if (!direct) code.line(`const Global<${type}> x = global<${type}>(args.scratch);`);
   const source = direct ? directSource(kernel) : { view: "x", at: `row * ${contracted}` };
-  tiled.forEach((tiles, index) => {
+  const choose = (value: (tiles: GroupTiles) => string) => chooseByTile(tiled, value);
+  code.line(`const i64 first_column = ${choose((one) => `(tile - ${one.firstTile}) * ${one.columns}`)};`);
+  writeProducts(code, kernel, tiled, shape, source);
+  writeByTile(code, tiled, (tiles) => writeEpilogue(code, kernel, tiles, shape));
+}
+
+/** A value that depends on the group that the block's tile belongs to. */
+function chooseByTile(tiled: readonly GroupTiles[], value: (tiles: GroupTiles) => string): string {
+  const values = tiled.map(value);
+  if (new Set(values).size === 1) return values[0]!;
+  return values
+    .map((one, index) => {
+      const { firstTile, tiles } = tiled[index]!;
+      return index === values.length - 1 ? one : `tile < ${firstTile + tiles} ? ${one} : `;
+    })
+    .join("");
+}
+
+function writeByTile(code: Code, tiled: readonly GroupTiles[], write: (tiles: GroupTiles) => void): void {
+  for (const [index, tiles] of tiled.entries()) {
     const last = index === tiled.length - 1;
-    const condition = `tile < ${tiles.firstTile + tiles.tiles}`;
-    const head = tiled.length === 1 ? "" : `${index === 0 ? "" : "else "}${last ? "" : `if (${condition})`}`;
-    code.block(head.trim(), () => {
-      code.line(`const i64 first_column = (tile - ${tiles.firstTile}) * ${tiles.columns};`);
-      writeProducts(code, kernel, tiles, shape, source);
-      writeEpilogue(code, kernel, tiles, shape);
-    });
-  });
+    const condition = last ? "" : `if (tile < ${tiles.firstTile + tiles.tiles})`;
+    code.block(index === 0 ? condition : `else ${condition}`.trim(), () => write(tiles));
+  }
 }
 
 interface XSource {
@@ -203,32 +217,32 @@ function directSource({ prologue }: MatmulKernel): XSource {
   return { view: slotView(slot), at: `${stride}LL * row + ${affineText(offset)}` };
 }
 
+/** The products are one piece of text, whichever group the tile belongs to: unrolled, it is the largest part. */
 function writeProducts(
   code: Code,
   kernel: MatmulKernel,
-  { group, columns }: GroupTiles,
+  tiled: readonly GroupTiles[],
   shape: Shape,
   source: XSource,
 ): void {
   const { contracted } = kernel;
-  const inRange = `first_column + column % ${columns} < ${group.columns} && column < ${columns * group.weights.length}`;
-  const place = (index: string) => `(first_column + column % ${columns}) * ${contracted} + ${index}`;
-  /** The weight of a tile's column, which it belongs to. */
-  const byWeight = (write: (view: string) => void) => {
-    for (const [weight, slot] of group.weights.entries()) {
-      if (group.weights.length === 1) {
-        write(slotView(slot));
-        return;
-      }
-      const last = weight === group.weights.length - 1;
-      const head = `${weight === 0 ? "" : "else "}${last ? "" : `if (column < ${columns * (weight + 1)})`}`;
-      code.block(head.trim(), () => write(slotView(slot)));
-    }
-  };
-  if (shape === mma) {
+  const choose = (value: (tiles: GroupTiles) => number) => chooseByTile(tiled, (one) => String(value(one)));
+  code.line(`const i32 columns = ${choose((one) => one.columns)};`);
+  code.line(`const i32 used = ${choose((one) => one.columns * one.group.weights.length)};`);
+  code.line(`const i64 all_columns = ${choose((one) => one.group.columns)};`);
+  const isInside = "first_column + column % columns < all_columns && column < used";
+  const place = `(first_column + column % columns) * ${contracted} + k`;
+  const most = Math.max(...tiled.map(({ group }) => group.weights.length));
+  const stages = (type: string) =>
     code.line(
-      `const Shared<bf16> stages = shared_at<bf16>(0, ${shape.stages * (shape.rows + shape.columns) * shape.pitch});`,
+      `const Shared<${type}> stages = shared_at<${type}>(0, ${shape.stages * (shape.rows + shape.columns) * shape.pitch});`,
     );
+  if (shape === mma) {
+    stages("bf16");
+    for (let weight = 0; weight < most; weight++) {
+      const view = chooseByTile(tiled, ({ group }) => slotView(group.weights[weight] ?? group.weights[0]!));
+      code.line(`const Global<bf16> w${weight} = ${view};`);
+    }
     lambda(code, "copy_x", "Shared<bf16> to, i32 index, i32 local, i32 k", () => {
       code.line(`const i64 row = first_row + local;`);
       code.line(
@@ -236,15 +250,15 @@ function writeProducts(
       );
     });
     lambda(code, "copy_w", "Shared<bf16> to, i32 index, i32 column, i32 k", () => {
-      code.line(`const bool valid = ${inRange} && k < ${contracted};`);
-      byWeight((view) => code.line(`copy16_async(to, index, ${view}, valid ? ${place("k")} : 0, valid);`));
+      code.line(`const bool valid = ${isInside} && k < ${contracted};`);
+      writeByWeight(code, most, (weight) => {
+        code.line(`copy16_async(to, index, w${weight}, valid ? ${place} : 0, valid);`);
+      });
     });
     code.line(`mma_tile<${shape.name}>(stages, out, ${contracted}, copy_x, copy_w);`);
     return;
   }
-  code.line(
-    `const Shared<float> stages = shared_at<float>(0, ${(shape.rows + shape.columns) * shape.pitch});`,
-  );
+  stages("float");
   lambda(code, "value_x", "i32 local, i32 k", () => {
     code.line("const i64 row = first_row + local;");
     code.line(
@@ -252,10 +266,27 @@ function writeProducts(
     );
   });
   lambda(code, "value_w", "i32 column, i32 k", () => {
-    code.line(`if (!(${inRange} && k < ${contracted})) return 0.0f;`);
-    byWeight((view) => code.line(`return widen(load(${view}, ${place("k")}));`));
+    code.line(`if (!(${isInside} && k < ${contracted})) return 0.0f;`);
+    writeByTile(code, tiled, ({ group }) => {
+      writeByWeight(code, group.weights.length, (weight) => {
+        code.line(`return widen(load(${slotView(group.weights[weight]!)}, ${place}));`);
+      });
+    });
   });
   code.line(`plain_tile<${shape.name}>(stages, out, ${contracted}, value_x, value_w);`);
+}
+
+/** The weight that a tile's column belongs to. */
+function writeByWeight(code: Code, weights: number, write: (weight: number) => void): void {
+  if (weights === 1) {
+    write(0);
+    return;
+  }
+  for (let weight = 0; weight < weights; weight++) {
+    const last = weight === weights - 1;
+    const condition = last ? "" : `if (column < columns * ${weight + 1})`;
+    code.block(weight === 0 ? condition : `else ${condition}`.trim(), () => write(weight));
+  }
 }
 
 function lambda(code: Code, name: string, parameters: string, body: () => void): void {
