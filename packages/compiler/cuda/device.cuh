@@ -128,6 +128,14 @@ DEVICE Bytes16 load16(Shared<T> view, i32 index) {
   return *reinterpret_cast<const Bytes16*>(view.data + index);
 }
 template <typename T>
+DEVICE Bytes8 load8(Shared<T> view, i32 index) {
+  return *reinterpret_cast<const Bytes8*>(view.data + index);
+}
+template <typename T>
+DEVICE void store8(Shared<T> view, i32 index, Bytes8 value) {
+  *reinterpret_cast<Bytes8*>(view.data + index) = value;
+}
+template <typename T>
 DEVICE void store16(Shared<T> view, i32 index, Bytes16 value) {
   *reinterpret_cast<Bytes16*>(view.data + index) = value;
 }
