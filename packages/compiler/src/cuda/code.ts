@@ -87,3 +87,6 @@ export function floatText(value: number): string {
   const digits = String(single);
   return /[.e]/.test(digits) ? `${digits}f` : `${digits}.0f`;
 }
+
+/** The variable that holds the view of a slot. */
+export const slotView = (slot: number): string => `b${slot}`;

@@ -1,8 +1,8 @@
 /** The general product by strides, a thread for each element of the result: the route of unfused plans, not a fast one. */
-import type { Access, ContractKernel, Loop } from "../plan/types.ts";
-import { affineText, storageType } from "./code.ts";
-import { framePart, type KernelContext, type KernelText, productText } from "./kernel.ts";
-import { loopIndices, slotView } from "./row-text.ts";
+import type { Access, ContractKernel } from "../plan/types.ts";
+import { affineText, slotView, storageType } from "./code.ts";
+import { flatTiles, framePart, type KernelContext, type KernelText, productText } from "./kernel.ts";
+import { loopIndices } from "./rows/row-text.ts";
 
 const threads = 128;
 
@@ -25,7 +25,7 @@ export function emitContract(kernel: ContractKernel, context: KernelContext): Ke
       slots,
       threads,
       sharedBytes: 0,
-      blocks: blocksOf(loops),
+      blocks: flatTiles(extents, threads),
     },
     (code) => {
       code.line(`const i64 item = block * ${threads} + thread_index();`);
@@ -50,17 +50,4 @@ export function emitContract(kernel: ContractKernel, context: KernelContext): Ke
     },
   );
   return { parts: [part], prelude: ["device.cuh", "numbers.cuh"], scratchBytes: 0, tickets: 0 };
-}
-
-/** Enough blocks for the flattened loops: all constant extents count into the first symbolic one. */
-function blocksOf(loops: readonly Loop[]) {
-  const constants = loops.filter(({ extent }) => extent.terms.length === 0);
-  const [first, ...others] = loops.filter(({ extent }) => extent.terms.length > 0);
-  const factor = constants.reduce((product, { extent }) => product * extent.constant, 1);
-  if (first === undefined) return [{ extent: { constant: factor, terms: [] }, tile: threads }];
-  const scaled = {
-    constant: first.extent.constant * factor,
-    terms: first.extent.terms.map((term) => ({ symbol: term.symbol, factor: term.factor * factor })),
-  };
-  return [{ extent: scaled, tile: threads }, ...others.map(({ extent }) => ({ extent, tile: 1 }))];
 }

@@ -1,10 +1,10 @@
 /** A plan for CUDA: the text of its kernels, and the launches of its steps. */
 import type { Kernel, Plan } from "../plan/types.ts";
-import { emitAttention } from "./attention-kernel.ts";
+import { emitAttention } from "./attention/attention.ts";
 import { emitContract } from "./contract-kernel.ts";
 import { type KernelContext, type KernelText, type PreludeFile, preludeFiles } from "./kernel.ts";
-import { emitMatmul } from "./matmul-kernel.ts";
-import { emitRows } from "./rows-kernel.ts";
+import { emitMatmul } from "./matmul/index.ts";
+import { emitRows } from "./rows/rows-kernel.ts";
 import { type CudaFunction, type CudaLaunch, type CudaPlan, cudaVersion } from "./types.ts";
 
 export function emitCuda(plan: Plan): CudaPlan {

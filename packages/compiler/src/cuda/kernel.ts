@@ -1,7 +1,6 @@
 /** What becomes of one kernel of the plan: one or more `__global__` functions, launched one after the other. */
 import type { Affine, MatmulKernel, Slot } from "../plan/types.ts";
-import { affineText, Code, storageType } from "./code.ts";
-import { slotView } from "./row-text.ts";
+import { affineText, Code, constantOf, slotView, storageType } from "./code.ts";
 import type { CudaExtent } from "./types.ts";
 
 /** Prelude files in the order in which they must be included. */
@@ -122,3 +121,19 @@ export function productText(extents: readonly Affine[]): string {
 
 export const one: Affine = { constant: 1, terms: [] };
 export const constant = (value: number): Affine => ({ constant: value, terms: [] });
+
+/**
+ * Blocks of `tile` rows of flattened loops. One symbolic extent is cut, the constant ones multiplied into it; further
+ * symbolic ones multiply the blocks, which may then be a few more than needed.
+ */
+export function flatTiles(extents: readonly Affine[], tile: number): CudaExtent[] {
+  const factor = extents.reduce((product, extent) => product * (constantOf(extent) ?? 1), 1);
+  const [first, ...others] = extents.filter((extent) => constantOf(extent) === undefined);
+  if (first === undefined) return [{ extent: constant(factor), tile }];
+  return [{ extent: scaled(first, factor), tile }, ...others.map((extent) => ({ extent, tile: 1 }))];
+}
+
+export const scaled = (extent: Affine, by: number): Affine => ({
+  constant: extent.constant * by,
+  terms: extent.terms.map(({ symbol, factor }) => ({ symbol, factor: factor * by })),
+});

@@ -2,10 +2,9 @@
  * Attention over the cache. Few queries, or dtypes without tensor cores: one query at a time, whose keys are shared out
  * over several blocks. Many queries over a bf16 cache: tiles on tensor cores.
  */
-import type { AttentionKernel, HeadsAccess } from "../plan/types.ts";
-import { affineText, type Code, floatText, storageType } from "./code.ts";
-import { constant, framePart, type KernelContext, type KernelText, largest } from "./kernel.ts";
-import { slotView } from "./row-text.ts";
+import type { AttentionKernel, HeadsAccess } from "../../plan/types.ts";
+import { affineText, type Code, floatText, slotView, storageType } from "../code.ts";
+import { constant, framePart, type KernelContext, type KernelText, largest, scaled } from "../kernel.ts";
 
 const warps = 4;
 /** Heads that one block takes together; more of them would not fit the registers. */
@@ -40,10 +39,7 @@ function isTiled({ headDim, slots, query, key, value }: AttentionKernel): boolea
 function emitFlash(kernel: AttentionKernel, context: KernelContext): KernelText {
   const { heads, kvHeads, headDim, slots } = kernel;
   const group = heads / kvHeads;
-  const rows = {
-    constant: kernel.queries.constant * group,
-    terms: kernel.queries.terms.map(({ symbol, factor }) => ({ symbol, factor: factor * group })),
-  };
+  const rows = scaled(kernel.queries, group);
   const part = framePart(
     {
       name: context.name,

@@ -3,11 +3,12 @@
  * the columns of all weights are shared out evenly over the blocks. An epilogue that looks at single columns runs at
  * once; one that needs a whole row (head norms, RoPE) runs in the block that finishes the row's last column.
  */
-import type { MatmulGroup, MatmulKernel } from "../plan/types.ts";
-import { type Code, storageBytes, storageType } from "./code.ts";
-import { constant, framePart, type KernelContext, type KernelText, rowsOf } from "./kernel.ts";
-import { isColumnwise, loopIndices, pieceWidth, RowText, slotView } from "./row-text.ts";
-import { byBlock, byWarp, partsBytes } from "./rows-kernel.ts";
+import type { MatmulGroup, MatmulKernel } from "../../plan/types.ts";
+import { type Code, slotView, storageBytes, storageType } from "../code.ts";
+import { constant, framePart, type KernelContext, type KernelText, rowsOf } from "../kernel.ts";
+import { isColumnwise, pieceWidth } from "../rows/row-shape.ts";
+import { loopIndices, RowText } from "../rows/row-text.ts";
+import { byBlock, byWarp, partsBytes } from "../rows/rows-kernel.ts";
 
 const threads = 256;
 const blocksPerMultiprocessor = 2;

@@ -2,11 +2,11 @@
  * Matmuls: for a few rows a product that streams the weights (gemv), else tiles (gemm). Which one is decided here, from
  * the largest number of rows; a decode step and a prefill step are different kernels of the plan already.
  */
-import type { MatmulKernel } from "../plan/types.ts";
-import { storageBytes } from "./code.ts";
-import { emitGemm } from "./gemm-kernel.ts";
-import { emitGemv } from "./gemv-kernel.ts";
-import { type KernelContext, type KernelText, rowsOf } from "./kernel.ts";
+import type { MatmulKernel } from "../../plan/types.ts";
+import { storageBytes } from "../code.ts";
+import { type KernelContext, type KernelText, rowsOf } from "../kernel.ts";
+import { emitGemm } from "./gemm.ts";
+import { emitGemv } from "./gemv.ts";
 
 /** More rows than this would make each weight wait for too many multiplications. */
 const gemvRows = 8;

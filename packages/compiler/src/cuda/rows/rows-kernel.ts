@@ -1,16 +1,17 @@
 /** Row programs: a warp for each short row, a block for each long one. */
-import type { Affine, RowProgram, RowsKernel, Slot } from "../plan/types.ts";
-import type { Code } from "./code.ts";
+import type { RowProgram, RowsKernel, Slot } from "../../plan/types.ts";
+import type { Code } from "../code.ts";
 import {
+  flatTiles,
   framePart,
   type KernelContext,
   type KernelPart,
   type KernelText,
   largest,
   productText,
-} from "./kernel.ts";
-import { loopIndices, pieceWidth, type RowContext, RowText, registerLengths } from "./row-text.ts";
-import type { CudaExtent } from "./types.ts";
+} from "../kernel.ts";
+import { pieceWidth, registerLengths } from "./row-shape.ts";
+import { loopIndices, type RowContext, RowText } from "./row-text.ts";
 
 /** Bytes that `reduce_block` needs: one word for each of up to 32 warps. */
 export const partsBytes = 128;
@@ -65,7 +66,7 @@ export function rowsPart({ name, about, slots, program, symbolMax, ...rest }: Ro
     threads,
     sharedBytes: wide ? partsBytes : 0,
     // A block takes `tile` rows of the flattened loops.
-    blocks: flattened(extents, tile),
+    blocks: flatTiles(extents, tile),
   };
   return framePart(frame, (code) => {
     const write = (flat: string) => {
@@ -88,20 +89,6 @@ export function rowsPart({ name, about, slots, program, symbolMax, ...rest }: Ro
       code.block(`if (row < ${rows})`, () => write("row"));
     }
   });
-}
-
-/** Tiles of the flattened rows: the product of the other extents times tiles of one that is long enough to be cut. */
-function flattened(extents: readonly Affine[], tile: number): CudaExtent[] {
-  const constants = extents.filter(({ terms }) => terms.length === 0);
-  const symbolic = extents.filter(({ terms }) => terms.length > 0);
-  const factor = constants.reduce((product, { constant }) => product * constant, 1);
-  const [first, ...others] = symbolic;
-  if (first === undefined) return [{ extent: { constant: factor, terms: [] }, tile }];
-  const scaled = {
-    constant: first.constant * factor,
-    terms: first.terms.map((term) => ({ symbol: term.symbol, factor: term.factor * factor })),
-  };
-  return [{ extent: scaled, tile }, ...others.map((extent) => ({ extent, tile: 1 }))];
 }
 
 export function emitRows(kernel: RowsKernel, context: KernelContext): KernelText {

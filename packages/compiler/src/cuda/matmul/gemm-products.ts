@@ -1,0 +1,95 @@
+/** The products of a tile: where its rows and columns come from. */
+import type { MatmulKernel } from "../../plan/types.ts";
+import { affineText, type Code, slotView } from "../code.ts";
+import { chooseByTile, type GroupTiles, mma, type Shape, writeByTile } from "./gemm-tiles.ts";
+
+export interface XSource {
+  readonly view: string;
+  /** The index of the first element of row `row`. */
+  readonly at: string;
+}
+
+export function directSource({ prologue }: MatmulKernel): XSource {
+  const [only] = prologue.body;
+  if (only?.kind !== "load") throw new Error("a direct prologue is one load");
+  const { slot, offset, strides } = only.access;
+  const stride = strides[0] ?? 0;
+  return { view: slotView(slot), at: `${stride}LL * row + ${affineText(offset)}` };
+}
+
+/** The products are one piece of text, whichever group the tile belongs to: unrolled, it is the largest part. */
+export function writeProducts(
+  code: Code,
+  kernel: MatmulKernel,
+  tiled: readonly GroupTiles[],
+  shape: Shape,
+  source: XSource,
+): void {
+  const { contracted } = kernel;
+  const choose = (value: (tiles: GroupTiles) => number) => chooseByTile(tiled, (one) => String(value(one)));
+  code.line(`const i32 columns = ${choose((one) => one.columns)};`);
+  code.line(`const i32 used = ${choose((one) => one.columns * one.group.weights.length)};`);
+  code.line(`const i64 all_columns = ${choose((one) => one.group.columns)};`);
+  const isInside = "first_column + column % columns < all_columns && column < used";
+  const place = `(first_column + column % columns) * ${contracted} + k`;
+  const most = Math.max(...tiled.map(({ group }) => group.weights.length));
+  const stages = (type: string) =>
+    code.line(
+      `const Shared<${type}> stages = shared_at<${type}>(0, ${shape.stages * (shape.rows + shape.columns) * shape.pitch});`,
+    );
+  if (shape === mma) {
+    stages("bf16");
+    for (let weight = 0; weight < most; weight++) {
+      const view = chooseByTile(tiled, ({ group }) => slotView(group.weights[weight] ?? group.weights[0]!));
+      code.line(`const Global<bf16> w${weight} = ${view};`);
+    }
+    lambda(code, "copy_x", "Shared<bf16> to, i32 index, i32 local, i32 k", () => {
+      code.line(`const i64 row = first_row + local;`);
+      code.line(
+        `copy16_async(to, index, ${source.view}, row < rows ? ${source.at} + k : 0, row < rows && k < ${contracted});`,
+      );
+    });
+    lambda(code, "copy_w", "Shared<bf16> to, i32 index, i32 column, i32 k", () => {
+      code.line(`const bool valid = ${isInside} && k < ${contracted};`);
+      writeByWeight(code, most, (weight) => {
+        code.line(`copy16_async(to, index, w${weight}, valid ? ${place} : 0, valid);`);
+      });
+    });
+    code.line(`mma_tile<${shape.name}>(stages, out, ${contracted}, copy_x, copy_w);`);
+    return;
+  }
+  stages("float");
+  lambda(code, "value_x", "i32 local, i32 k", () => {
+    code.line("const i64 row = first_row + local;");
+    code.line(
+      `return row < rows && k < ${contracted} ? widen(load(${source.view}, ${source.at} + k)) : 0.0f;`,
+    );
+  });
+  lambda(code, "value_w", "i32 column, i32 k", () => {
+    code.line(`if (!(${isInside} && k < ${contracted})) return 0.0f;`);
+    writeByTile(code, tiled, ({ group }) => {
+      writeByWeight(code, group.weights.length, (weight) => {
+        code.line(`return widen(load(${slotView(group.weights[weight]!)}, ${place}));`);
+      });
+    });
+  });
+  code.line(`plain_tile<${shape.name}>(stages, out, ${contracted}, value_x, value_w);`);
+}
+
+/** The weight that a tile's column belongs to. */
+function writeByWeight(code: Code, weights: number, write: (weight: number) => void): void {
+  if (weights === 1) {
+    write(0);
+    return;
+  }
+  for (let weight = 0; weight < weights; weight++) {
+    const last = weight === weights - 1;
+    const condition = last ? "" : `if (column < columns * ${weight + 1})`;
+    code.block(weight === 0 ? condition : `else ${condition}`.trim(), () => write(weight));
+  }
+}
+
+function lambda(code: Code, name: string, parameters: string, body: () => void): void {
+  code.block(`const auto ${name} = [&](${parameters})`, body);
+  code.line(";");
+}

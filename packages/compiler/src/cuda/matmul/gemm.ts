@@ -1,0 +1,188 @@
+/**
+ * Many rows against weights: tiles of the result, on tensor cores where the inputs are bf16. A prologue that computes
+ * anything runs first, once, into scratch; an epilogue takes its rows from the tile in shared memory. Rows that do not fit
+ * a tile go through scratch as well, and an extra launch finishes them.
+ */
+import type { MatmulGroup, MatmulKernel, RowProgram } from "../../plan/types.ts";
+import { type Code, storageBytes, storageType } from "../code.ts";
+import {
+  constant,
+  flatTiles,
+  framePart,
+  type KernelContext,
+  type KernelPart,
+  type KernelText,
+  productText,
+  rowsOf,
+} from "../kernel.ts";
+import { isColumnwise, pieceWidth } from "../rows/row-shape.ts";
+import { rowsPart } from "../rows/rows-kernel.ts";
+import { writeEpilogue } from "./gemm-epilogue.ts";
+import { directSource, writeProducts } from "./gemm-products.ts";
+import { chooseByTile, type GroupTiles, mma, plain, type Shape, threads, writeByTile } from "./gemm-tiles.ts";
+
+const scratchAlignment = 256;
+
+const aligned = (bytes: number) => Math.ceil(bytes / scratchAlignment) * scratchAlignment;
+
+export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelText {
+  const { symbolMax, name, about } = context;
+  const rows = rowsOf(kernel, symbolMax);
+  const shape = usesTensorCores(kernel) ? mma : plain;
+  const direct = directRead(kernel.prologue);
+  let scratchBytes = direct ? 0 : aligned(rows * kernel.contracted * storageBytes(kernel.inputDtype));
+  let firstTile = 0;
+  const tiled = kernel.groups.map((group): GroupTiles => {
+    const columns = tileColumns(group, shape);
+    const tiles = Math.ceil(group.columns / (columns ?? Math.floor(shape.columns / group.weights.length)));
+    let sumsAt: number | undefined;
+    if (columns === undefined) {
+      sumsAt = scratchBytes / 4;
+      scratchBytes += aligned(4 * rows * group.columns * group.weights.length);
+    }
+    const entry = {
+      group,
+      columns: columns ?? Math.floor(shape.columns / group.weights.length),
+      firstTile,
+      tiles,
+      sumsAt,
+    };
+    firstTile += tiles;
+    return entry;
+  });
+  const parts: KernelPart[] = [];
+  if (!direct) parts.push(prologuePart(kernel, `${name}_x`, context));
+  parts.push(
+    framePart(
+      {
+        name,
+        about: [...about, `tiles of ${shape.rows} x ${shape.columns}, ${shape.depth} deep`],
+        slots: kernel.slots,
+        threads,
+        resident: 2,
+        sharedBytes: sharedBytes(shape),
+        blocks: [
+          ...flatTiles(
+            kernel.rows.map((loop) => loop.extent),
+            shape.rows,
+          ),
+          { extent: constant(firstTile), tile: 1 },
+        ],
+      },
+      (code) => writeTiles(code, kernel, tiled, shape, direct),
+    ),
+  );
+  tiled.forEach((tiles, index) => {
+    if (tiles.sumsAt === undefined) return;
+    parts.push(epiloguePart(kernel, tiles, `${name}_rows${index}`, context));
+  });
+  return {
+    parts,
+    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "gemm.cuh"],
+    scratchBytes,
+    tickets: 0,
+  };
+}
+
+function usesTensorCores(kernel: MatmulKernel): boolean {
+  const weights = kernel.groups.flatMap((group) => group.weights);
+  return (
+    kernel.inputDtype === "bf16" &&
+    kernel.contracted % 8 === 0 &&
+    weights.every((slot) => kernel.slots[slot]!.dtype === "bf16")
+  );
+}
+
+function sharedBytes(shape: Shape): number {
+  const stages = shape.stages * (shape.rows + shape.columns) * shape.pitch * (shape === mma ? 2 : 4);
+  return Math.max(stages, 4 * shape.rows * shape.outPitch);
+}
+
+/** Columns of each weight in a tile, so that rows of the epilogue are whole; undefined where they cannot be. */
+function tileColumns({ epilogue, weights }: MatmulGroup, shape: Shape): number | undefined {
+  const room = Math.floor(shape.columns / weights.length / 8) * 8;
+  const row = epilogue.row.extent.constant;
+  if (isColumnwise(epilogue)) return epilogue.loops.length > 0 || row >= room ? room : row;
+  return row <= room ? Math.floor(room / row) * row : undefined;
+}
+
+/** Whether the prologue only reads rows that lie in memory as the products want them: 16 bytes at a time. */
+function directRead({ body, loops }: RowProgram): boolean {
+  const [only] = body;
+  if (body.length !== 1 || only?.kind !== "load" || loops.length > 1) return false;
+  const { access } = only;
+  const steps = [
+    ...access.strides,
+    access.offset.constant,
+    ...access.offset.terms.map((term) => term.factor),
+  ];
+  return access.rowStride === 1 && steps.every((step) => step % 8 === 0);
+}
+
+function prologuePart(kernel: MatmulKernel, name: string, context: KernelContext): KernelPart {
+  const { prologue, inputDtype, contracted } = kernel;
+  const type = storageType[inputDtype];
+  const width = pieceWidth(prologue);
+  return rowsPart({
+    name,
+    about: [...context.about, "the rows that the products read"],
+    slots: kernel.slots,
+    program: prologue,
+    symbolMax: context.symbolMax,
+    finish: (row, code, flat) => {
+      code.line(`const Global<${type}> x = global<${type}>(args.scratch);`);
+      row.pass(String(contracted), (column) => {
+        const value = row.spreadPiece(prologue.body.length - 1, column);
+        code.line(`store_piece<${type}, ${width}>(x, ${flat} * ${contracted} + ${column}, ${value});`);
+      });
+    },
+  });
+}
+
+/** A row program over the finished sums in scratch. */
+function epiloguePart(
+  kernel: MatmulKernel,
+  { group, sumsAt }: GroupTiles,
+  name: string,
+  context: KernelContext,
+): KernelPart {
+  const { epilogue } = group;
+  const rows = productText(kernel.rows.map((loop) => loop.extent));
+  const rowLength = epilogue.row.extent.constant;
+  const inColumns = group.columns / rowLength;
+  const row = inColumns === 1 ? "i_flat" : `(i_flat / ${inColumns})`;
+  return rowsPart({
+    name,
+    about: [...context.about, "rows of finished sums"],
+    slots: kernel.slots,
+    program: epilogue,
+    symbolMax: context.symbolMax,
+    flatName: "i_flat",
+    accumulator: (weight, column, count) =>
+      `load_piece<float, ${count}>(global<float>(args.scratch), ${sumsAt} + (${weight} * (${rows}) + ${row}) * ${group.columns} + (i_flat % ${inColumns}) * ${rowLength} + ${column})`,
+  });
+}
+
+function writeTiles(
+  code: Code,
+  kernel: MatmulKernel,
+  tiled: readonly GroupTiles[],
+  shape: Shape,
+  direct: boolean,
+): void {
+  const { contracted, inputDtype } = kernel;
+  const type = storageType[inputDtype];
+  const rows = productText(kernel.rows.map((loop) => loop.extent));
+  code.line(`const i64 rows = ${rows};`);
+  code.line(`const i64 tiles_of_rows = (rows + ${shape.rows - 1}) / ${shape.rows};`);
+  // Blocks side by side read the same weights.
+  code.line(`const i64 first_row = (block % tiles_of_rows) * ${shape.rows};`);
+  code.line("const i64 tile = block / tiles_of_rows;");
+  code.line(`const Shared<float> out = shared_at<float>(0, ${shape.rows * shape.outPitch});`);
+  if (!direct) code.line(`const Global<${type}> x = global<${type}>(args.scratch);`);
+  const source = direct ? directSource(kernel) : { view: "x", at: `row * ${contracted}` };
+  const choose = (value: (tiles: GroupTiles) => string) => chooseByTile(tiled, value);
+  code.line(`const i64 first_column = ${choose((one) => `(tile - ${one.firstTile}) * ${one.columns}`)};`);
+  writeProducts(code, kernel, tiled, shape, source);
+  writeByTile(code, tiled, (tiles) => writeEpilogue(code, kernel, tiles, shape));
+}
