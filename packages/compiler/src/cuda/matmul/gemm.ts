@@ -3,7 +3,7 @@
  * anything runs first, once, into scratch; an epilogue takes its rows from the tile in shared memory. Rows that do not fit
  * a tile go through scratch as well, and an extra launch finishes them.
  */
-import type { MatmulGroup, MatmulKernel, RowProgram } from "../../plan/types.ts";
+import type { MatmulGroup, MatmulKernel } from "../../plan/types.ts";
 import { type Code, storageBytes, storageType } from "../code.ts";
 import {
   constant,
@@ -29,7 +29,7 @@ export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelTe
   const { symbolMax, name, about } = context;
   const rows = rowsOf(kernel, symbolMax);
   const shape = usesTensorCores(kernel) ? mma : plain;
-  const direct = directRead(kernel.prologue);
+  const direct = directRead(kernel);
   let scratchBytes = direct ? 0 : aligned(rows * kernel.contracted * storageBytes(kernel.inputDtype));
   let firstTile = 0;
   const tiled = kernel.groups.map((group): GroupTiles => {
@@ -107,10 +107,12 @@ function tileColumns({ epilogue, weights }: MatmulGroup, shape: Shape): number |
 }
 
 /** Whether the prologue only reads rows that lie in memory as the products want them: 16 bytes at a time. */
-function directRead({ body, loops }: RowProgram): boolean {
+function directRead({ prologue, slots, inputDtype }: MatmulKernel): boolean {
+  const { body, loops } = prologue;
   const [only] = body;
   if (body.length !== 1 || only?.kind !== "load" || loops.length > 1) return false;
   const { access } = only;
+  if (slots[access.slot]!.dtype !== inputDtype) return false;
   const steps = [
     ...access.strides,
     access.offset.constant,

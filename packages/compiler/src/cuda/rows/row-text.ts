@@ -16,6 +16,8 @@ export interface RowContext {
   readonly threads: string;
   /** An f32 expression that reduces a partial result over the threads. `reducer`: `Sum` or `Max`. */
   readonly reduce: (reducer: string, partial: string) => string;
+  /** Waits for the other threads of the row. */
+  readonly sync?: string;
   /** Columns of a piece: a divisor of every length, cut and alignment in the program (see `pieceWidth`). */
   readonly width: number;
   /** Pieces of the finished products; `column` counts within the row. */
@@ -54,6 +56,9 @@ export class RowText {
     const stores = this.#program.body.filter((one) => one.kind === "store");
     const single = stores.filter((one) => constantOf(one.length) === 1);
     if (single.length > 0) {
+      const { sync } = this.#context;
+      // Every thread has read what the first one may now write over: a value in place of the one it is made from.
+      if (sync !== undefined) this.#code.line(`${sync};`);
       this.#code.block(`if (${this.#context.thread} == 0)`, () => {
         for (const one of single) {
           const type = this.#typeOf(one.access.slot);

@@ -16,15 +16,17 @@ import { loopIndices, type RowContext, RowText } from "./row-text.ts";
 /** Bytes that `reduce_block` needs: one word for each of up to 32 warps. */
 export const partsBytes = 128;
 
-export const byWarp: Pick<RowContext, "thread" | "threads" | "reduce"> = {
+export const byWarp: Pick<RowContext, "thread" | "threads" | "reduce" | "sync"> = {
   thread: "lane_index()",
   threads: "32",
+  sync: "sync_warp()",
   reduce: (reducer, partial) => `reduce_warp<${reducer}>(${partial})`,
 };
 
-export const byBlock: Pick<RowContext, "thread" | "threads" | "reduce"> = {
+export const byBlock: Pick<RowContext, "thread" | "threads" | "reduce" | "sync"> = {
   thread: "thread_index()",
   threads: "thread_count()",
+  sync: "sync_block()",
   reduce: (reducer, partial) => `reduce_block<${reducer}>(${partial}, shared_at<float>(0, 32))`,
 };
 
