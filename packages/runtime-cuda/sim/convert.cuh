@@ -27,3 +27,9 @@ DEVICE float widen_f16(f16 value) {
   if (magnitude < 0x400u) return float_of(sign | bits_of(static_cast<float>(magnitude) * 5.9604644775390625e-8f));
   return float_of(sign | ((magnitude << 13) + 0x38000000u));
 }
+
+DEVICE float fast_rsqrt(float x) { return 1.0f / sqrtf(x); }
+// As on the device, 0 for large b.
+DEVICE float fast_quotient(float a, float b) {
+  return fabsf(b) > 8.507059e37f && fabsf(b) <= 3.402823466e38f ? 0.0f * (a / b) : a / b;
+}

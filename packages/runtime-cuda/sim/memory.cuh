@@ -20,6 +20,14 @@ DEVICE Global<T> global(const Slot& slot, Here here = Here::current()) {
            weft_sim_table->find_buffer(weft_sim_thread(), slot.data, slot.bytes, place_of(here))}};
 }
 
+// A part may start anywhere: only accesses are checked.
+template <typename T>
+DEVICE Global<T> part_of(Global<T> view, i64 first) {
+  const u64 skipped = static_cast<u64>(first) * sizeof(T);
+  // What lies before the part stays out of reach, though an index below 0 would find it on the device.
+  return {{view.data + first, first < 0 || skipped > view.bytes ? 0 : view.bytes - skipped, view.buffer}};
+}
+
 template <typename T>
 DEVICE Shared<T> shared_at(i32 offset, i32 count, Here here = Here::current()) {
   weft_sim::Buffer* buffer = weft_sim_thread()->shared;
