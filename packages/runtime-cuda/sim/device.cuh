@@ -45,7 +45,7 @@ DEVICE void wait_for_inputs(Here here = Here::current()) {
 // The simulator runs one launch after the other; what is too early is found by `wait_for_inputs` alone.
 DEVICE void let_next_start() {}
 
-#define WEFT_KERNEL(name, threads, slots)                                                            \
+#define WEFT_KERNEL(name, threads, resident, slots)                                                  \
   static void weft_sim_run_##name(const void* raw) {                                                 \
     const Args<slots>& args = *static_cast<const Args<slots>*>(raw);                                 \
     const i64 blocks = name##_blocks(args);                                                          \

@@ -95,6 +95,11 @@ DEVICE Bytes16 load16_once(Global<T> view, i64 index, Here here = Here::current(
   return weft_sim_load<Bytes16>(view, index, here);
 }
 
+template <typename T>
+DEVICE void prefetch(Global<T> view, i64 index, Here here = Here::current()) {
+  weft_sim_offset(view, index, sizeof(T), weft_sim::Access::read, here);
+}
+
 DEVICE u32 atomic_add(Global<u32> view, i64 index, u32 value, Here here = Here::current()) {
   const u64 offset = weft_sim_offset(view, index, sizeof(u32), weft_sim::Access::write, here);
   return weft_sim_table->atomic_add(weft_sim_thread(), view.buffer, offset, value, place_of(here));

@@ -12,7 +12,7 @@ DEVICE void vector_add_body(const Args<3>& args, i64 block) {
   const i64 i = block * 128 + thread_index();
   if (i < load(global<i32>(args.symbols), 0)) store(sum, i, load(a, i) + load(b, i));
 }
-WEFT_KERNEL(vector_add, 128, 3)
+WEFT_KERNEL(vector_add, 128, 1, 3)
 
 DEVICE float warp_sum(float value) {
   for (i32 mask = 16; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
@@ -41,7 +41,7 @@ DEVICE void row_sum_body(const Args<2>& args, i64 block) {
   value = block_sum(value, partials);
   if (thread_index() == 0) store(sums, block, value);
 }
-WEFT_KERNEL(row_sum, 128, 2)
+WEFT_KERNEL(row_sum, 128, 1, 2)
 
 // slots: x of 64 by 64, its transpose. A 32 by 32 tile per block, 256 threads.
 DEVICE i64 transpose_blocks(const Args<2>&) { return 4; }
@@ -56,7 +56,7 @@ DEVICE void transpose_body(const Args<2>& args, i64 block) {
   for (i32 i = warp_index(); i < 32; i += thread_count() / 32)
     store(y, (column + i) * 64 + row + lane_index(), load(tile, lane_index() * 33 + i));
 }
-WEFT_KERNEL(transpose, 256, 2)
+WEFT_KERNEL(transpose, 256, 1, 2)
 
 // slots: a (m by k), b (n by k), c (m by n, f32). symbols: m, n, k; n a multiple of 32, k of 32, m anything.
 // 32 by 32 of c per block of 4 warps, 16 by 16 per warp; k in steps of 32, two buffers filled in turn.
@@ -112,7 +112,7 @@ DEVICE void matmul_body(const Args<3>& args, i64 block) {
       if (to < m) store(c, to * n + column + warp_column + j * 8 + lane % 4 * 2 + i % 2, d[j][i]);
     }
 }
-WEFT_KERNEL(matmul, 128, 3)
+WEFT_KERNEL(matmul, 128, 1, 3)
 
 // slots: x of blocks * 128, sum. Every block leaves a partial sum in scratch; the last one adds them in order.
 DEVICE i64 last_block_sum_blocks(const Args<2>& args) { return load(global<i32>(args.symbols), 0); }
@@ -136,4 +136,4 @@ DEVICE void last_block_sum_body(const Args<2>& args, i64 block) {
     store(tickets, 0, 0u);
   }
 }
-WEFT_KERNEL(last_block_sum, 128, 2)
+WEFT_KERNEL(last_block_sum, 128, 1, 2)
