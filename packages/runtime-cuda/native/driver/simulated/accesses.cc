@@ -20,8 +20,8 @@ void check_read(ThreadRun& thread, MemoryBuffer& buffer, uint64_t offset, unsign
     const Stamp write = record.write;
     const uint64_t at = offset + i * span.step;
     if (write.none()) {
-      fail_unwritten(thread, buffer, at, bytes, place);
-      abandon(thread);
+      note_read(thread, buffer, at, record, read);
+      suspect_unwritten(thread, buffer, at, bytes, place);
     }
     if (write.in_flight()) {
       fail_in_flight(thread, buffer, at, false, write, place);
@@ -123,8 +123,7 @@ unsigned atomic_add(Thread* thread, Buffer* buffer, unsigned long long offset, u
   const Shadow::Span span = memory.shadow.span(offset, sizeof(unsigned));
   for (size_t i = 0; i < span.count; ++i) {
     if (!span.first[i].write.none()) continue;
-    fail_unwritten(run, memory, offset + i * span.step, sizeof(unsigned), place);
-    abandon(run);
+    suspect_unwritten(run, memory, offset + i * span.step, sizeof(unsigned), place);
   }
   const Stamp stamp = stamp_of(run, run.run->launch->places->of(place), true);
   check_write(run, memory, offset, sizeof(unsigned), stamp, place);

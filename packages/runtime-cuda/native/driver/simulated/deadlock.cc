@@ -47,7 +47,7 @@ void fail_deadlock(LaunchRun& launch, const std::vector<BlockRun*>& running) {
       text += ranges(threads) + (where == "ended" ? " ended" : " " + where);
     }
   }
-  fail(launch, launch_failed, text);
+  fail_or_confirm(launch, launch_failed, text);
 }
 
 }  // namespace weft::cuda::sim

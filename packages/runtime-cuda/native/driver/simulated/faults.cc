@@ -31,6 +31,11 @@ std::string missing_order(const ThreadRun& thread, const MemoryBuffer& buffer, S
   return same_warp ? "with neither sync_block nor sync_warp between" : "with no sync_block between";
 }
 
+std::string in_thread(const ThreadRun& thread, const weft_sim::Place* place, const std::string& what) {
+  return "block " + number(thread.run->number) + ", thread " + number(static_cast<uint64_t>(thread.index)) + " at " +
+         text_of(*thread.run->launch, place) + ": " + what;
+}
+
 }  // namespace
 
 void fail(LaunchRun& launch, Status status, std::string what) {
@@ -40,10 +45,13 @@ void fail(LaunchRun& launch, Status status, std::string what) {
   launch.details = launch.label + ": " + what + " (simulated with seed " + number(launch.options->seed) + ")";
 }
 
+void fail_or_confirm(LaunchRun& launch, Status status, std::string what) {
+  if (launch.suspected != success) fail(launch, launch.suspected, launch.suspicion);
+  else fail(launch, status, std::move(what));
+}
+
 void fail(ThreadRun& thread, const weft_sim::Place* place, Status status, std::string what) {
-  fail(*thread.run->launch, status,
-       "block " + number(thread.run->number) + ", thread " + number(static_cast<uint64_t>(thread.index)) + " at " +
-           text_of(*thread.run->launch, place) + ": " + what);
+  fail(*thread.run->launch, status, in_thread(thread, place, what));
 }
 
 void abandon(ThreadRun& thread) { thread.fiber.leave(); }
@@ -79,10 +87,16 @@ void fail_in_flight(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offs
            text_of(thread, buffer, copy) + " is under way: that thread has not called wait_copies for it");
 }
 
-void fail_unwritten(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offset, unsigned bytes,
-                    const weft_sim::Place* place) {
-  fail(thread, place, launch_failed,
-       "reads " + number(bytes) + " bytes from " + location(buffer, offset) + ", where nothing was written");
+void suspect_unwritten(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offset, unsigned bytes,
+                       const weft_sim::Place* place) {
+  LaunchRun& launch = *thread.run->launch;
+  if (launch.suspected == success) {
+    launch.suspected = launch_failed;
+    launch.suspicion = in_thread(thread, place,
+                                 "reads " + number(bytes) + " bytes from " + location(buffer, offset) +
+                                     ", where nothing was written");
+  }
+  wait(thread, ThreadState::suspected, "a read of what nothing was written to", place);
 }
 
 void fail_stale(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offset, Stamp earlier,

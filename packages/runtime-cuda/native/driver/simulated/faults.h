@@ -12,6 +12,8 @@ inline constexpr Status illegal_address = 700, launch_timeout = 702, misaligned_
 void fail(ThreadRun& thread, const weft_sim::Place* place, Status status, std::string what);
 // The same for the launch as a whole.
 void fail(LaunchRun& launch, Status status, std::string what);
+// Gives the suspicion of an unwritten read as the outcome, if there is one; else what is passed.
+void fail_or_confirm(LaunchRun& launch, Status status, std::string what);
 // Leaves the thread for good.
 [[noreturn]] void abandon(ThreadRun& thread);
 
@@ -21,8 +23,9 @@ void fail_race(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offset, C
                const weft_sim::Place* place);
 void fail_in_flight(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offset, bool write, Stamp copy,
                     const weft_sim::Place* place);
-void fail_unwritten(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offset, unsigned bytes,
-                    const weft_sim::Place* place);
+// Holds the thread until the launch has ended or somebody else's write shows the read to be a race.
+void suspect_unwritten(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offset, unsigned bytes,
+                       const weft_sim::Place* place);
 void fail_stale(ThreadRun& thread, const MemoryBuffer& buffer, uint64_t offset, Stamp earlier,
                 const weft_sim::Place* place);
 void fail_access(ThreadRun& thread, const MemoryBuffer* buffer, const weft_sim::Attempt& attempt,

@@ -30,7 +30,7 @@ struct AsyncCopy {
   uint32_t group;
 };
 
-enum class ThreadState { ready, at_barrier, at_warp, ended };
+enum class ThreadState { ready, at_barrier, at_warp, suspected, ended };
 
 // Lanes come together: at shuffles, mma and sync_warp.
 struct WarpRun {
@@ -111,6 +111,9 @@ struct LaunchRun {
   bool failed = false;
   Status status = success;
   std::string details;
+  // A read of what nothing was written to yet. If somebody still writes it, the mistake is a race, and both are named.
+  Status suspected = success;
+  std::string suspicion;
 
   // A new event of the block.
   uint64_t tick(BlockRun& block) {

@@ -61,8 +61,9 @@ void watch(ThreadRun& thread, const weft_sim::Place* place) {
   const uint64_t most = launch.options->most_steps;
   const bool too_many = most != 0 && launch.steps_done > most;
   if (too_many || seconds() > launch.deadline) {
-    fail(thread, place, launch_timeout,
-         "the kernel does not end: stopped after " + std::to_string(launch.steps_done) + " primitives" +
+    fail_or_confirm(launch, launch_timeout,
+         "block " + std::to_string(thread.run->number) + ", thread " + std::to_string(thread.index) + " at " +
+             text_of(launch, place) + ": the kernel does not end: stopped after " + std::to_string(launch.steps_done) + " primitives" +
              (too_many ? "" : " and " + std::to_string(static_cast<int>(launch.options->most_seconds)) + " s"));
     abandon(thread);
   }

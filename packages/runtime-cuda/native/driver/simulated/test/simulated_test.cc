@@ -9,6 +9,7 @@ int main(int count, char** arguments) {
   }
   module_folder = arguments[1];
   test_programs();
+  test_faults();
   std::printf("%ld checks passed, %ld failed\n", counts.passed, counts.failed);
   return counts.failed == 0 && counts.passed > 0 ? 0 : 1;
 }

@@ -110,5 +110,6 @@ class Simulation {
 };
 
 void test_programs();
+void test_faults();
 
 }  // namespace weft::cuda::test
