@@ -8,8 +8,11 @@ int main(int count, char** arguments) {
     return 2;
   }
   module_folder = arguments[1];
+  test_primitives();
+  test_conversions();
   test_programs();
   test_faults();
+  test_driver();
   std::printf("%ld checks passed, %ld failed\n", counts.passed, counts.failed);
   return counts.failed == 0 && counts.passed > 0 ? 0 : 1;
 }

@@ -109,7 +109,10 @@ class Simulation {
   std::map<std::string, Module> modules_;
 };
 
+void test_primitives();
+void test_conversions();
 void test_programs();
 void test_faults();
+void test_driver();
 
 }  // namespace weft::cuda::test
