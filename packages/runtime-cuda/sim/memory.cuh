@@ -128,6 +128,14 @@ DEVICE Bytes16 load16(Shared<T> view, i32 index, Here here = Here::current()) {
   return weft_sim_load<Bytes16>(view, index, here);
 }
 template <typename T>
+DEVICE Bytes8 load8(Shared<T> view, i32 index, Here here = Here::current()) {
+  return weft_sim_load<Bytes8>(view, index, here);
+}
+template <typename T>
+DEVICE void store8(Shared<T> view, i32 index, Bytes8 value, Here here = Here::current()) {
+  weft_sim_store(view, index, value, here);
+}
+template <typename T>
 DEVICE void store16(Shared<T> view, i32 index, Bytes16 value, Here here = Here::current()) {
   weft_sim_store(view, index, value, here);
 }

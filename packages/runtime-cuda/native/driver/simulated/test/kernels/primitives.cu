@@ -40,14 +40,16 @@ DEVICE void copy_through_shared(const Args<2>& args, i32 byte) {
   const auto tile = shared_at<T>(16, 512 / size);
   if (byte < 512) {
     store16(tile, byte / size, load16(global<T>(args.slot[0]), byte / size));
-    for (i32 i = 0; i < 16 / size; ++i)
-      store(tile, (byte + 16) / size + i, load(global<T>(args.slot[0]), (byte + 16) / size + i));
+    store8(tile, (byte + 16) / size, load8(global<T>(args.slot[0]), (byte + 16) / size));
+    for (i32 i = 0; i < 8 / size; ++i)
+      store(tile, (byte + 24) / size + i, load(global<T>(args.slot[0]), (byte + 24) / size + i));
   }
   sync_warp();
   if (byte >= 512) return;
   const i32 other = (byte + 32) % 512;
   store16(global<T>(args.slot[1]), (other + 16) / size, load16(tile, (other + 16) / size));
-  for (i32 i = 0; i < 16 / size; ++i) store(global<T>(args.slot[1]), other / size + i, load(tile, other / size + i));
+  store8(global<T>(args.slot[1]), other / size, load8(tile, other / size));
+  for (i32 i = 8 / size; i < 16 / size; ++i) store(global<T>(args.slot[1]), other / size + i, load(tile, other / size + i));
 }
 // symbols: the type, then how.
 DEVICE i64 moves_blocks(const Args<2>&) { return 1; }
