@@ -32,10 +32,10 @@ class Fiber {
   void* scheduler_pointer_ = nullptr;
   Entry entry_ = nullptr;
   void* argument_ = nullptr;
-  // What the address sanitizer wants to know of a switch; unused without it.
-  const void* scheduler_bottom_ = nullptr;
-  size_t scheduler_size_ = 0;
-  void* own_fake_ = nullptr;
+  // What the address sanitizer wants to know of a switch.
+  [[maybe_unused]] const void* scheduler_bottom_ = nullptr;
+  [[maybe_unused]] size_t scheduler_size_ = 0;
+  [[maybe_unused]] void* own_fake_ = nullptr;
 };
 
 // Stacks with inaccessible memory below each. A fiber keeps its stack for whatever it runs next.

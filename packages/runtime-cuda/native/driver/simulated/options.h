@@ -13,6 +13,9 @@ struct SimulatorOptions {
   uint64_t seed = 1;
   size_t total_bytes = size_t{2} << 30;
   int multiprocessors = 4;
+  // Blocks that are alive at a time. 0: as the seed says, one to `multiprocessors`. A kernel whose blocks wait for each
+  // other needs all of them.
+  int resident_blocks = 0;
   // A launch is stopped after so many primitives (0: no limit) or seconds.
   uint64_t most_steps = 0;
   double most_seconds = 120;

@@ -128,7 +128,9 @@ void Scheduler::run_blocks(LaunchRun& launch) {
   std::vector<uint32_t> order(launch.blocks);
   std::iota(order.begin(), order.end(), 0u);
   // Some seeds run one block after the other, others several at a time.
-  const size_t together = 1 + launch.random.below(static_cast<uint32_t>(options_.multiprocessors));
+  const size_t together = options_.resident_blocks > 0
+                              ? static_cast<size_t>(options_.resident_blocks)
+                              : 1 + launch.random.below(static_cast<uint32_t>(options_.multiprocessors));
   while (resident_.size() < together) resident_.push_back(std::make_unique<BlockRun>());
   std::vector<BlockRun*> idle, running;
   for (size_t i = 0; i < together; ++i) idle.push_back(resident_[i].get());

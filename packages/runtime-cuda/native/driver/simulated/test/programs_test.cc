@@ -102,6 +102,18 @@ void last_block_sum(Simulation& simulation, const std::string& seed) {
   }
 }
 
+void grid_barrier(uint64_t seed) {
+  SimulatorOptions options;
+  options.seed = seed;
+  options.resident_blocks = 6;
+  Simulation simulation(options);
+  simulation.scratch = simulation.empty(6 * 4);
+  const Slot sums = simulation.empty(6 * 4);
+  const Status status = simulation.launch("programs", "grid_barrier", {.blocks = 6, .threads = 64},
+                                          {simulation.buffer(std::vector<float>{1, 2, 3, 4, 5, 6}), sums});
+  if (good(simulation, status, "grid_barrier")) check(simulation.values<float>(sums)[3] == 21, "grid_barrier");
+}
+
 }  // namespace
 
 void test_programs() {
@@ -115,6 +127,7 @@ void test_programs() {
     transpose(simulation, label);
     matmul(simulation, label);
     last_block_sum(simulation, label);
+    grid_barrier(seed);
   }
 }
 

@@ -137,3 +137,23 @@ DEVICE void last_block_sum_body(const Args<2>& args, i64 block) {
   }
 }
 WEFT_KERNEL(last_block_sum, 128, 1, 2)
+
+// slots: x, y. Every block leaves a value, waits for all others, and adds up what they left.
+DEVICE i64 grid_barrier_blocks(const Args<2>& args) { return args.blocks; }
+DEVICE void grid_barrier_body(const Args<2>& args, i64 block) {
+  const auto partials = global<float>(args.scratch);
+  const auto tickets = global<u32>(args.tickets);
+  if (thread_index() == 5) store(partials, block, load(global<float>(args.slot[0]), block));
+  sync_block();
+  if (thread_index() == 0) {
+    fence_device();
+    u32 arrived = atomic_add(tickets, 1, 1) + 1;
+    while (arrived < args.blocks) arrived = atomic_add(tickets, 1, 0);
+  }
+  sync_block();
+  if (thread_index() != 40) return;
+  float sum = 0;
+  for (i64 i = 0; i < args.blocks; ++i) sum += load_fresh(partials, i);
+  store(global<float>(args.slot[1]), block, sum);
+}
+WEFT_KERNEL(grid_barrier, 64, 1, 2)
