@@ -1,9 +1,10 @@
 /**
- * Writes the C++ twin of the plan types: structs, enums and variants, a reader that checks every field's presence and
+ * Writes the C++ twins of the plan types and of the CUDA plan's: structs, enums and variants, a reader that checks every field's presence and
  * type and names the place of what is wrong, and a writer. It knows TypeScript's shapes, no name of the plan: interfaces
  * become structs, unions of string literals enums, unions of interfaces variants told apart by `kind`, `number` a safe
  * integer, `Real` a double. What it does not know is an error here, not a hole in the reader.
  */
+import { existsSync } from "node:fs";
 import {
   type InterfaceDeclaration,
   Node,
@@ -14,9 +15,34 @@ import {
   type TypeNode,
 } from "ts-morph";
 
-const source = "packages/compiler/src/plan/types.ts";
-const header = "packages/runtime/native/plan_generated.h";
-const body = "packages/runtime/native/plan_generated.cc";
+/** A file of types, and the C++ that comes from it. */
+interface Target {
+  readonly source: string;
+  /** Path of header and body, without `.h` and `.cc`. */
+  readonly output: string;
+  /** The type that is read and written, and the constant with its version. */
+  readonly root: string;
+  readonly version: string;
+  /** Where the types that the source imports are declared. */
+  readonly imported?: { readonly source: string; readonly header: string };
+}
+
+const planTypes = "packages/compiler/src/plan/types.ts";
+const targets: readonly Target[] = [
+  {
+    source: planTypes,
+    output: "packages/runtime/native/plan_generated",
+    root: "Plan",
+    version: "planVersion",
+  },
+  {
+    source: "packages/compiler/src/cuda/types.ts",
+    output: "packages/runtime-cuda/native/cuda_plan_generated",
+    root: "CudaPlan",
+    version: "cudaVersion",
+    imported: { source: planTypes, header: "plan_generated.h" },
+  },
+];
 
 interface EnumModel {
   kind: "enum";
@@ -73,14 +99,16 @@ function docOf(node: InterfaceDeclaration | TypeAliasDeclaration | PropertySigna
     .join("\n");
 }
 
-/** Reads all types of the file into models, each after those it needs. */
+/** Reads all types of the file, and those that it needs of another, into models, each after those it needs. */
 class ModelReader {
   private readonly models = new Map<string, Model>();
   private readonly open = new Set<string>();
   private readonly file: SourceFile;
+  private readonly imported: SourceFile | undefined;
 
-  constructor(file: SourceFile) {
+  constructor(file: SourceFile, imported?: SourceFile) {
     this.file = file;
+    this.imported = imported;
   }
 
   read(): Model[] {
@@ -97,11 +125,11 @@ class ModelReader {
     if (this.models.has(name)) return name;
     if (this.open.has(name)) throw new Error(`plan-header: ${name} contains itself; a struct cannot`);
     this.open.add(name);
-    const declared = this.file.getInterface(name);
-    const alias = this.file.getTypeAlias(name);
+    const declared = this.file.getInterface(name) ?? this.imported?.getInterface(name);
+    const alias = this.file.getTypeAlias(name) ?? this.imported?.getTypeAlias(name);
     if (declared) this.models.set(name, this.struct(declared));
     else if (alias) this.models.set(name, this.alias(alias));
-    else throw new Error(`plan-header: no type ${name} in ${source}`);
+    else throw new Error(`plan-header: no type ${name} in ${this.file.getFilePath()}`);
     this.open.delete(name);
     return name;
   }
@@ -234,44 +262,58 @@ ${model.tag === undefined ? "" : `  object.Set("kind", "${model.tag}");\n`}${mod
 
 /** The generated files, by path from the root of the repository. */
 export function planHeader(root: string): Map<string, string> {
+  return new Map(
+    targets
+      .filter(({ source }) => existsSync(`${root}/${source}`))
+      .flatMap((target) => [...generated(root, target)]),
+  );
+}
+
+function generated(root: string, target: Target): Map<string, string> {
   const project = new Project({ skipAddingFilesFromTsConfig: true });
-  const file = project.addSourceFileAtPath(`${root}/${source}`);
-  const models = new ModelReader(file).read();
+  const file = project.addSourceFileAtPath(`${root}/${target.source}`);
+  const imported = target.imported && project.addSourceFileAtPath(`${root}/${target.imported.source}`);
+  const models = new ModelReader(file, imported).read();
   const all = new Map(models.map((model) => [model.name, model]));
   const structs = models.filter((model) => model.kind === "struct");
-  const version = file.getVariableDeclarationOrThrow("planVersion").getInitializerOrThrow().getText();
-  const notice = `// Generated from ${source} by scripts/generate/plan-header.ts (npm run generate). Do not edit.
+  // Imported types are declared by their own header; reading them is repeated here, so that it can stay static there.
+  const declared = models.filter(
+    ({ name }) => file.getInterface(name) ?? file.getTypeAlias(name) ?? !imported,
+  );
+  const version = file.getVariableDeclarationOrThrow(target.version).getInitializerOrThrow().getText();
+  const snake = snakeCase(target.root).replace(/^_/, "");
+  const name = target.output.split("/").at(-1)!;
+  const notice = `// Generated from ${target.source} by scripts/generate/plan-header.ts (npm run generate). Do not edit.
 `;
   return new Map([
     [
-      header,
+      `${target.output}.h`,
       `${notice}#pragma once
 
 #include <napi.h>
 
 #include <cstdint>
 #include <string>
-#include <variant>
-#include <vector>
-
+${imported ? "" : "#include <variant>\n"}#include <vector>
+${target.imported ? `\n#include "${target.imported.header}"\n` : ""}
 namespace weft::plan {
 
-inline constexpr int64_t plan_version = ${version};
+inline constexpr int64_t ${snakeCase(target.version)} = ${version};
 
-${models.map(declaration).join("\n")}
+${declared.map(declaration).join("\n")}
 // Reads a plain object. Throws weft::Error, with the place, on anything missing or of the wrong type. Says nothing
-// about whether the numbers make sense: see validate.h.
-Plan read_plan(const Napi::Value& value);
+// about whether the numbers make sense: see ${imported ? "check_cuda_plan.h" : "validate.h"}.
+${target.root} read_${snake}(const Napi::Value& value);
 
 // The same plan as a plain object again.
-Napi::Value write_plan(Napi::Env env, const Plan& plan);
+Napi::Value write_${snake}(Napi::Env env, const ${target.root}& plan);
 
 }  // namespace weft::plan
 `,
     ],
     [
-      body,
-      `${notice}#include "plan_generated.h"
+      `${target.output}.cc`,
+      `${notice}#include "${name}.h"
 
 #include "plan_reader.h"
 
@@ -279,13 +321,13 @@ namespace weft::plan {
 
 ${structs.map((model) => `static void read(const Napi::Value& value, const Place& at, ${model.name}& out);\n`).join("")}
 ${models.map((model) => definition(model, all)).join("\n")}
-Plan read_plan(const Napi::Value& value) {
-  Plan plan;
-  read(value, Place("plan"), plan);
+${target.root} read_${snake}(const Napi::Value& value) {
+  ${target.root} plan;
+  read(value, Place("${target.root[0]!.toLowerCase()}${target.root.slice(1)}"), plan);
   return plan;
 }
 
-Napi::Value write_plan(Napi::Env env, const Plan& plan) { return write(env, plan); }
+Napi::Value write_${snake}(Napi::Env env, const ${target.root}& plan) { return write(env, plan); }
 
 }  // namespace weft::plan
 `,

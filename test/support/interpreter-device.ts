@@ -42,6 +42,8 @@ const noMemory: MemoryTable = {
   output: 0,
   scratchShared: 0,
   scratchPerThread: 0,
+  control: 0,
+  pinned: 0,
   threads: 1,
   total: 0,
 };

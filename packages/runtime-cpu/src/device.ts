@@ -3,18 +3,24 @@ import type { Plan } from "@weft/compiler";
 import { userProblem, WeftError } from "@weft/dsl";
 import {
   type BoundWeight,
-  bindWeights,
+  boundWeights,
+  checkedCount,
   type Device,
   type Executable,
   type LoadOptions,
   type MemoryTable,
+  memoryLimit,
+  NativeExecutable,
+  nativeCall,
+  type PlanHandle,
   type PredictOptions,
   type WeightSource,
 } from "@weft/runtime";
-import { type Addon, addon, type DeviceHandle, type PlanHandle } from "./addon.ts";
+import { type Addon, addon, type DeviceHandle } from "./addon.ts";
 import { describeCpu } from "./describe.ts";
-import { nativeError } from "./errors.ts";
-import { CpuExecutable } from "./executable.ts";
+
+const source = "runtime-cpu";
+const native = nativeCall(source);
 
 export interface CpuOptions {
   /** Threads that execute, 1 to 1024. Default: the physical cores that this process may use. */
@@ -37,28 +43,14 @@ export interface CpuOptions {
  */
 export function cpuDevice(options: CpuOptions = {}): Device {
   const cpu = describeCpu();
-  const threads = checkedCount("threads", options.threads ?? cpu.physicalCores, 1, cpu.maxThreads);
+  const threads = checkedCount(source, "threads", options.threads ?? cpu.physicalCores, 1, cpu.maxThreads);
   const isa = options.isa ?? cpu.isa;
   if (!cpu.available.includes(isa))
     throw new WeftError([
-      userProblem("runtime-cpu", `isa must be one of ${cpu.available.join(", ")}`, { given: String(isa) }),
+      userProblem(source, `isa must be one of ${cpu.available.join(", ")}`, { given: String(isa) }),
     ]);
-  checkedLimit(options.memoryLimitBytes);
+  memoryLimit(source, options.memoryLimitBytes);
   return new CpuDevice(threads, isa, options);
-}
-
-/** An integer option within its range, or a clear refusal. */
-function checkedCount(name: string, value: number, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new WeftError([
-    userProblem("runtime-cpu", `${name} must be an integer from ${least} to ${most}`, {
-      given: String(value),
-    }),
-  ]);
-}
-
-function checkedLimit(bytes: number | undefined): number {
-  return bytes === undefined ? 0 : checkedCount("memoryLimitBytes", bytes, 1, Number.MAX_SAFE_INTEGER);
 }
 
 class CpuDevice implements Device {
@@ -74,33 +66,30 @@ class CpuDevice implements Device {
     this.#threads = threads;
     this.#isa = isa;
     this.#options = options;
-    this.#handle = nativeError(() => this.#native.createDevice(threads, isa));
+    this.#handle = native(() => this.#native.createDevice(threads, isa));
   }
 
   async load(plan: Plan, weights: WeightSource, options: LoadOptions = {}): Promise<Executable> {
-    const limit = checkedLimit(options.memoryLimitBytes ?? this.#options.memoryLimitBytes);
-    const prepared = nativeError(() => this.#native.preparePlan(plan));
+    const limit = memoryLimit(source, options.memoryLimitBytes ?? this.#options.memoryLimitBytes);
+    const prepared = native(() => this.#native.preparePlan(plan));
     const bound = this.#bind(prepared, weights);
-    const handle = await nativeError(() =>
+    const handle = await native(() =>
       this.#native.load(this.#handle, prepared, bound, {
         memoryLimitBytes: limit,
         checkWeights: options.checkWeights ?? this.#options.checkWeights ?? true,
       }),
     );
-    return new CpuExecutable(this.#native, handle, plan);
+    return new NativeExecutable(source, this.#native, handle, plan);
   }
 
   predictMemory(plan: Plan, options: PredictOptions = {}): MemoryTable {
-    const prepared = nativeError(() => this.#native.preparePlan(plan));
+    const prepared = native(() => this.#native.preparePlan(plan));
     const bound = options.weights === undefined ? undefined : this.#bind(prepared, options.weights);
-    return nativeError(() => this.#native.predict(prepared, this.#threads, this.#isa, bound));
+    return native(() => this.#native.predict(prepared, this.#threads, this.#isa, bound));
   }
 
-  #bind(prepared: PlanHandle, source: WeightSource): BoundWeight[] {
-    const { bound, problems } = bindWeights(this.#native.weightsOf(prepared), source);
-    const [first, ...rest] = problems;
-    if (first !== undefined) throw new WeftError([first, ...rest]);
-    return bound;
+  #bind(prepared: PlanHandle, weights: WeightSource): BoundWeight[] {
+    return boundWeights(this.#native.weightsOf(prepared), weights);
   }
 
   [Symbol.dispose](): void {

@@ -15,8 +15,12 @@ export interface MemoryTable {
   readonly scratchShared: number;
   readonly scratchPerThread: number;
   readonly threads: number;
-  /** All of the above, with scratch counted for every thread. */
+  /** Symbols and counters in a device's own memory; 0 on the host. */
+  readonly control: number;
+  /** All of the above, with scratch counted for every thread: what a memory limit limits. */
   readonly total: number;
+  /** Page-locked memory of the host through which inputs and outputs reach a device; 0 on the host. */
+  readonly pinned: number;
 }
 
 export interface LoadOptions {
@@ -24,6 +28,8 @@ export interface LoadOptions {
   readonly memoryLimitBytes?: number;
   /** Looks for NaN and infinity in the weights. Default: the device's. */
   readonly checkWeights?: boolean;
+  /** Told now and then how much of the weights is loaded. Devices that map weights have nothing to tell. */
+  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
 }
 
 export interface PredictOptions {

@@ -1,6 +1,6 @@
 /** Where a device gets a plan's weights from, and the check that all of them are there and fit. */
 import type { PlanDtype } from "@weft/compiler";
-import { type Problem, userProblem } from "@weft/dsl";
+import { type Problem, userProblem, WeftError } from "@weft/dsl";
 
 /**
  * Values in a file, row-major, little-endian: mapped without a copy where the plan wants the same dtype. While they are
@@ -62,6 +62,14 @@ export function bindWeights(
     else if (found !== undefined) bound.push({ ...found, buffer: want.buffer });
   }
   return { bound, problems };
+}
+
+/** As bindWeights. @throws WeftError with all problems. */
+export function boundWeights(wanted: readonly WantedWeight[], source: WeightSource): BoundWeight[] {
+  const { bound, problems } = bindWeights(wanted, source);
+  const [first, ...rest] = problems;
+  if (first !== undefined) throw new WeftError([first, ...rest]);
+  return bound;
 }
 
 function missing(want: WantedWeight): Problem {

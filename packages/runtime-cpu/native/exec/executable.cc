@@ -60,18 +60,20 @@ std::vector<WeightOrigin> admitted(const CompiledPlan& compiled, std::vector<Wei
 
 }  // namespace
 
-Executable::Executable(CompiledPlan compiled, std::vector<WeightOrigin> weights, const LoadOptions& options)
-    : compiled_(std::move(compiled)), options_(options),
+Executable::Executable(CompiledPlan compiled, std::vector<WeightOrigin> weights, const LoadOptions& options,
+                       std::shared_ptr<ThreadPool> pool)
+    : compiled_(std::move(compiled)), options_(options), pool_(std::move(pool)),
       weights_(admitted(compiled_, std::move(weights), options_), compiled_.kernels),
       state_(allocate(static_cast<size_t>(plan().memory.state), "state")),
       activations_(allocate(static_cast<size_t>(plan().memory.activations), "activations")),
       input_(allocate(static_cast<size_t>(plan().memory.input), "input")),
       output_(allocate(static_cast<size_t>(plan().memory.output), "output")),
       scratch_(allocate(compiled_.scratch.shared + compiled_.scratch.per_thread * static_cast<size_t>(compiled_.threads),
-                        "scratch")) {}
+                        "scratch")),
+      index_checks_(index_checks(plan())) {}
 
-void Executable::load(ThreadPool& pool) {
-  weights_.load(pool, compiled_.kernels, options_.check_finite, stop_);
+void Executable::load() {
+  weights_.load(*pool_, compiled_.kernels, options_.check_finite, stop_);
   bind_steps();
 }
 
@@ -105,9 +107,7 @@ char* Executable::buffer(int64_t index) const {
 void Executable::bind_steps() {
   for (const plan::PlanProgram& program : plan().programs) {
     std::vector<StepBinding> bindings;
-    std::vector<IndexCheck> checks;
-    for (size_t index = 0; index < program.steps.size(); ++index) {
-      const plan::PlanStep& step = program.steps[index];
+    for (const plan::PlanStep& step : program.steps) {
       const plan::Kernel& kernel = plan().kernels[static_cast<size_t>(step.kernel)];
       const std::vector<plan::Slot>& slots = slots_of(kernel);
       StepBinding binding;
@@ -121,29 +121,9 @@ void Executable::bind_steps() {
         binding.slots.push_back(bound);
       }
       bindings.push_back(std::move(binding));
-      const auto* rows = std::get_if<plan::RowsKernel>(&kernel);
-      if (!rows) continue;
-      for (const plan::Instruction& instruction : rows->program.body) {
-        const auto* gather = std::get_if<plan::GatherInstruction>(&instruction);
-        const auto* load =
-            gather ? std::get_if<plan::LoadInstruction>(&rows->program.body[static_cast<size_t>(gather->index)]) : nullptr;
-        if (!load) continue;
-        const int64_t source = step.bindings[static_cast<size_t>(load->access.slot)];
-        if (plan().buffers[static_cast<size_t>(source)].class_ == plan::BufferClass::input)
-          checks.push_back({index, &rows->program, load, gather->bound, source});
-      }
     }
     steps_.push_back(std::move(bindings));
-    index_checks_.push_back(std::move(checks));
   }
-}
-
-std::string Executable::step_name(size_t program, size_t step) const {
-  const plan::PlanStep& planned = plan().programs[program].steps[step];
-  const std::string name = std::visit([](const auto& kind) { return kind.name; },
-                                      plan().kernels[static_cast<size_t>(planned.kernel)]);
-  return "kernel " + name + ", step " + std::to_string(step) + " of " + plan().programs[program].name +
-         (planned.origins.empty() ? "" : ", from " + planned.origins.front());
 }
 
 }  // namespace weft::cpu

@@ -1,25 +1,14 @@
 // One run of a program by the team.
 #include <chrono>
-#include <cmath>
 
 #include "error.h"
 #include "exec/allocation_watch.h"
 #include "exec/executable.h"
-#include "row/convert_dtype.h"
-#include "validate.h"
 
 namespace weft::cpu {
-namespace {
-
-std::string shown(float value) {
-  const bool is_integer = std::abs(value) < 1e18f && value == std::trunc(value);
-  return is_integer ? std::to_string(static_cast<int64_t>(value)) : std::to_string(value);
-}
-
-}  // namespace
-
-void Executable::run(ThreadPool& pool, size_t program, const int64_t* symbols, int64_t* times) {
-  check_indices(program, symbols);
+void Executable::run(size_t program, const int64_t* symbols, const std::vector<bool>&, int64_t* times) {
+  check_indices(plan(), program, index_checks_[program], symbols, [this](int64_t index) { return buffer(index); });
+  ThreadPool& pool = *pool_;
   team_.fault.clear();
   team_.counters[0].reset();
   team_.counters[1].reset();
@@ -50,34 +39,10 @@ void Executable::run(ThreadPool& pool, size_t program, const int64_t* symbols, i
   if (team_.fault.is_set.load()) report_fault(program);
 }
 
-void Executable::check_indices(size_t program, const int64_t* symbols) const {
-  for (const IndexCheck& check : index_checks_[program]) {
-    const plan::Access& access = check.index->access;
-    const plan::PlanBuffer& source = plan().buffers[static_cast<size_t>(check.buffer)];
-    const int64_t width = plan::element_bytes(source.dtype);
-    int64_t rows = 1;
-    int64_t extents[row_loops_limit] = {};
-    const size_t loops = check.program->loops.size();
-    for (size_t i = 0; i < loops; ++i) rows *= extents[i] = plan::evaluate(check.program->loops[i].extent, symbols);
-    const int64_t offset = plan::evaluate(access.offset, symbols);
-    for (int64_t row = 0; row < rows; ++row) {
-      int64_t element = offset, rest = row;
-      for (size_t i = loops; i-- > 0;) {
-        element += access.strides[i] * (rest % extents[i]);
-        rest /= extents[i];
-      }
-      const float value = read_element(buffer(check.buffer) + element * width, source.dtype);
-      if (value >= 0.0f && value < static_cast<float>(check.bound)) continue;
-      throw Error("input " + source.name + ": value " + shown(value) + " at index " + std::to_string(element) +
-                  " must be 0 to " + std::to_string(check.bound - 1) + " (" + step_name(program, check.step) + ")");
-    }
-  }
-}
-
 void Executable::report_fault(size_t program) const {
   const GatherFault& fault = team_.fault;
-  throw Error("a row of a table was asked for by index " + shown(fault.index) + ", which must be 0 to " +
-              std::to_string(fault.bound - 1) + " (" + step_name(program, static_cast<size_t>(fault.step)) +
+  throw Error("a row of a table was asked for by index " + shown_index(fault.index) + ", which must be 0 to " +
+              std::to_string(fault.bound - 1) + " (" + step_name(plan(), program, static_cast<size_t>(fault.step)) +
               ", instruction " + std::to_string(fault.instruction) + "); the state may hold a part of this run");
 }
 

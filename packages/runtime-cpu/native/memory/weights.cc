@@ -1,12 +1,11 @@
 #include "weights.h"
 
 #include <algorithm>
-#include <cstring>
+#include <string>
 
-#include "error.h"
-#include "finite.h"
 #include "row/convert_dtype.h"
 #include "validate.h"
+#include "weights/finite.h"
 
 namespace weft::cpu {
 namespace {
@@ -33,17 +32,15 @@ void for_pieces(ThreadPool& pool, const std::vector<size_t>& elements, const std
 
 }  // namespace
 
-size_t WeightOrigin::elements() const {
-  return static_cast<size_t>(buffer->bytes) / width_of(buffer->dtype);
+bool is_mapped(const WeightOrigin& origin) {
+  return !origin.data && origin.dtype == origin.buffer->dtype && origin.offset % width_of(origin.dtype) == 0;
 }
-
-bool WeightOrigin::is_mapped() const { return !data && dtype == buffer->dtype && offset % width_of(dtype) == 0; }
 
 WeightSizes weight_sizes(const std::vector<WeightOrigin>& origins) {
   WeightSizes sizes;
   for (const WeightOrigin& origin : origins) {
     const size_t bytes = static_cast<size_t>(origin.buffer->bytes);
-    if (origin.is_mapped()) sizes.mapped += bytes;
+    if (is_mapped(origin)) sizes.mapped += bytes;
     else sizes.copied += aligned_size(bytes);
   }
   return sizes;
@@ -54,12 +51,12 @@ Weights::Weights(std::vector<WeightOrigin> origins, const KernelTable& kernels)
   size_t offset = 0;
   for (const WeightOrigin& origin : origins_) {
     if (places_.size() <= origin.buffer_index) places_.resize(origin.buffer_index + 1, nullptr);
-    if (origin.is_mapped()) continue;
+    if (is_mapped(origin)) continue;
     char* place = copies_.data() + offset;
     places_[origin.buffer_index] = place;
     offset += aligned_size(static_cast<size_t>(origin.buffer->bytes));
     if (origin.data)
-      convert_elements(kernels, place, origin.buffer->dtype, origin.data, origin.dtype, origin.elements());
+      convert_elements(converters_of(kernels), place, origin.buffer->dtype, origin.data, origin.dtype, origin.elements());
   }
 }
 
@@ -76,17 +73,10 @@ void Weights::load(ThreadPool& pool, const KernelTable& kernels, bool check_fini
       sources[i] = places_[origin.buffer_index];
       continue;
     }
-    std::unique_ptr<MappedFile>& file = files_[origin.path];
-    if (!file) file = std::make_unique<MappedFile>(origin.path);
-    const size_t bytes = origin.elements() * width_of(origin.dtype);
-    if (origin.offset > file->bytes() || bytes > file->bytes() - origin.offset)
-      throw Error("[weights] " + origin.path + " ends before " + origin.buffer->name + " does: it has " +
-                  std::to_string(file->bytes()) + " bytes, " + std::to_string(origin.offset) + " + " +
-                  std::to_string(bytes) + " are needed; is the file truncated?");
-    sources[i] = file->data() + origin.offset;
-    if (origin.is_mapped()) {
+    sources[i] = files_.values(origin);
+    if (is_mapped(origin)) {
       places_[origin.buffer_index] = sources[i];
-      mapped_bytes_ += bytes;
+      mapped_bytes_ += origin.bytes();
     } else {
       elements[i] = origin.elements();
     }
@@ -94,7 +84,7 @@ void Weights::load(ThreadPool& pool, const KernelTable& kernels, bool check_fini
   for_pieces(pool, elements, stop, [&](size_t i, size_t begin, size_t end) noexcept {
     const WeightOrigin& origin = origins_[i];
     char* place = const_cast<char*>(places_[origin.buffer_index]);
-    convert_elements(kernels, place + begin * width_of(origin.buffer->dtype), origin.buffer->dtype,
+    convert_elements(converters_of(kernels), place + begin * width_of(origin.buffer->dtype), origin.buffer->dtype,
                      sources[i] + begin * width_of(origin.dtype), origin.dtype, end - begin);
   });
   if (!check_finite) return;
@@ -112,15 +102,10 @@ void Weights::load(ThreadPool& pool, const KernelTable& kernels, bool check_fini
     while (begin + found < known && !first[i].compare_exchange_weak(known, begin + found)) {
     }
   });
-  std::string list;
-  for (size_t i = 0; i < origins_.size(); ++i) {
-    const size_t index = first[i].load();
-    if (index == no_index) continue;
-    list += "\n  " + origins_[i].buffer->name + ": " + name_of_not_finite(sources[i], dtype_of(i), index) + " at flat index " +
-            std::to_string(index);
-  }
-  if (!list.empty())
-    throw Error("[weights] values must be finite; repair the checkpoint, or load with checkWeights: false:" + list);
+  NotFinite found;
+  for (size_t i = 0; i < origins_.size(); ++i)
+    if (first[i].load() != no_index) found.add(origins_[i], sources[i], dtype_of(i), first[i].load());
+  found.check();
 }
 
 }  // namespace weft::cpu

@@ -3,32 +3,17 @@
 #pragma once
 
 #include <atomic>
-#include <map>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include "arena.h"
 #include "kernels.h"
-#include "mapped_file.h"
-#include "plan_generated.h"
 #include "thread_pool.h"
+#include "weights/weight_origin.h"
 
 namespace weft::cpu {
 
-// Where the values of one weights buffer come from. `data` (from the caller's memory) or `path`, `offset`, `bytes`.
-struct WeightOrigin {
-  const plan::PlanBuffer* buffer = nullptr;
-  size_t buffer_index = 0;
-  plan::PlanDtype dtype{};
-  const char* data = nullptr;
-  std::string path;
-  size_t offset = 0;
-
-  size_t elements() const;
-  // Mapped as it lies in the file: same dtype, aligned to its element.
-  bool is_mapped() const;
-};
+// Mapped as it lies in the file: same dtype, aligned to its element.
+bool is_mapped(const WeightOrigin& origin);
 
 struct WeightSizes {
   size_t mapped = 0;
@@ -53,7 +38,7 @@ class Weights {
   std::vector<WeightOrigin> origins_;
   std::vector<const char*> places_;
   Arena copies_;
-  std::map<std::string, std::unique_ptr<MappedFile>> files_;
+  WeightFiles files_;
   size_t mapped_bytes_ = 0;
 };
 

@@ -6,11 +6,9 @@
 
 #include "kernels.h"
 #include "plan_generated.h"
+#include "weights/convert_elements.h"
 
 namespace weft::cpu {
-
-// Integers become floats and back by truncation toward zero; NaN becomes 0, what is too large the nearest integer.
-int32_t to_i32(float value);
 
 // Contiguous elements. `memory` needs the alignment of its element only.
 void read_elements(const KernelTable& kernels, float* out, const char* memory, plan::PlanDtype dtype, size_t count);
@@ -21,11 +19,9 @@ void read_strided(float* out, const char* memory, plan::PlanDtype dtype, int64_t
 void write_strided(const KernelTable& kernels, char* memory, plan::PlanDtype dtype, int64_t stride, const float* in,
                    size_t count);
 
-// One element.
-float read_element(const char* memory, plan::PlanDtype dtype);
-
-// From storage type to storage type, neither aligned; equal types are copied.
-void convert_elements(const KernelTable& kernels, char* out, plan::PlanDtype out_dtype, const char* in,
-                      plan::PlanDtype in_dtype, size_t count);
+// Whole rows by the kernels of an instruction set.
+inline Converters converters_of(const KernelTable& kernels) {
+  return {kernels.bf16_to_f32, kernels.f16_to_f32, kernels.f32_to_bf16, kernels.f32_to_f16};
+}
 
 }  // namespace weft::cpu

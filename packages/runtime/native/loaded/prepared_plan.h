@@ -8,7 +8,7 @@
 #include "plan_generated.h"
 #include "validate.h"
 
-namespace weft::cpu {
+namespace weft {
 
 struct PreparedPlan {
   // Throws Error when the plan is not sound.
@@ -22,4 +22,4 @@ struct PreparedPlan {
   const plan::SymbolBounds bounds;
 };
 
-}  // namespace weft::cpu
+}  // namespace weft

@@ -3,13 +3,13 @@
 //  * Jobs are destroyed on JavaScript's thread only: they may hold the last reference to an executable.
 //  * When the environment (the process, or a worker thread) ends, cleanup hooks run last in, first out. Ours is added
 //    after the thread-safe function has added its own, so the dispatcher's thread is gone before the function is.
-#include "addon/dispatcher.h"
+#include "node/dispatcher.h"
 
 #include <new>
 
 #include "error.h"
 
-namespace weft::cpu {
+namespace weft {
 
 void Job::settle(Napi::Env env) noexcept {
   try {
@@ -28,7 +28,7 @@ void Job::settle(Napi::Env env) noexcept {
   }
 }
 
-Dispatcher::Dispatcher(Napi::Env env, int threads) : env_(env), pool_(threads) {
+Dispatcher::Dispatcher(Napi::Env env) : env_(env) {
   delivery_ = Delivery::New(env, "weft dispatcher", 0, 1, this);
   delivery_.Unref(env);
   napi_add_env_cleanup_hook(env_, at_exit, this);
@@ -56,10 +56,19 @@ Napi::Promise Dispatcher::add(std::unique_ptr<Job> job) {
   if (pending_++ == 0) delivery_.Ref(Napi::Env(env_));
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(job));
+    queue_.push_back({std::move(job), {}});
   }
   wake_.notify_one();
   return promise;
+}
+
+void Dispatcher::post(std::function<void()> task) noexcept {
+  if (closed_) return task();
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back({nullptr, std::move(task)});
+  }
+  wake_.notify_one();
 }
 
 void Dispatcher::close() noexcept {
@@ -74,9 +83,13 @@ void Dispatcher::close() noexcept {
   thread_.join();
   // Jobs hold this dispatcher, so it must not go before this function ends.
   const std::shared_ptr<Dispatcher> self = weak_from_this().lock();
-  for (std::unique_ptr<Job>& job : queue_) {
-    job->fail("the device was disposed");
-    if (env_) job->settle(Napi::Env(env_));
+  for (Entry& entry : queue_) {
+    if (entry.task) {
+      entry.task();
+      continue;
+    }
+    entry.job->fail("the device was disposed");
+    if (env_) entry.job->settle(Napi::Env(env_));
     finish_one();
   }
   queue_.clear();
@@ -87,29 +100,34 @@ void Dispatcher::close() noexcept {
 
 void Dispatcher::work() noexcept {
   for (;;) {
-    std::unique_ptr<Job> job;
+    Entry entry;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return leave_ || !queue_.empty(); });
       if (leave_) return;
-      job = std::move(queue_.front());
+      entry = std::move(queue_.front());
       queue_.pop_front();
-      current_ = job.get();
+      current_ = entry.job.get();
     }
-    try {
-      job->execute(pool_);
-    } catch (const std::bad_alloc&) {
-      job->fail("[memory] the system is out of memory");
-    } catch (const std::exception& error) {
-      job->fail(error.what());
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      current_ = nullptr;
-    }
-    // Takes the job over, and gives it back to nobody only when the environment is gone.
-    delivery_.BlockingCall(job.release());
+    if (entry.task) entry.task();
+    else execute(std::move(entry.job));
   }
+}
+
+void Dispatcher::execute(std::unique_ptr<Job> job) noexcept {
+  try {
+    job->execute();
+  } catch (const std::bad_alloc&) {
+    job->fail("[memory] the system is out of memory");
+  } catch (const std::exception& error) {
+    job->fail(error.what());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    current_ = nullptr;
+  }
+  // Takes the job over, and gives it back to nobody only when the environment is gone.
+  delivery_.BlockingCall(job.release());
 }
 
 void Dispatcher::deliver(Napi::Env env, Napi::Function, Dispatcher* self, Job* job) noexcept {
@@ -124,4 +142,4 @@ void Dispatcher::finish_one() noexcept {
   if (--pending_ == 0 && env_ && !is_released_) delivery_.Unref(Napi::Env(env_));
 }
 
-}  // namespace weft::cpu
+}  // namespace weft

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-namespace weft::cpu {
+namespace weft {
 
 class MappedFile {
  public:
@@ -22,4 +22,4 @@ class MappedFile {
   size_t bytes_ = 0;
 };
 
-}  // namespace weft::cpu
+}  // namespace weft

@@ -1,4 +1,4 @@
-#include "mapped_file.h"
+#include "weights/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,7 +10,7 @@
 
 #include "error.h"
 
-namespace weft::cpu {
+namespace weft {
 
 MappedFile::MappedFile(const std::string& path) {
   const auto refuse = [&](const char* action) {
@@ -43,4 +43,4 @@ MappedFile::~MappedFile() {
   if (data_) munmap(data_, bytes_);
 }
 
-}  // namespace weft::cpu
+}  // namespace weft

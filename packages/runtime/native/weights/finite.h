@@ -5,7 +5,7 @@
 
 #include "plan_generated.h"
 
-namespace weft::cpu {
+namespace weft {
 
 inline constexpr size_t no_index = static_cast<size_t>(-1);
 
@@ -15,4 +15,4 @@ size_t first_not_finite(const char* data, plan::PlanDtype dtype, size_t count);
 // "NaN", "inf" or "-inf": what the element at that index is.
 const char* name_of_not_finite(const char* data, plan::PlanDtype dtype, size_t index);
 
-}  // namespace weft::cpu
+}  // namespace weft

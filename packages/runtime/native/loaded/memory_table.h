@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-namespace weft::cpu {
+namespace weft {
 
 struct MemoryTable {
   size_t weights_mapped = 0;  // pages of the files themselves
@@ -16,13 +16,15 @@ struct MemoryTable {
   size_t scratch_shared = 0;
   size_t scratch_per_thread = 0;
   size_t threads = 0;
+  size_t control = 0;  // symbols and counters in a device's own memory
+  size_t pinned = 0;   // page-locked memory of the host; no part of the total
 
   size_t total() const {
     return weights_mapped + weights_copied + state + activations + input + output + scratch_shared +
-           scratch_per_thread * threads;
+           scratch_per_thread * threads + control;
   }
   // Lines of a table, largest purposes visible at a glance.
   std::string text() const;
 };
 
-}  // namespace weft::cpu
+}  // namespace weft

@@ -1,10 +1,10 @@
-#include "finite.h"
+#include "weights/finite.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
-namespace weft::cpu {
+namespace weft {
 namespace {
 
 // An exponent of all ones is what infinities and NaNs share. Blocks keep the loop free of branches, so that the
@@ -58,4 +58,4 @@ const char* name_of_not_finite(const char* data, plan::PlanDtype dtype, size_t i
   return "finite";
 }
 
-}  // namespace weft::cpu
+}  // namespace weft

@@ -1,5 +1,4 @@
-// The thread that executes everything of one device, in order, so that JavaScript's thread never waits. It is member 0
-// of the team.
+// The thread that executes everything of one device, in order, so that JavaScript's thread never waits.
 #pragma once
 
 #include <napi.h>
@@ -7,14 +6,13 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 
-#include "thread_pool.h"
-
-namespace weft::cpu {
+namespace weft {
 
 class Dispatcher;
 
@@ -24,7 +22,7 @@ class Job {
   explicit Job(Napi::Env env) : promise_(Napi::Promise::Deferred::New(env)) {}
   virtual ~Job() = default;
   // On the dispatcher's thread. Throws to reject.
-  virtual void execute(ThreadPool& pool) = 0;
+  virtual void execute() = 0;
   // On JavaScript's thread, after success: the promise's value. Throws to reject.
   virtual Napi::Value result(Napi::Env env) = 0;
   // On JavaScript's thread, before the promise is settled either way.
@@ -45,34 +43,41 @@ class Job {
 
 class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
  public:
-  // Throws Error when the threads cannot be had.
-  Dispatcher(Napi::Env env, int threads);
+  // Throws Error when the thread cannot be had.
+  explicit Dispatcher(Napi::Env env);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
-  int threads() const { return pool_.size(); }
   bool is_closed() const { return closed_; }
 
   // Queues a job; its promise settles when it is done. JavaScript's thread only.
   Napi::Promise add(std::unique_ptr<Job> job);
+  // Queues work that nobody waits for, which must not throw; on a closed dispatcher it is done at once. JavaScript's
+  // thread only.
+  void post(std::function<void()> task) noexcept;
   // Ends the job in execution early, rejects those that wait, joins the thread. JavaScript's thread only.
   void close() noexcept;
 
  private:
+  struct Entry {
+    std::unique_ptr<Job> job;
+    std::function<void()> task;
+  };
+
   static void deliver(Napi::Env env, Napi::Function, Dispatcher* self, Job* job) noexcept;
   using Delivery = Napi::TypedThreadSafeFunction<Dispatcher, Job, deliver>;
 
   void work() noexcept;
+  void execute(std::unique_ptr<Job> job) noexcept;
   void finish_one() noexcept;
   static void at_exit(void* self);
 
   napi_env env_;
-  ThreadPool pool_;
   Delivery delivery_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::unique_ptr<Job>> queue_;
+  std::deque<Entry> queue_;
   Job* current_ = nullptr;  // under mutex_
   bool leave_ = false;      // under mutex_
   std::thread thread_;
@@ -81,4 +86,4 @@ class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
   bool is_released_ = false;
 };
 
-}  // namespace weft::cpu
+}  // namespace weft

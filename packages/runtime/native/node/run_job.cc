@@ -3,14 +3,14 @@
 #include <string>
 #include <vector>
 
-#include "addon/handles.h"
-#include "addon/port_layout.h"
-#include "addon/values.h"
 #include "error.h"
-#include "row/convert_dtype.h"
+#include "node/handles.h"
+#include "node/port_layout.h"
+#include "node/values.h"
 #include "validate.h"
+#include "weights/convert_elements.h"
 
-namespace weft::cpu {
+namespace weft {
 namespace {
 
 std::string list(const std::vector<std::string>& names) {
@@ -91,6 +91,7 @@ class RunJob final : public ExecutableJob {
  public:
   struct Output {
     const plan::PlanPort* port;
+    size_t index;  // of the port
     size_t elements;
     Napi::ObjectReference array;  // empty: a new one is made
   };
@@ -98,10 +99,13 @@ class RunJob final : public ExecutableJob {
   RunJob(Napi::Env env, ExecutableHandle& handle, size_t program, std::vector<int64_t> symbols,
          std::vector<Output> outputs, bool profile)
       : ExecutableJob(env, handle), program_(program), symbols_(std::move(symbols)), outputs_(std::move(outputs)),
-        times_(profile ? executable_->plan().programs[program].steps.size() : 0), profile_(profile) {}
+        wanted_(executable_->plan().programs[program].outputs.size(), false),
+        times_(profile ? executable_->plan().programs[program].steps.size() : 0), profile_(profile) {
+    for (const Output& output : outputs_) wanted_[output.index] = true;
+  }
 
-  void execute(ThreadPool& pool) override {
-    executable_->run(pool, program_, symbols_.data(), profile_ && !times_.empty() ? times_.data() : nullptr);
+  void execute() override {
+    executable_->run(program_, symbols_.data(), wanted_, profile_ && !times_.empty() ? times_.data() : nullptr);
   }
 
   Napi::Value result(Napi::Env env) override {
@@ -126,38 +130,32 @@ class RunJob final : public ExecutableJob {
 
  private:
   void copy(const Napi::TypedArray& array, const plan::PlanBuffer& buffer, const Output& output) const {
-    const char* from = executable_->buffer(output.port->buffer);
+    const char* from = executable_->output_data(program_, output.index);
     const size_t width = static_cast<size_t>(plan::element_bytes(buffer.dtype));
     each_run(*output.port, buffer, symbols_.data(), [&](size_t element, size_t dense, size_t count) {
       char* to = data_of(array) + dense * 4;
       if (buffer.dtype == plan::PlanDtype::i32 || buffer.dtype == plan::PlanDtype::f32)
         std::memcpy(to, from + element * width, count * width);
       else
-        read_elements(best_kernels(), reinterpret_cast<float*>(to), from + element * width, buffer.dtype, count);
+        convert_elements(portable_converters, to, plan::PlanDtype::f32, from + element * width, buffer.dtype, count);
     });
   }
 
   size_t program_;
   std::vector<int64_t> symbols_;
   std::vector<Output> outputs_;
+  std::vector<bool> wanted_;
   std::vector<int64_t> times_;
   bool profile_;
 };
 
 }  // namespace
 
-const std::shared_ptr<Executable>& ExecutableHandle::idle() const {
-  if (!executable) throw Error("the executable was disposed");
-  if (dispatcher->is_closed()) throw Error("the device of this executable was disposed");
-  if (*is_busy) throw Error("internal: [runtime-cpu] the executable is busy");
-  return executable;
-}
-
 Napi::Value start_run(const Napi::CallbackInfo& info) {
   ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
   // Held: a getter among the arguments may dispose the handle's.
-  const std::shared_ptr<Executable> held = handle.idle();
-  const Executable& executable = *held;
+  const std::shared_ptr<LoadedPlan> held = handle.idle();
+  const LoadedPlan& executable = *held;
   const plan::Plan& plan = executable.plan();
   const size_t program = program_named(plan, text(info[1], "program"));
   const plan::PlanProgram& planned = plan.programs[program];
@@ -174,10 +172,11 @@ Napi::Value start_run(const Napi::CallbackInfo& info) {
   const bool takes_all = info[4].IsUndefined();
   const Napi::Object given = takes_all ? Napi::Object::New(info.Env()) : object(info[4], "outputs");
   check_keys(given, port_names(planned.outputs), "output");
-  for (const plan::PlanPort& port : planned.outputs) {
+  for (size_t i = 0; i < planned.outputs.size(); ++i) {
+    const plan::PlanPort& port = planned.outputs[i];
     const Napi::Value array = given.Get(port.name);
     if (!takes_all && array.IsUndefined()) continue;
-    RunJob::Output output{&port, port_elements(port, symbols), {}};
+    RunJob::Output output{&port, i, port_elements(port, symbols), {}};
     if (!array.IsUndefined())
       output.array = Napi::Persistent(port_array(array, plan.buffers[static_cast<size_t>(port.buffer)], output.elements,
                                                  "output " + port.name).As<Napi::Object>());
@@ -189,11 +188,11 @@ Napi::Value start_run(const Napi::CallbackInfo& info) {
     port_array(arrays[i], plan.buffers[static_cast<size_t>(port.buffer)], port_elements(port, symbols), "input " + port.name);
     each_run(port, plan.buffers[static_cast<size_t>(port.buffer)], symbols.data(),
              [&](size_t element, size_t dense, size_t count) {
-               std::memcpy(executable.buffer(port.buffer) + element * 4, data_of(arrays[i]) + dense * 4, count * 4);
+               std::memcpy(executable.input_data(program, i) + element * 4, data_of(arrays[i]) + dense * 4, count * 4);
              });
   }
   return handle.dispatcher->add(std::make_unique<RunJob>(info.Env(), handle, program, std::move(symbols),
                                                          std::move(outputs), info[5].ToBoolean().Value()));
 }
 
-}  // namespace weft::cpu
+}  // namespace weft

@@ -9,7 +9,7 @@
 #include "plan_generated.h"
 #include "validate.h"
 
-namespace weft::cpu {
+namespace weft {
 
 // Calls visit(element in the buffer, element in the dense array, count) for each run, in order.
 template <class Visit>
@@ -42,4 +42,4 @@ void each_run(const plan::PlanPort& port, const plan::PlanBuffer& buffer, const 
   }
 }
 
-}  // namespace weft::cpu
+}  // namespace weft

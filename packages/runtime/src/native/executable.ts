@@ -9,20 +9,25 @@ import type {
   RunOptions,
   RunResult,
   StepTime,
-} from "@weft/runtime";
-import type { Addon, ExecutableHandle, NativeRun } from "./addon.ts";
-import { nativeError } from "./errors.ts";
+} from "../device.ts";
+import type { ExecutableHandle, NativeRun, SharedAddon } from "./addon.ts";
+import { type NativeCall, nativeCall } from "./errors.ts";
 
-export class CpuExecutable implements Executable {
+export class NativeExecutable implements Executable {
   readonly plan: Plan;
-  readonly #native: Addon;
+  readonly #native: SharedAddon;
+  readonly #source: string;
+  readonly #call: NativeCall;
   readonly #handle: ExecutableHandle;
   /** Settles when all calls so far have. */
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #disposed = false;
 
-  constructor(native: Addon, handle: ExecutableHandle, plan: Plan) {
+  /** `source`: the package's name in errors. */
+  constructor(source: string, native: SharedAddon, handle: ExecutableHandle, plan: Plan) {
+    this.#source = source;
+    this.#call = nativeCall(source);
     this.#native = native;
     this.#handle = handle;
     this.plan = plan;
@@ -49,7 +54,7 @@ export class CpuExecutable implements Executable {
 
   memory(): MemoryTable {
     this.#checkOpen();
-    return nativeError(() => this.#native.memory(this.#handle));
+    return this.#call(() => this.#native.memory(this.#handle));
   }
 
   reset(): Promise<void> {
@@ -86,7 +91,7 @@ export class CpuExecutable implements Executable {
   #queue<T>(call: () => Promise<T> | T): Promise<T> {
     const guarded = async (): Promise<T> => {
       this.#checkOpen();
-      return await nativeError(() => call() as Promise<T>);
+      return await this.#call(() => call() as Promise<T>);
     };
     const result = this.#waiting++ === 0 ? guarded() : this.#last.then(guarded);
     const settled = () => {
@@ -98,7 +103,7 @@ export class CpuExecutable implements Executable {
 
   #checkOpen(): void {
     if (this.#disposed)
-      throw new WeftError([userProblem("runtime-cpu", "the executable must not be used after dispose")]);
+      throw new WeftError([userProblem(this.#source, "the executable must not be used after dispose")]);
   }
 }
 

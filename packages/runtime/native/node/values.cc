@@ -1,11 +1,11 @@
-#include "addon/values.h"
+#include "node/values.h"
 
 #include <cmath>
 
 #include "error.h"
 #include "validate.h"
 
-namespace weft::cpu {
+namespace weft {
 
 int64_t integer(const Napi::Value& value, const std::string& what) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
@@ -23,15 +23,6 @@ Napi::Object object(const Napi::Value& value, const std::string& what) {
   return value.As<Napi::Object>();
 }
 
-const KernelTable& kernels_named(const std::string& name) {
-  if (name.empty()) return best_kernels();
-  if (const KernelTable* table = find_kernels(name.c_str())) return *table;
-  std::string known;
-  for (const char* const* available = available_kernels(); *available; ++available)
-    known += std::string(known.empty() ? "" : ", ") + *available;
-  throw Error("[isa] this processor has no kernels called \"" + name + "\"; available: " + known);
-}
-
 namespace {
 
 plan::PlanDtype dtype_named(const std::string& name, const std::string& what) {
@@ -41,18 +32,17 @@ plan::PlanDtype dtype_named(const std::string& name, const std::string& what) {
   throw Error(what + ": dtype must be f32, bf16, f16 or i32, not \"" + name + '"');
 }
 
-// The bytes of an ArrayBufferView.
-std::pair<const char*, size_t> bytes_of(const Napi::Value& value, const std::string& what) {
+}  // namespace
+
+Bytes bytes_of(const Napi::Value& value, const std::string& what) {
   if (value.IsDataView()) {
     const Napi::DataView view = value.As<Napi::DataView>();
     return {static_cast<const char*>(view.Data()), view.ByteLength()};
   }
-  if (!value.IsTypedArray()) throw Error(what + ": data must be a typed array or a DataView");
+  if (!value.IsTypedArray()) throw Error(what + " must be a typed array or a DataView");
   const Napi::TypedArray array = value.As<Napi::TypedArray>();
   return {static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
 }
-
-}  // namespace
 
 std::vector<WeightOrigin> weight_origins(const Napi::Value& value, const PreparedPlan& prepared) {
   if (!value.IsArray()) throw Error("weights must be an array");
@@ -73,9 +63,9 @@ std::vector<WeightOrigin> weight_origins(const Napi::Value& value, const Prepare
     origin.dtype = dtype_named(text(entry.Get("dtype"), what), what);
     if ((origin.dtype == plan::PlanDtype::i32) != (origin.buffer->dtype == plan::PlanDtype::i32))
       throw Error(what + ": cannot convert " + plan::name_of(origin.dtype) + " to " + plan::name_of(origin.buffer->dtype));
-    const size_t bytes = origin.elements() * static_cast<size_t>(plan::element_bytes(origin.dtype));
+    const size_t bytes = origin.bytes();
     if (text(entry.Get("kind"), what) == "data") {
-      const auto [data, size] = bytes_of(entry.Get("data"), what);
+      const auto [data, size] = bytes_of(entry.Get("data"), what + ": data");
       if (size != bytes)
         throw Error(what + ": data has " + std::to_string(size) + " bytes, " + std::to_string(bytes) + " are needed");
       origin.data = size ? data : "";
@@ -107,8 +97,10 @@ Napi::Object memory_object(Napi::Env env, const MemoryTable& table) {
   set("scratchShared", table.scratch_shared);
   set("scratchPerThread", table.scratch_per_thread);
   set("threads", table.threads);
+  set("control", table.control);
+  set("pinned", table.pinned);
   set("total", table.total());
   return result;
 }
 
-}  // namespace weft::cpu
+}  // namespace weft

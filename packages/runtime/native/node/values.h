@@ -7,12 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "exec/memory_table.h"
-#include "exec/prepared_plan.h"
-#include "kernels.h"
-#include "memory/weights.h"
+#include "loaded/memory_table.h"
+#include "loaded/prepared_plan.h"
+#include "weights/weight_origin.h"
 
-namespace weft::cpu {
+namespace weft {
 
 // Calls a function of the addon; whatever it throws becomes a JavaScript exception.
 template <class Function>
@@ -26,7 +25,7 @@ Napi::Value guarded(const Napi::CallbackInfo& info, Function&& function) {
   } catch (const std::exception& error) {
     throw Napi::Error::New(info.Env(), error.what());
   } catch (...) {
-    throw Napi::Error::New(info.Env(), "internal: [runtime-cpu] unknown failure");
+    throw Napi::Error::New(info.Env(), "internal: [runtime] unknown failure");
   }
 }
 
@@ -46,16 +45,21 @@ template <class T>
 T& unwrap(const Napi::Value& value) {
   if (value.IsExternal() && value.As<Napi::External<T>>().CheckTypeTag(&T::type_tag))
     return *value.As<Napi::External<T>>().Data();
-  throw Napi::TypeError::New(value.Env(), "internal: [runtime-cpu] not a handle of the expected kind");
+  throw Napi::TypeError::New(value.Env(), "internal: [runtime] not a handle of the expected kind");
 }
-
-const KernelTable& kernels_named(const std::string& name);
 
 // Origins as the caller lists them: { buffer, dtype, kind: "data", data } or { buffer, dtype, kind: "file", path,
 // offset }; `buffer` is an index into the plan's buffers. Every weights buffer must be there once. Data is not kept
 // alive: it must be used before JavaScript runs again.
 std::vector<WeightOrigin> weight_origins(const Napi::Value& value, const PreparedPlan& prepared);
 
+// What an ArrayBufferView shows; valid until JavaScript runs again.
+struct Bytes {
+  const char* data;
+  size_t size;
+};
+Bytes bytes_of(const Napi::Value& value, const std::string& what);
+
 Napi::Object memory_object(Napi::Env env, const MemoryTable& table);
 
-}  // namespace weft::cpu
+}  // namespace weft

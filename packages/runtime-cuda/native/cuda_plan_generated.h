@@ -1,0 +1,79 @@
+// Generated from packages/compiler/src/cuda/types.ts by scripts/generate/plan-header.ts (npm run generate). Do not edit.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plan_generated.h"
+
+namespace weft::plan {
+
+inline constexpr int64_t cuda_version = 1;
+
+// One compilation unit: the prelude and some kernels, self-contained for NVRTC.
+struct CudaModule {
+  std::string name{};
+  std::string source{};
+};
+
+// A `__global__` function of a module. Its only parameter is `Args<slots>` of types.cuh.
+struct CudaFunction {
+  std::string name{};
+  // Index into `CudaPlan.modules`.
+  int64_t module = 0;
+  // Threads of a block: a multiple of 32.
+  int64_t threads = 0;
+  // Dynamic shared memory of a block, in bytes.
+  int64_t shared_bytes = 0;
+  int64_t slots = 0;
+};
+
+// `ceil(extent / tile)` blocks along one loop.
+struct CudaExtent {
+  Affine extent{};
+  int64_t tile = 0;
+};
+
+struct CudaLaunch {
+  // Index into `CudaPlan.functions`.
+  int64_t function = 0;
+  // Index into the plan program's steps: what this launch belongs to.
+  int64_t step = 0;
+  // One buffer (index into `Plan.buffers`) per slot of the function.
+  std::vector<int64_t> bindings{};
+  // Virtual blocks: the product. A launch of zero blocks is left out.
+  std::vector<CudaExtent> blocks{};
+  // 0: a block for each virtual one. Else the work is shared out over so many blocks per multiprocessor, whatever
+  // `blocks` says.
+  int64_t per_multiprocessor = 0;
+};
+
+struct CudaProgram {
+  std::string name{};
+  std::vector<CudaLaunch> launches{};
+};
+
+struct CudaPlan {
+  int64_t version = 0;
+  // Hash of the plan that this belongs to.
+  std::string plan{};
+  std::vector<CudaModule> modules{};
+  std::vector<CudaFunction> functions{};
+  std::vector<CudaProgram> programs{};
+  // Bytes of scratch that the hungriest launch needs; launches run one after the other and share it.
+  int64_t scratch_bytes = 0;
+  // Counters that the hungriest launch needs.
+  int64_t tickets = 0;
+};
+
+// Reads a plain object. Throws weft::Error, with the place, on anything missing or of the wrong type. Says nothing
+// about whether the numbers make sense: see check_cuda_plan.h.
+CudaPlan read_cuda_plan(const Napi::Value& value);
+
+// The same plan as a plain object again.
+Napi::Value write_cuda_plan(Napi::Env env, const CudaPlan& plan);
+
+}  // namespace weft::plan

@@ -1,0 +1,34 @@
+// Gathers by values that the caller gives (token ids): checked on the host before anything is executed, so that a bad
+// one leaves the state as it was.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "plan_generated.h"
+
+namespace weft {
+
+struct IndexCheck {
+  size_t step = 0;
+  const plan::RowProgram* program = nullptr;
+  const plan::LoadInstruction* index = nullptr;
+  int64_t bound = 0;
+  int64_t buffer = 0;
+};
+
+// By program of the plan.
+std::vector<std::vector<IndexCheck>> index_checks(const plan::Plan& plan);
+
+// `data`: the host's memory of an input buffer. Throws Error.
+void check_indices(const plan::Plan& plan, size_t program, const std::vector<IndexCheck>& checks,
+                   const int64_t* symbols, const std::function<const char*(int64_t buffer)>& data);
+
+// "kernel x, step 3 of decode, from model.layers.0": what messages call a step.
+std::string step_name(const plan::Plan& plan, size_t program, size_t step);
+
+// An index as its message shows it: whole numbers without decimals.
+std::string shown_index(float value);
+
+}  // namespace weft

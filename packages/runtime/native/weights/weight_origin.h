@@ -1,0 +1,50 @@
+// Where the values of a plan's weights come from: a file that is mapped, or the caller's memory.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plan_generated.h"
+#include "weights/mapped_file.h"
+
+namespace weft {
+
+struct WeightOrigin {
+  const plan::PlanBuffer* buffer = nullptr;
+  size_t buffer_index = 0;
+  plan::PlanDtype dtype{};
+  // In the caller's memory, or nullptr for a file.
+  const char* data = nullptr;
+  std::string path;
+  size_t offset = 0;
+
+  size_t elements() const;
+  // As they lie at the origin.
+  size_t bytes() const;
+};
+
+// Files of weights, each mapped once.
+class WeightFiles {
+ public:
+  // The first byte of an origin's values. Throws Error when the file cannot be mapped or is too short.
+  const char* values(const WeightOrigin& origin);
+
+ private:
+  std::map<std::string, std::unique_ptr<MappedFile>> files_;
+};
+
+// What a search for values that are not finite has found, tensor by tensor.
+class NotFinite {
+ public:
+  // `index`: flat, in `values` of that dtype.
+  void add(const WeightOrigin& origin, const char* values, plan::PlanDtype dtype, size_t index);
+  // Throws Error with the list, unless nothing was found.
+  void check() const;
+
+ private:
+  std::string list_;
+};
+
+}  // namespace weft
