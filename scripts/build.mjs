@@ -1,4 +1,4 @@
-// Builds what is missing or stale: TypeScript (tsc -b) and the native addon (cmake-js).
+// Builds what is missing or stale: TypeScript (tsc -b) and the native addons (cmake-js).
 // Runs from `npm start` and `npm test`, so nothing depends on npm's install scripts.
 //   node scripts/build.mjs [--quiet] [--native-only] [--sanitize]
 import { spawnSync } from "node:child_process";
@@ -41,10 +41,11 @@ function nativeDigest(folders, files) {
   return hash.update(`${process.arch}-${process.platform}-${sanitize}`).digest("hex");
 }
 
-function buildNative() {
-  const package_ = join(root, "packages/runtime-cpu");
+/** An addon: `packages/<name>/build/Release/<addon>.node`. */
+function buildNative(name, file, note) {
+  const package_ = join(root, "packages", name);
   const folder = sanitize ? "build-sanitize" : "build";
-  const addon = join(package_, folder, "Release/weft_cpu.node");
+  const addon = join(package_, folder, "Release", file);
   const stamp = join(package_, folder, "sources.sha256");
   const digest = nativeDigest(
     [join(root, "packages/runtime/native"), join(package_, "native")],
@@ -64,8 +65,8 @@ function buildNative() {
   ];
   if (sanitize) args.push("--CDWEFT_SANITIZE=ON");
   // Said even when quiet: nobody should wonder what takes so long.
-  console.log("[build] building the native runtime, once: about two minutes");
-  run("native addon", process.execPath, args);
+  console.log(`[build] building ${name}, once: ${note}`);
+  run(name, process.execPath, args);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, digest);
 }
@@ -78,4 +79,6 @@ if (!process.argv.includes("--native-only")) {
   const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
   run("TypeScript", process.execPath, [tsc, "-b"]);
 }
-buildNative();
+buildNative("runtime-cpu", "weft_cpu.node", "about two minutes");
+// NVIDIA's driver is opened at run time, in the way of Linux.
+if (process.platform === "linux") buildNative("runtime-cuda", "weft_cuda.node", "about a minute");

@@ -1,0 +1,179 @@
+#include "exec/executable.h"
+
+#include <algorithm>
+
+#include "check_cuda_plan.h"
+#include "error.h"
+
+namespace weft::cuda {
+namespace {
+
+// Blocks of a grid: its one dimension goes up to 2^31 - 1. Kernels stride over the rest.
+constexpr int64_t most_grid = (int64_t{1} << 31) - 1;
+
+const plan::CudaPlan& checked(const plan::CudaPlan& cuda, const PreparedPlan& prepared) {
+  check_cuda_plan(cuda, prepared);
+  return cuda;
+}
+
+}  // namespace
+
+CompiledPlan::CompiledPlan(std::shared_ptr<const PreparedPlan> source, plan::CudaPlan plan)
+    : prepared(std::move(source)), cuda(std::move(plan)), layout(prepared->plan, checked(cuda, *prepared)) {}
+
+Executable::Executable(std::shared_ptr<Gpu> gpu, std::shared_ptr<const CompiledPlan> compiled,
+                       std::vector<std::vector<char>> images, std::vector<WeightOrigin> weights,
+                       const LoadOptions& options)
+    : gpu_(std::move(gpu)), compiled_(std::move(compiled)), images_(std::move(images)), options_(options),
+      upload_(std::move(weights), options.check_finite), index_checks_(index_checks(plan())) {
+  if (images_.size() != compiled_->cuda.modules.size())
+    throw Error("images: are " + std::to_string(images_.size()) + " for the " +
+                std::to_string(compiled_->cuda.modules.size()) + " modules of the CUDA plan");
+}
+
+void Executable::load(const Progress& progress) {
+  gpu_->require_alive();
+  try {
+    check_fits_device(compiled_->cuda, gpu_->facts().shared_bytes_per_block, gpu_->facts().name);
+    check_limit();
+    allocate();
+    load_modules();
+    bind_launches();
+    upload_.execute(*gpu_, weights_, compiled_->layout, progress, stop_);
+    finish("loading " + plan().name);
+  } catch (...) {
+    gpu_->drain();
+    release();
+    throw;
+  }
+}
+
+void Executable::check_limit() {
+  const MemoryTable table = memory();
+  const std::string needs = "[memory] the plan " + plan().name + " needs " + std::to_string(table.total()) + " bytes, ";
+  if (options_.memory_limit > 0 && table.total() > options_.memory_limit)
+    throw Error(needs + "the limit is " + std::to_string(options_.memory_limit) + ":" + table.text());
+  const size_t free = gpu_->free_bytes();
+  if (table.total() > free)
+    throw Error(needs + gpu_->facts().name + " has " + std::to_string(free) + " of its " +
+                std::to_string(gpu_->facts().total_bytes) + " free:" + table.text());
+}
+
+void Executable::allocate() {
+  const Layout& layout = compiled_->layout;
+  Gpu& gpu = *gpu_;
+  weights_ = DeviceMemory(gpu, layout.weights, "weights");
+  state_ = DeviceMemory(gpu, layout.state, "state");
+  activations_ = DeviceMemory(gpu, layout.activations, "activations");
+  input_ = DeviceMemory(gpu, layout.input, "input");
+  output_ = DeviceMemory(gpu, layout.output, "output");
+  scratch_ = DeviceMemory(gpu, layout.scratch, "scratch");
+  control_ = DeviceMemory(gpu, layout.control, "symbols and counters");
+  staging_ = PinnedMemory(gpu, layout.pinned, "inputs and outputs");
+  done_ = make_event(gpu);
+  // State begins as zeros, and so do counters; whoever reads other memory before it was written is wrong.
+  const auto clear = [&](const DeviceMemory& memory, const char* what) {
+    if (memory.bytes() > 0)
+      gpu.check(gpu.driver().fill(memory.at(0), 0, memory.bytes(), gpu.stream()), "cuMemsetD8Async",
+                [&] { return std::string("clearing ") + what; });
+  };
+  clear(state_, "the state");
+  clear(control_, "counters");
+}
+
+void Executable::load_modules() {
+  const plan::CudaPlan& cuda = compiled_->cuda;
+  for (size_t i = 0; i < images_.size(); ++i) {
+    Module module = 0;
+    gpu_->check(gpu_->driver().load_module(module, images_[i].data(), images_[i].size()), "cuModuleLoadData",
+                [&] { return "module " + cuda.modules[i].name + ", " + std::to_string(images_[i].size()) + " bytes"; });
+    modules_.emplace_back(*gpu_, module);
+  }
+  images_.clear();
+}
+
+void Executable::bind_launches() {
+  const plan::CudaPlan& cuda = compiled_->cuda;
+  std::vector<Function> functions;
+  for (const plan::CudaFunction& source : cuda.functions) {
+    const auto where = [&] { return "kernel " + source.name + " of module " + cuda.modules[static_cast<size_t>(source.module)].name; };
+    Function& function = functions.emplace_back();
+    gpu_->check(gpu_->driver().get_function(function, modules_[static_cast<size_t>(source.module)].get(), source.name.c_str()),
+                "cuModuleGetFunction", where);
+    if (source.shared_bytes > 0)
+      gpu_->check(gpu_->driver().allow_shared_bytes(function, static_cast<size_t>(source.shared_bytes)),
+                  "cuFuncSetAttribute", where);
+  }
+  const Layout& layout = compiled_->layout;
+  const DeviceSlot symbols{layout.symbol_bytes ? control_.at(0) : 0, layout.symbol_bytes};
+  const DeviceSlot scratch{scratch_.at(0), scratch_.bytes()};
+  const DeviceSlot tickets{layout.ticket_bytes ? control_.at(layout.tickets_at) : 0, layout.ticket_bytes};
+  std::vector<int64_t> most;
+  for (size_t i = 0; i < cuda.programs.size(); ++i) {
+    Program& program = programs_.emplace_back();
+    const plan::PlanProgram& planned = plan().programs[i];
+    for (const plan::CudaLaunch& source : cuda.programs[i].launches) {
+      const plan::CudaFunction& function = cuda.functions[static_cast<size_t>(source.function)];
+      std::vector<DeviceSlot> slots;
+      for (const int64_t buffer : source.bindings) slots.push_back(slot_of(buffer));
+      const std::string step = step_name(plan(), i, static_cast<size_t>(source.step));
+      program.launches.push_back({&source, functions[static_cast<size_t>(source.function)],
+                                  static_cast<uint32_t>(function.threads), static_cast<uint32_t>(function.shared_bytes),
+                                  LaunchArgs(symbols, scratch, tickets, slots), function.name + " (" + step + ")", 0});
+      BoundLaunch& launch = program.launches.back();
+      launch.most_blocks = blocks_of(launch, nullptr);
+    }
+    const auto is_fixed = [](const plan::PlanPort& port) { return std::all_of(port.shape.begin(), port.shape.end(), is_constant); };
+    program.is_steady = !program.launches.empty() && std::all_of(planned.inputs.begin(), planned.inputs.end(), is_fixed) &&
+                        std::all_of(planned.outputs.begin(), planned.outputs.end(), is_fixed);
+  }
+}
+
+DeviceSlot Executable::slot_of(int64_t index) const {
+  const plan::PlanBuffer& buffer = plan().buffers[static_cast<size_t>(index)];
+  const size_t offset = static_cast<size_t>(buffer.offset);
+  const uint64_t bytes = static_cast<uint64_t>(buffer.bytes);
+  switch (buffer.class_) {
+    case plan::BufferClass::weights: return {weights_.at(compiled_->layout.weight_offsets[static_cast<size_t>(index)]), bytes};
+    case plan::BufferClass::state: return {state_.at(offset), bytes};
+    case plan::BufferClass::activations: return {activations_.at(offset), bytes};
+    case plan::BufferClass::input: return {input_.at(offset), bytes};
+    case plan::BufferClass::output: return {output_.at(offset), bytes};
+  }
+  return {};
+}
+
+// Without symbols: for their largest values.
+uint32_t Executable::blocks_of(const BoundLaunch& launch, const int64_t* symbols) const {
+  int64_t blocks = 1;
+  for (const plan::CudaExtent& extent : launch.source->blocks) {
+    const int64_t size = symbols ? plan::evaluate(extent.extent, symbols)
+                                 : plan::highest_value(prepared().bounds, extent.extent);
+    // At most 2^53 in total, as was checked.
+    blocks *= (std::max<int64_t>(size, 0) + extent.tile - 1) / extent.tile;
+  }
+  if (blocks > 0 && launch.source->per_multiprocessor > 0)
+    blocks = launch.source->per_multiprocessor * gpu_->facts().multiprocessors;
+  return static_cast<uint32_t>(std::min(blocks, most_grid));
+}
+
+char* Executable::input_data(size_t program, size_t port) const {
+  return staging_.at(compiled_->layout.input_staging[program][port]);
+}
+
+const char* Executable::output_data(size_t program, size_t port) const {
+  return staging_.at(compiled_->layout.output_staging[program][port]);
+}
+
+void Executable::release() noexcept {
+  if (is_released_) return;
+  is_released_ = true;
+  programs_.clear();
+  modules_.clear();
+  marks_.clear();
+  done_ = {};
+  staging_ = {};
+  for (DeviceMemory* memory : {&weights_, &state_, &activations_, &input_, &output_, &scratch_, &control_}) *memory = {};
+}
+
+}  // namespace weft::cuda

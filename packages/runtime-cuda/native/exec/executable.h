@@ -1,0 +1,108 @@
+// A plan loaded on a GPU: one allocation for each class of memory, modules loaded, the launches of every program bound
+// to their buffers.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "exec/launch_args.h"
+#include "exec/layout.h"
+#include "exec/owned.h"
+#include "exec/weight_upload.h"
+#include "loaded/index_checks.h"
+#include "loaded/loaded_plan.h"
+
+namespace weft::cuda {
+
+// The kernels of a plan, found sound.
+struct CompiledPlan {
+  // Throws Error when the CUDA plan does not belong to the plan or is not sound.
+  CompiledPlan(std::shared_ptr<const PreparedPlan> prepared, plan::CudaPlan cuda);
+
+  const std::shared_ptr<const PreparedPlan> prepared;
+  const plan::CudaPlan cuda;
+  const Layout layout;
+};
+
+class Executable final : public LoadedPlan {
+ public:
+  // `images`: one for each module. Copies weights that lie in memory.
+  Executable(std::shared_ptr<Gpu> gpu, std::shared_ptr<const CompiledPlan> compiled,
+             std::vector<std::vector<char>> images, std::vector<WeightOrigin> weights, const LoadOptions& options);
+  // Refuses, with the table, what does not fit; then allocates, loads and uploads. Throws Error.
+  void load(const Progress& progress);
+
+  const PreparedPlan& prepared() const override { return *compiled_->prepared; }
+  MemoryTable memory() const override { return compiled_->layout.table(); }
+  char* input_data(size_t program, size_t port) const override;
+  const char* output_data(size_t program, size_t port) const override;
+
+  void run(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times) override;
+
+  void save_state(char* to) override;
+  void restore_state(const char* from) override;
+  void reset_state() override;
+  void drop_oldest(size_t axis, int64_t count) override;
+
+  void release() noexcept override;
+
+ private:
+  struct BoundLaunch {
+    const plan::CudaLaunch* source;
+    Function function;
+    uint32_t threads;
+    uint32_t shared_bytes;
+    LaunchArgs args;
+    std::string label;
+    // The grid for the largest values of the symbols.
+    uint32_t most_blocks;
+  };
+  struct Program {
+    std::vector<BoundLaunch> launches;
+    // Sizes of ports do not depend on symbols, so that every run puts the same work on the stream: worth a graph.
+    bool is_steady = false;
+    // By the outputs that are wanted. A first run leaves an empty one, the second fills it.
+    std::map<std::vector<bool>, OwnedGraph> graphs;
+  };
+  // What a launch's number of blocks is taken from.
+  enum class Grid { now, most };
+
+  void check_limit();
+  void allocate();
+  void load_modules();
+  void bind_launches();
+  DeviceSlot slot_of(int64_t buffer) const;
+
+  uint32_t blocks_of(const BoundLaunch& launch, const int64_t* symbols) const;
+  // Copies what a run with these symbols uses of a port: copy(offset in its buffer, bytes).
+  template <class Copy>
+  void each_piece(const plan::PlanPort& port, const int64_t* symbols, Copy&& copy) const;
+  void put_inputs(size_t program, const int64_t* symbols);
+  void put_launch(BoundLaunch& launch, uint32_t blocks);
+  void put_outputs(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
+  void put_all(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, Grid grid);
+  void run_graph(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
+  OwnedGraph capture(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
+  void run_timed(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times);
+  // Until everything on the stream has ended.
+  void finish(const std::string& what);
+
+  std::shared_ptr<Gpu> gpu_;
+  std::shared_ptr<const CompiledPlan> compiled_;
+  std::vector<std::vector<char>> images_;
+  LoadOptions options_;
+  WeightUpload upload_;
+
+  DeviceMemory weights_, state_, activations_, input_, output_, scratch_, control_;
+  PinnedMemory staging_;
+  std::vector<OwnedModule> modules_;
+  std::vector<Program> programs_;
+  OwnedEvent done_;
+  std::vector<OwnedEvent> marks_;  // between launches, for times; made by the first profile
+  std::vector<std::vector<IndexCheck>> index_checks_;
+  bool is_released_ = false;
+};
+
+}  // namespace weft::cuda

@@ -1,0 +1,52 @@
+#include "exec/layout.h"
+
+#include <algorithm>
+
+namespace weft::cuda {
+
+Layout::Layout(const plan::Plan& plan, const plan::CudaPlan& cuda)
+    : weight_offsets(plan.buffers.size(), 0), state(static_cast<size_t>(plan.memory.state)),
+      activations(static_cast<size_t>(plan.memory.activations)), input(static_cast<size_t>(plan.memory.input)),
+      output(static_cast<size_t>(plan.memory.output)), scratch(static_cast<size_t>(cuda.scratch_bytes)) {
+  for (size_t i = 0; i < plan.buffers.size(); ++i) {
+    if (plan.buffers[i].class_ != plan::BufferClass::weights) continue;
+    weight_offsets[i] = weights;
+    weights += aligned_size(static_cast<size_t>(plan.buffers[i].bytes));
+  }
+  symbol_bytes = plan.symbols.size() * sizeof(int32_t);
+  ticket_bytes = static_cast<size_t>(cuda.tickets) * sizeof(uint32_t);
+  tickets_at = aligned_size(symbol_bytes);
+  control = tickets_at + aligned_size(ticket_bytes);
+
+  for (const plan::PlanProgram& program : plan.programs) {
+    size_t end = aligned_size(symbol_bytes);
+    const auto place = [&](const std::vector<plan::PlanPort>& ports, std::vector<size_t>& offsets) {
+      for (const plan::PlanPort& port : ports) {
+        offsets.push_back(end);
+        end += aligned_size(static_cast<size_t>(plan.buffers[static_cast<size_t>(port.buffer)].bytes));
+      }
+    };
+    place(program.inputs, input_staging.emplace_back());
+    place(program.outputs, output_staging.emplace_back());
+    pinned = std::max(pinned, end);
+  }
+}
+
+MemoryTable Layout::table() const {
+  MemoryTable table;
+  table.weights_copied = weights;
+  table.state = state;
+  table.activations = activations;
+  table.input = input;
+  table.output = output;
+  table.scratch_shared = scratch;
+  table.control = control;
+  table.pinned = pinned;
+  return table;
+}
+
+bool is_constant(const plan::Affine& affine) {
+  return std::all_of(affine.terms.begin(), affine.terms.end(), [](const plan::AffineTerm& term) { return term.factor == 0; });
+}
+
+}  // namespace weft::cuda

@@ -1,0 +1,45 @@
+// Where everything of a loaded plan lies, on the device and in the page-locked memory of the host, computed before
+// anything is allocated.
+#pragma once
+
+#include <vector>
+
+#include "cuda_plan_generated.h"
+#include "loaded/memory_table.h"
+#include "loaded/prepared_plan.h"
+
+namespace weft::cuda {
+
+// Every buffer begins at a multiple of this.
+inline constexpr size_t alignment = 256;
+inline constexpr size_t aligned_size(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+struct Layout {
+  Layout(const plan::Plan& plan, const plan::CudaPlan& cuda);
+
+  // Of weights buffers, in their arena; by buffer.
+  std::vector<size_t> weight_offsets;
+  size_t weights = 0;
+  size_t state = 0;
+  size_t activations = 0;
+  size_t input = 0;
+  size_t output = 0;
+  size_t scratch = 0;
+  // i32 values of the plan's symbols, and after them the u32 counters.
+  size_t symbol_bytes = 0;
+  size_t tickets_at = 0;
+  size_t ticket_bytes = 0;
+  size_t control = 0;
+
+  // Page-locked: the symbols, then the ports of one program; programs share the room.
+  std::vector<std::vector<size_t>> input_staging;
+  std::vector<std::vector<size_t>> output_staging;
+  size_t pinned = 0;
+
+  MemoryTable table() const;
+};
+
+// Whether the expression has the same value whatever the symbols.
+bool is_constant(const plan::Affine& affine);
+
+}  // namespace weft::cuda

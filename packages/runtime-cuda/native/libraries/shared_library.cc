@@ -1,0 +1,78 @@
+#include "libraries/shared_library.h"
+
+#include <dlfcn.h>
+#include <glob.h>
+
+#include <cstdlib>
+
+#include "error.h"
+
+namespace weft::cuda {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+// Paths that match, in the system's order.
+std::vector<std::string> matches(const std::string& pattern) {
+  std::vector<std::string> found;
+  glob_t result{};
+  if (glob(pattern.c_str(), 0, nullptr, &result) == 0)
+    for (size_t i = 0; i < result.gl_pathc; ++i) found.emplace_back(result.gl_pathv[i]);
+  globfree(&result);
+  return found;
+}
+
+// Folders of Python packages: the active environment's, the user's, the system's.
+std::vector<std::string> package_folders() {
+  std::vector<std::string> patterns;
+  for (const char* environment : {"VIRTUAL_ENV", "CONDA_PREFIX"})
+    if (const std::string root = variable(environment); !root.empty()) patterns.push_back(root + "/lib/python3*/site-packages");
+  if (const std::string home = variable("HOME"); !home.empty()) patterns.push_back(home + "/.local/lib/python3*/site-packages");
+  for (const char* system : {"/usr/local/lib/python3*/site-packages", "/usr/local/lib/python3*/dist-packages",
+                             "/usr/lib/python3*/site-packages", "/usr/lib/python3*/dist-packages",
+                             "/opt/conda/lib/python3*/site-packages"})
+    patterns.push_back(system);
+  return patterns;
+}
+
+}  // namespace
+
+void* SharedLibrary::entry(const char* name) const { return dlsym(handle, name); }
+
+SharedLibrary open_library(const std::vector<std::string>& places, const std::string& requirement, const std::string& remedy) {
+  std::string tried;
+  for (const std::string& place : places) {
+    if (void* handle = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL)) return {handle, place};
+    const char* reason = dlerror();
+    tried += "\n  " + place + " (" + (reason ? reason : "unknown reason") + ")";
+  }
+  throw Error("[cuda] " + requirement + "; none of these places has one; " + remedy + "; tried:" + tried);
+}
+
+std::vector<std::string> driver_places() {
+  if (const std::string named = variable("WEFT_LIBCUDA"); !named.empty()) return {named};
+  return {"libcuda.so.1", "/usr/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib/aarch64-linux-gnu/libcuda.so.1",
+          "/usr/lib64/libcuda.so.1", "/usr/local/nvidia/lib64/libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"};
+}
+
+std::vector<std::string> toolkit_places(const char* override, const std::vector<std::string>& sonames) {
+  if (const std::string named = variable(override); !named.empty()) return {named};
+  std::vector<std::string> places;
+  for (const std::string& packages : package_folders())
+    for (const char* folder : {"/nvidia/cu13/lib/", "/nvidia/*/lib/"})
+      for (const std::string& soname : sonames)
+        for (const std::string& path : matches(packages + folder + soname)) places.push_back(path);
+  for (const std::string& soname : sonames) places.push_back(soname);
+  std::vector<std::string> roots;
+  for (const char* name : {"CUDA_HOME", "CUDA_PATH"})
+    if (const std::string root = variable(name); !root.empty()) roots.push_back(root);
+  roots.push_back("/usr/local/cuda");
+  for (const std::string& root : roots)
+    for (const std::string& soname : sonames) places.push_back(root + "/lib64/" + soname);
+  return places;
+}
+
+}  // namespace weft::cuda

@@ -1,0 +1,80 @@
+/** The native addon as it is; everything public stands on it. */
+import { fileURLToPath } from "node:url";
+import {
+  type BoundWeight,
+  type ExecutableHandle,
+  loadAddon,
+  type MemoryTable,
+  type PlanHandle,
+  type SharedAddon,
+} from "@weft/runtime";
+import type { DeviceFacts } from "./facts.ts";
+
+declare const handle: unique symbol;
+/** Opaque: made by the addon, given back to it. */
+export interface DeviceHandle {
+  readonly [handle]: "device";
+}
+export interface CompiledHandle {
+  readonly [handle]: "compiled";
+}
+
+/** A call that a recording device was asked for; its numbers (bytes, blocks, threads, ...) are by name. */
+export interface RecordedCall {
+  readonly name: string;
+  readonly text?: string;
+  readonly bytes?: number;
+  readonly blocks?: number;
+  readonly threads?: number;
+  readonly shared?: number;
+  readonly value?: number;
+  /** The argument of a launch, in words of 8 bytes. */
+  readonly words?: readonly number[];
+  readonly isCaptured?: true;
+}
+
+export interface Recorded {
+  readonly calls: readonly RecordedCall[];
+  /** What was made and not given back: device, pinned, stream, event, module, graph. */
+  readonly live: Readonly<Record<string, number>>;
+}
+
+export interface Addon extends SharedAddon {
+  openDevice(kind: string, options: object): Promise<DeviceHandle>;
+  deviceFacts(device: DeviceHandle): DeviceFacts;
+  takeCalls(device: DeviceHandle): Recorded;
+  disposeDevice(device: DeviceHandle): void;
+  prepareCuda(plan: PlanHandle, cudaPlan: unknown): CompiledHandle;
+  echoCudaPlan(cudaPlan: unknown): unknown;
+  predict(compiled: CompiledHandle): MemoryTable;
+  load(
+    device: DeviceHandle,
+    compiled: CompiledHandle,
+    images: readonly Uint8Array[],
+    weights: readonly BoundWeight[],
+    options: { memoryLimitBytes: number; checkWeights: boolean },
+    onProgress: ((done: number, total: number) => void) | undefined,
+  ): Promise<ExecutableHandle>;
+  compileText(
+    text: string,
+    name: string,
+    arch: string,
+    options: readonly string[],
+  ): Promise<{ image?: Uint8Array; log: string }>;
+  describeCompiler(): { path: string; major: number; minor: number };
+}
+
+/** The same place seen from src/ and from dist/. WEFT_CUDA_ADDON names another build (the sanitizers'). */
+function addonPath(): string {
+  return (
+    process.env.WEFT_CUDA_ADDON ?? fileURLToPath(new URL("../build/Release/weft_cuda.node", import.meta.url))
+  );
+}
+
+let loaded: Addon | undefined;
+
+/** Loads the addon at first use, so that importing this package never fails. */
+export function addon(): Addon {
+  loaded ??= loadAddon<Addon>("runtime-cuda", addonPath());
+  return loaded;
+}

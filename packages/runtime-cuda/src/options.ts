@@ -1,0 +1,50 @@
+/** Options of the devices of this package. */
+import type { CudaPlan, Plan } from "@weft/compiler";
+import type { DeviceFacts } from "./facts.ts";
+
+/** A plan made ready for a GPU. */
+export interface PreparedCuda {
+  readonly cudaPlan: CudaPlan;
+  /** One for each of `cudaPlan.modules`: a cubin, or what the simulator's compiler made. */
+  readonly images: readonly Uint8Array[];
+}
+
+export interface PreparationOptions {
+  /** Emits and compiles the kernels of a plan, or finds those that were compiled before. */
+  readonly prepare: (plan: Plan, facts: DeviceFacts) => Promise<PreparedCuda>;
+  /**
+   * The first half of `prepare`, without compiling: what `predictMemory` needs of a plan that was not loaded yet.
+   * Without it, memory is predicted for plans that this device has loaded.
+   */
+  readonly emit?: (plan: Plan, facts: DeviceFacts) => CudaPlan;
+}
+
+export interface ExecutionOptions {
+  /** Refuses plans that need more bytes of the device's memory in total. Default: what is free. */
+  readonly memoryLimitBytes?: number;
+  /** Looks for NaN and infinity in weights while loading. Default: true. */
+  readonly checkWeights?: boolean;
+  /** Work that takes longer counts as hung: the device is then lost. Default: 60. */
+  readonly waitSeconds?: number;
+  /** Waits after every kernel, so that an error names the one that made it. Slow; no graphs. Default: false. */
+  readonly waitForEachLaunch?: boolean;
+}
+
+export interface CudaOptions extends PreparationOptions, ExecutionOptions {
+  /** Which GPU, as the driver counts them. Default: 0. */
+  readonly index?: number;
+}
+
+/** A call that fails: the `at`-th of its name, from 1, and the following `times - 1`. */
+export interface Fault {
+  readonly call: string;
+  readonly at?: number;
+  readonly times?: number;
+  /** A CUresult. 600, not ready, from `query_event` is work that does not end. */
+  readonly status: number;
+}
+
+export interface RecordingOptions extends PreparationOptions, ExecutionOptions {
+  readonly facts?: Partial<DeviceFacts>;
+  readonly faults?: readonly Fault[];
+}
