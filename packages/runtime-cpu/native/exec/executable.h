@@ -49,7 +49,7 @@ class Executable final : public LoadedPlan {
   void save_state(char* to) override;
   void restore_state(const char* from) override;
   void reset_state() override;
-  void drop_oldest(size_t axis, int64_t count) override;
+  void shift_state(size_t axis, int64_t count) override;
 
  private:
   char* buffer(int64_t index) const;

@@ -24,7 +24,7 @@ void Executable::reset_state() {
   });
 }
 
-void Executable::drop_oldest(size_t axis, int64_t count) {
+void Executable::shift_state(size_t axis, int64_t count) {
   for (const DroppedPositions& positions : dropped_positions(plan(), axis, count)) {
     char* data = state_.data() + positions.offset;
     pool_->parallel_for(positions.outer, 1, [&](size_t begin, size_t end, int) noexcept {

@@ -44,7 +44,7 @@ class Executable final : public LoadedPlan {
   void save_state(char* to) override;
   void restore_state(const char* from) override;
   void reset_state() override;
-  void drop_oldest(size_t axis, int64_t count) override;
+  void shift_state(size_t axis, int64_t count) override;
 
   void release() noexcept override;
 

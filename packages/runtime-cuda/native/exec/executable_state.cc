@@ -46,7 +46,7 @@ void Executable::reset_state() {
   finish("clearing the state");
 }
 
-void Executable::drop_oldest(size_t axis, int64_t count) {
+void Executable::shift_state(size_t axis, int64_t count) {
   gpu_->require_alive();
   const auto where = [] { return std::string("dropping the oldest positions of the state"); };
   const auto copy = [&](DevicePointer to, DevicePointer from, size_t bytes) {

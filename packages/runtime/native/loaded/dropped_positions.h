@@ -1,4 +1,4 @@
-// What `dropOldest` moves.
+// What `shiftState` moves.
 #pragma once
 
 #include <cstddef>

@@ -44,7 +44,7 @@ class LoadedPlan {
   virtual void reset_state() = 0;
   // Moves positions [count, ...) of every state buffer to the front along axis `axis` and clears the rest. Buffers
   // with fewer axes are left alone. Throws Error when a buffer has fewer than `count` positions.
-  virtual void drop_oldest(size_t axis, int64_t count) = 0;
+  virtual void shift_state(size_t axis, int64_t count) = 0;
 
   // Gives back what must not wait for the destructor, which runs on any thread. Nothing else is called afterwards.
   virtual void release() noexcept {}

@@ -56,23 +56,23 @@ Napi::Value reset(const Napi::CallbackInfo& info) {
   return handle.dispatcher->add(std::make_unique<ResetJob>(info.Env(), handle));
 }
 
-class DropJob final : public ExecutableJob {
+class ShiftJob final : public ExecutableJob {
  public:
-  DropJob(Napi::Env env, ExecutableHandle& handle, size_t axis, int64_t count)
+  ShiftJob(Napi::Env env, ExecutableHandle& handle, size_t axis, int64_t count)
       : ExecutableJob(env, handle), axis_(axis), count_(count) {}
-  void execute() override { executable_->drop_oldest(axis_, count_); }
+  void execute() override { executable_->shift_state(axis_, count_); }
 
  private:
   size_t axis_;
   int64_t count_;
 };
 
-// dropOldest(handle, axisIndex, count)
-Napi::Value drop_oldest(const Napi::CallbackInfo& info) {
+// shiftState(handle, axisIndex, count)
+Napi::Value shift_state(const Napi::CallbackInfo& info) {
   ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
   const int64_t axis = integer(info[1], "axisIndex"), count = integer(info[2], "count");
   if (axis < 0 || count < 0) throw Error("axisIndex and count must not be negative");
-  return handle.dispatcher->add(std::make_unique<DropJob>(info.Env(), handle, static_cast<size_t>(axis), count));
+  return handle.dispatcher->add(std::make_unique<ShiftJob>(info.Env(), handle, static_cast<size_t>(axis), count));
 }
 
 // Into an array that nobody else sees before the promise resolves.
@@ -168,7 +168,7 @@ void add_shared_entries(Napi::Env env, Napi::Object exports) {
   exports.Set("run", Napi::Function::New<entry<start_run>>(env));
   exports.Set("memory", Napi::Function::New<entry<memory>>(env));
   exports.Set("reset", Napi::Function::New<entry<reset>>(env));
-  exports.Set("dropOldest", Napi::Function::New<entry<drop_oldest>>(env));
+  exports.Set("shiftState", Napi::Function::New<entry<shift_state>>(env));
   exports.Set("saveState", Napi::Function::New<entry<save_state>>(env));
   exports.Set("restoreState", Napi::Function::New<entry<restore_state>>(env));
   exports.Set("disposeExecutable", Napi::Function::New<entry<dispose_executable>>(env));

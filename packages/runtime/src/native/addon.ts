@@ -33,7 +33,7 @@ export interface SharedAddon {
   ): Promise<NativeRun>;
   memory(executable: ExecutableHandle): MemoryTable;
   reset(executable: ExecutableHandle): Promise<void>;
-  dropOldest(executable: ExecutableHandle, axisIndex: number, count: number): Promise<void>;
+  shiftState(executable: ExecutableHandle, axisIndex: number, count: number): Promise<void>;
   saveState(executable: ExecutableHandle): Promise<Uint8Array>;
   restoreState(executable: ExecutableHandle, saved: Uint8Array): Promise<void>;
   disposeExecutable(executable: ExecutableHandle): void;

@@ -62,7 +62,7 @@ export class NativeExecutable implements Executable {
   }
 
   shiftState(count: number, options: { readonly axisIndex: number }): Promise<void> {
-    return this.#queue(() => this.#native.dropOldest(this.#handle, options.axisIndex, count));
+    return this.#queue(() => this.#native.shiftState(this.#handle, options.axisIndex, count));
   }
 
   saveState(): Promise<Uint8Array> {
