@@ -10,6 +10,7 @@ import type { Executable } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { leaves, mutate, valueAt } from "../support/damage.ts";
 import { configOf } from "../support/qwen3-config.ts";
 import { inputsOf, randomBuffers, randomSource, weightsOf } from "./compare.ts";
 import { qkvPlan } from "./plans.ts";
@@ -19,76 +20,6 @@ const test = suite("fuzz");
 const casesOfEach = Number(process.env.WEFT_FUZZ_CASES ?? 800);
 const seed = Number(process.env.WEFT_FUZZ_SEED ?? 5);
 const trace = process.env.WEFT_FUZZ_TRACE !== undefined;
-
-type Path = (string | number)[];
-
-/** Paths of all numbers and strings. */
-function leaves(value: unknown, path: Path = []): Path[] {
-  if (typeof value === "number" || typeof value === "string") return [path];
-  if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([key, inner]) =>
-    leaves(inner, [...path, Array.isArray(value) ? Number(key) : key]),
-  );
-}
-
-function get(holder: unknown, path: Path): unknown {
-  return path.reduce<unknown>((value, key) => (value as Record<string | number, unknown>)[key], holder);
-}
-
-const integers = [
-  0,
-  1,
-  -1,
-  2,
-  3,
-  7,
-  8,
-  15,
-  16,
-  17,
-  64,
-  255,
-  256,
-  4096,
-  65536,
-  2 ** 31 - 1,
-  2 ** 31,
-  2 ** 32,
-  2 ** 46,
-  2 ** 53 - 1,
-  1 - 2 ** 53,
-];
-
-function mutate(plan: unknown, paths: readonly Path[], random: () => number): string {
-  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
-  const path = pick(paths);
-  const old = get(plan, path);
-  let value: unknown;
-  if (typeof old === "number") {
-    const kind = Math.floor(random() * 8);
-    if (kind < 2) value = old + (random() < 0.5 ? 1 : -1);
-    else if (kind === 2) value = old * 2;
-    else if (kind === 3) value = -old;
-    else if (kind === 4) value = pick(integers);
-    else if (kind === 5) value = Math.floor(random() * 40);
-    else if (kind === 6)
-      value = get(plan, pick(paths.filter((other) => typeof get(plan, other) === "number")));
-    else value = pick([0.5, Number.NaN, Number.POSITIVE_INFINITY, "1", null, [], {}, undefined, true]);
-  } else {
-    // Another word of the plan, often one that fits: a dtype, a class, a kind.
-    value = pick([
-      get(plan, pick(paths.filter((other) => typeof get(plan, other) === "string"))),
-      "",
-      3,
-      null,
-      "f16",
-      "bf16",
-      "update",
-    ]);
-  }
-  (get(plan, path.slice(0, -1)) as Record<string | number, unknown>)[path.at(-1)!] = value;
-  return `${path.join(".")}: ${String(old)} -> ${String(value)}`;
-}
 
 async function fuzz(
   name: string,
@@ -101,7 +32,7 @@ async function fuzz(
   const weights = weightsOf(plan, buffers);
   const inputs = inputsOf({ plan, program, symbols }, buffers, symbolValues(plan, symbols));
   const all = leaves(plan);
-  const numbers = all.filter((path) => typeof get(plan, path) === "number");
+  const numbers = all.filter((path) => typeof valueAt(plan, path) === "number");
   const counts = { ran: 0, refusedAtLoad: 0, refusedAtRun: 0 };
   using device = cpuDevice({ threads: 2, memoryLimitBytes: 2 ** 28, checkWeights: false });
   const attempt = async (edited: Plan): Promise<keyof typeof counts> => {
