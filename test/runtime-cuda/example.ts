@@ -83,38 +83,38 @@ export function examplePlan(): Plan {
 /** Kernels by hand. Each virtual block is a row. Slots are named from the plan's: scale, append, add. */
 export const exampleText = `#include "device.cuh"
 
-static __device__ i32 symbol(const Slot& symbols, i32 index) { return load(global<i32>(symbols), index); }
+DEVICE i32 symbol(const Slot& symbols, i32 index) { return load(global<i32>(symbols), index); }
 
 #define ROWS_OF_chunk symbol(args.symbols, 1)
 #define ROWS_OF_step 1
 
 #define PROGRAM(name)                                                                         \\
-  static __device__ i64 scale_##name##_blocks(const Args<3>& args) { return ROWS_OF_##name; } \\
-  static __device__ void scale_##name##_body(const Args<3>& args, i64 block) {                \\
+  DEVICE i64 scale_##name##_blocks(const Args<3>& args) { return ROWS_OF_##name; } \\
+  DEVICE void scale_##name##_body(const Args<3>& args, i64 block) {                \\
     const i32 column = thread_index();                                                        \\
     if (column >= ${hidden}) return;                                                          \\
     const float weight = float_of(static_cast<u32>(load(global<bf16>(args.slot[1]), column).bits) << 16); \\
     const float value = load(global<float>(args.slot[0]), block * ${hidden} + column);        \\
     store(global<float>(args.slot[2]), block * ${hidden} + column, value * weight);           \\
   }                                                                                           \\
-  WEFT_KERNEL(scale_##name, 32, 3)                                                            \\
-  static __device__ i64 append_##name##_blocks(const Args<2>& args) { return ROWS_OF_##name; } \\
-  static __device__ void append_##name##_body(const Args<2>& args, i64 block) {               \\
+  WEFT_KERNEL(scale_##name, 32, 1, 3)                                                            \\
+  DEVICE i64 append_##name##_blocks(const Args<2>& args) { return ROWS_OF_##name; } \\
+  DEVICE void append_##name##_body(const Args<2>& args, i64 block) {               \\
     const i32 column = thread_index();                                                        \\
     if (column >= ${hidden}) return;                                                          \\
     const float value = load(global<float>(args.slot[0]), block * ${hidden} + column);        \\
     store(global<float>(args.slot[1]), (symbol(args.symbols, 0) + block) * ${hidden} + column, value); \\
   }                                                                                           \\
-  WEFT_KERNEL(append_##name, 32, 2)                                                           \\
-  static __device__ i64 add_##name##_blocks(const Args<3>& args) { return ROWS_OF_##name; }   \\
-  static __device__ void add_##name##_body(const Args<3>& args, i64 block) {                  \\
+  WEFT_KERNEL(append_##name, 32, 1, 2)                                                           \\
+  DEVICE i64 add_##name##_blocks(const Args<3>& args) { return ROWS_OF_##name; }   \\
+  DEVICE void add_##name##_body(const Args<3>& args, i64 block) {                  \\
     const i32 column = thread_index();                                                        \\
     if (column >= ${hidden}) return;                                                          \\
     const float value = load(global<float>(args.slot[0]), block * ${hidden} + column);        \\
     const float oldest = load(global<float>(args.slot[1]), column);                           \\
     store(global<float>(args.slot[2]), block * ${hidden} + column, value + oldest);           \\
   }                                                                                           \\
-  WEFT_KERNEL(add_##name, 32, 3)
+  WEFT_KERNEL(add_##name, 32, 1, 3)
 
 PROGRAM(chunk)
 PROGRAM(step)

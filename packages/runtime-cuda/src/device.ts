@@ -18,7 +18,13 @@ import {
 } from "@weft/runtime";
 import { type Addon, addon, type CompiledHandle, type DeviceHandle, type Recorded } from "./addon.ts";
 import type { DeviceFacts } from "./facts.ts";
-import type { CudaOptions, ExecutionOptions, PreparationOptions, RecordingOptions } from "./options.ts";
+import type {
+  CudaOptions,
+  ExecutionOptions,
+  PreparationOptions,
+  RecordingOptions,
+  SimulatedOptions,
+} from "./options.ts";
 
 const source = "runtime-cuda";
 const native = nativeCall(source);
@@ -44,6 +50,17 @@ export interface RecordingDevice extends CudaDevice {
 export function cudaDevice(options: CudaOptions): Promise<CudaDevice> {
   const index = checkedCount(source, "index", options.index ?? 0, 0, 255);
   return NativeDevice.open("cuda", "cuda", { index }, options);
+}
+
+/**
+ * A GPU simulated on the processor: the same kernels, thread by thread, every access checked. Slow, and right.
+ * @example
+ * using device = await simulatedDevice({ prepare });
+ */
+export function simulatedDevice(options: SimulatedOptions): Promise<CudaDevice> {
+  const { seed, totalBytes, multiprocessors, launchSeconds, lateFailures } = options;
+  const own = { seed, totalBytes, multiprocessors, launchSeconds, lateFailures };
+  return NativeDevice.open("cuda-sim", "cuda-sim", own, options);
 }
 
 const recordedFacts: DeviceFacts = {

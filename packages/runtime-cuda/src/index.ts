@@ -1,13 +1,27 @@
 export type { Recorded, RecordedCall } from "./addon.ts";
-export { type CudaDevice, cudaDevice, type RecordingDevice, recordingDevice } from "./device.ts";
-export type { DeviceFacts } from "./facts.ts";
 export {
-  type CompilerMessage,
-  compilerMessages,
+  compileForHost,
+  findHostCompiler,
+  type HostCompiler,
+  type HostModule,
+  hostFlags,
+  simulatorFolder,
+} from "./compile/host-compiler.ts";
+export {
   compileWithNvrtc,
   describeNvrtc,
   type Nvrtc,
-} from "./nvrtc.ts";
+  type NvrtcModule,
+  nvrtcFlags,
+} from "./compile/nvrtc.ts";
+export {
+  type CudaDevice,
+  cudaDevice,
+  type RecordingDevice,
+  recordingDevice,
+  simulatedDevice,
+} from "./device.ts";
+export type { DeviceFacts } from "./facts.ts";
 export type {
   CudaOptions,
   ExecutionOptions,
@@ -15,4 +29,5 @@ export type {
   PreparationOptions,
   PreparedCuda,
   RecordingOptions,
+  SimulatedOptions,
 } from "./options.ts";

@@ -35,6 +35,18 @@ export interface CudaOptions extends PreparationOptions, ExecutionOptions {
   readonly index?: number;
 }
 
+export interface SimulatedOptions extends PreparationOptions, ExecutionOptions {
+  /** Of the order in which threads and blocks run. Default: that of WEFT_SIM_SEED, or 1. */
+  readonly seed?: number;
+  /** Memory of the device. Default: 2 GiB. */
+  readonly totalBytes?: number;
+  readonly multiprocessors?: number;
+  /** A launch is stopped after so long. Default: 120. */
+  readonly launchSeconds?: number;
+  /** Failures of kernels show in later calls, as on a real device. Default: false. */
+  readonly lateFailures?: boolean;
+}
+
 /** A call that fails: the `at`-th of its name, from 1, and the following `times - 1`. */
 export interface Fault {
   readonly call: string;

@@ -5,6 +5,7 @@
 
 #include "addon/handles.h"
 #include "driver/real/real_driver.h"
+#include "driver/simulated/simulated_driver.h"
 #include "error.h"
 #include "node/values.h"
 
@@ -48,6 +49,21 @@ RecordingOptions recording_options(const Napi::Object& given) {
   return options;
 }
 
+SimulatorOptions simulator_options(const Napi::Object& given) {
+  // What is not given comes from the environment, or is the simulator's own choice.
+  SimulatorOptions options = SimulatorOptions::from_environment();
+  const auto take = [&](const char* name, auto& field) {
+    if (!given.Get(name).IsUndefined()) field = static_cast<std::decay_t<decltype(field)>>(natural(given, name));
+  };
+  take("seed", options.seed);
+  take("totalBytes", options.total_bytes);
+  take("multiprocessors", options.multiprocessors);
+  if (options.multiprocessors < 1 || options.multiprocessors > 1024) throw Error("multiprocessors must be 1 to 1024");
+  if (!given.Get("launchSeconds").IsUndefined()) options.most_seconds = positive(given.Get("launchSeconds"), "launchSeconds");
+  if (!given.Get("lateFailures").IsUndefined()) options.late_failures = given.Get("lateFailures").ToBoolean().Value();
+  return options;
+}
+
 using DriverMaker = std::function<std::unique_ptr<Driver>()>;
 
 class OpenJob final : public Job {
@@ -85,6 +101,8 @@ Napi::Value open_device(const Napi::CallbackInfo& info) {
   DriverMaker make;
   if (kind == "cuda") {
     make = [index = static_cast<int>(natural(given, "index"))] { return open_real_driver(index); };
+  } else if (kind == "cuda-sim") {
+    make = [simulated = simulator_options(given)] { return std::make_unique<SimulatedDriver>(simulated); };
   } else if (kind == "recording") {
     recording = std::make_shared<Recording>();
     make = [recording, recorded = recording_options(given)] { return std::make_unique<RecordingDriver>(recorded, recording); };
