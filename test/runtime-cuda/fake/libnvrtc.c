@@ -1,0 +1,56 @@
+/* A libnvrtc.so.13 that compiles nothing: its image lists the options; a text with "error" in it has one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct Program {
+  char text[256];
+  char log[1024];
+};
+
+int nvrtcVersion(int* major, int* minor) {
+  *major = 13;
+  *minor = 1;
+  return 0;
+}
+const char* nvrtcGetErrorString(int status) { return status == 6 ? "NVRTC_ERROR_COMPILATION" : "NVRTC_ERROR"; }
+int nvrtcCreateProgram(struct Program** program, const char* text, const char* name, int headers, const char* const* a,
+                       const char* const* b) {
+  (void)a;
+  (void)b;
+  *program = calloc(1, sizeof **program);
+  snprintf((*program)->text, sizeof (*program)->text, "%s", text);
+  snprintf((*program)->log, sizeof (*program)->log, "%s(2): error: identifier \"x\" is undefined\n\n1 error detected in the compilation of \"%s\".\n", name, name);
+  return headers;
+}
+int nvrtcCompileProgram(struct Program* program, int count, const char* const* options) {
+  if (strstr(program->text, "error")) return 6;
+  program->log[0] = 0;
+  snprintf(program->text, sizeof program->text, "%s", "");
+  for (int i = 0; i < count; ++i) {
+    strncat(program->text, options[i], sizeof program->text - strlen(program->text) - 2);
+    strcat(program->text, " ");
+  }
+  return 0;
+}
+int nvrtcGetCUBINSize(struct Program* program, size_t* bytes) {
+  *bytes = strlen(program->text);
+  return 0;
+}
+int nvrtcGetCUBIN(struct Program* program, char* image) {
+  memcpy(image, program->text, strlen(program->text));
+  return 0;
+}
+int nvrtcGetProgramLogSize(struct Program* program, size_t* bytes) {
+  *bytes = strlen(program->log) + 1;
+  return 0;
+}
+int nvrtcGetProgramLog(struct Program* program, char* log) {
+  strcpy(log, program->log);
+  return 0;
+}
+int nvrtcDestroyProgram(struct Program** program) {
+  free(*program);
+  *program = NULL;
+  return 0;
+}
