@@ -7,7 +7,7 @@ import { orThrow } from "@weft/dsl";
 import { compileQwen3 } from "@weft/qwen3";
 import type { Executable } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
-import { compileForHost, findHostCompiler, simulatedDevice } from "@weft/runtime-cuda";
+import { compileForHost, findHostCompiler, recordingDevice, simulatedDevice } from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { difference, randomBuffers, weightsOf } from "../runtime-cpu/compare.ts";
@@ -66,5 +66,29 @@ for (const policy of ["f32", "bf16"] as const)
     const bad = await run(actual, [vocab], past).catch((error: Error) => error.message);
     assert.match(String(bad), /value 40 at index 0 must be 0 to 39/);
   });
+
+test("a decode step is one graph: nothing else is asked of the driver for a token", async () => {
+  const { plan } = orThrow(
+    compileQwen3(config, { capacity: 24, chunk: 6, policy: "bf16", storage: () => "bf16", logits: "last" }),
+  );
+  const cudaPlan = emitCuda(plan);
+  using device = await recordingDevice({
+    prepare: async () => ({ cudaPlan, images: cudaPlan.modules.map(() => new Uint8Array(4)) }),
+  });
+  using executable = await device.load(plan, weightsOf(plan, randomBuffers(plan, 3, vocab)));
+  const decode = plan.programs.find(({ name }) => name === "decode")!;
+  const given = plan.symbols.filter(({ sum }) => sum.length === 0).map(({ name }) => [name, 1]);
+  const options = {
+    symbols: Object.fromEntries(given),
+    inputs: { [decode.inputs[0]!.name]: Int32Array.of(1) },
+  };
+  for (let i = 0; i < 2; i++) await executable.run("decode", options);
+  device.takeCalls();
+  await executable.run("decode", options);
+  assert.equal(
+    device.takeCalls().calls.map(({ name }) => name),
+    ["launch_graph", "record_event", "query_event"],
+  );
+});
 
 test.run();

@@ -37,7 +37,7 @@ test("a sticky error loses the device: later calls say so, dispose works, a new 
   const first = await failure(executable.run("step", step));
   assert.match(
     first,
-    /^\[cuda\] cuEventQuery must succeed; CUDA_ERROR_ILLEGAL_ADDRESS .*; running step; the device is lost: close it and open a new one$/,
+    /^\[cuda\] cuEventQuery must succeed; CUDA_ERROR_ILLEGAL_ADDRESS .*; running step; the device is lost: close it and open a new one, with waitForEachLaunch to learn which kernel it was$/,
   );
   device.takeCalls();
   for (const call of [

@@ -100,6 +100,8 @@ void check_all(Checker& checker, const plan::CudaPlan& cuda) {
   checker.require(cuda.scratch_bytes >= 0 && cuda.scratch_bytes <= plan::largest_arena, "cudaPlan.scratchBytes",
                   "must be 0 to 2^46");
   checker.require(cuda.tickets >= 0 && cuda.tickets <= plan::largest_extent, "cudaPlan.tickets", "must be 0 to 2^31");
+  for (const plan::PlanSymbol& symbol : checker.plan.symbols)
+    checker.require(symbol.max <= INT32_MAX, "plan.symbols (" + symbol.name + ").max", "must fit the 32 bits that kernels read");
   check_functions(checker, cuda);
   if (!checker.require(cuda.programs.size() == checker.plan.programs.size(), "cudaPlan.programs",
                        "are " + std::to_string(cuda.programs.size()) + ", the plan has " +

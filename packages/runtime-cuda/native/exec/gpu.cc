@@ -1,6 +1,7 @@
 #include "exec/gpu.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <thread>
 
 #include "error.h"
@@ -77,6 +78,8 @@ void Gpu::fail(Status status, const char* call, const std::string& where) {
     state_ = State::lost;
     end_ = text;
     text += "; the device is lost: close it and open a new one";
+    // Kernels fail while the host is elsewhere.
+    if (!options_.wait_for_each_launch) text += ", with waitForEachLaunch to learn which kernel it was";
   }
   throw Error(text);
 }
@@ -112,6 +115,11 @@ void Gpu::drain() noexcept {
   } catch (const std::exception&) {
     // The error that brought us here is the one to tell; this one is kept in the state.
   }
+}
+
+void Gpu::add(std::weak_ptr<LoadedPlan> plan) {
+  std::erase_if(plans_, [](const std::weak_ptr<LoadedPlan>& one) { return one.expired(); });
+  plans_.push_back(std::move(plan));
 }
 
 void Gpu::close() noexcept {

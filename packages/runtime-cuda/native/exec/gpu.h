@@ -62,7 +62,7 @@ class Gpu {
   void drain() noexcept;
 
   // Released when the device is closed.
-  void add(std::weak_ptr<LoadedPlan> plan) { plans_.push_back(std::move(plan)); }
+  void add(std::weak_ptr<LoadedPlan> plan);
   // Gives back everything. Not on a thread beside which another one calls.
   void close() noexcept;
 

@@ -1,13 +1,17 @@
 #include "driver/real/real_driver.h"
 
 #include <atomic>
-#include <cstring>
+#include <string>
+#include <utility>
 
+#include "driver/real/cubin.h"
 #include "driver/real/cuda_api.h"
 #include "error.h"
 
 namespace weft::cuda {
 namespace {
+
+constexpr Status invalid_image = 200;
 
 // Handles of the interface are the driver's pointers.
 template <class Object>
@@ -38,6 +42,7 @@ class RealDriver final : public Driver {
   }
 
   std::string explain(Status status) override { return explain_with(api_, status); }
+  std::string details() override { return std::exchange(details_, {}); }
 
   Status facts(DeviceFacts& facts) override {
     if (const Status status = enter()) return status;
@@ -111,7 +116,9 @@ class RealDriver final : public Driver {
     return with([&] { return api_.event_elapsed_time(&milliseconds, object<CuEvent>(from), object<CuEvent>(to)); });
   }
 
-  Status load_module(Module& module, const void* image, size_t) override {
+  Status load_module(Module& module, const void* image, size_t bytes) override {
+    details_ = cubin_fault(image, bytes);
+    if (!details_.empty()) return invalid_image;
     return make<CuModule>(module, [&](CuModule* result) { return api_.module_load_data(result, image); });
   }
   Status unload_module(Module module) override {
@@ -203,6 +210,7 @@ class RealDriver final : public Driver {
   CuDevice device_;
   CuContext context_;
   uint64_t id_;
+  std::string details_;
 };
 
 // The library is opened, and the driver initialised, once. A failure is tried again the next time: a user may have put
