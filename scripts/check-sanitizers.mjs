@@ -1,5 +1,5 @@
-// The native code under the address and undefined behaviour sanitizers: the addon by test/runtime-cpu (fuzzing
-// included), the kernels by their own tests. Any report ends the process that made it.
+// The native code under the address and undefined behaviour sanitizers: the addons by test/runtime-cpu and
+// test/runtime-cuda (fuzzing included), the kernels by their own tests. Any report ends the process that made it.
 //   node scripts/check-sanitizers.mjs
 //
 // Leaks are not looked for: Node.js itself leaves memory to the end of the process, and so do V8's handles of the
@@ -35,10 +35,15 @@ run(join(build, "native/kernels/kernels_test"), [], options);
 // Node.js is not built with the sanitizers, so their library has to be there before everything else.
 const library = spawnSync(process.env.CXX ?? "g++", ["-print-file-name=libasan.so"], { encoding: "utf8" });
 const uvu = join(dirname(require.resolve("uvu")), "../bin.js");
-run(process.execPath, ["--conditions=source", "--import", "tsx", uvu, "test/runtime-cpu", "\\.test\\.ts$"], {
-  ...options,
-  LD_PRELOAD: library.stdout.trim(),
-  WEFT_CPU_ADDON: join(build, "Release/weft_cpu.node"),
-  WEFT_FUZZ_CASES: process.env.WEFT_FUZZ_CASES ?? "400",
-});
+function runSuites(folder) {
+  run(process.execPath, ["--conditions=source", "--import", "tsx", uvu, folder, "\\.test\\.ts$"], {
+    ...options,
+    LD_PRELOAD: library.stdout.trim(),
+    WEFT_CPU_ADDON: join(build, "Release/weft_cpu.node"),
+    WEFT_CUDA_ADDON: join(root, "packages/runtime-cuda/build-sanitize/Release/weft_cuda.node"),
+    WEFT_FUZZ_CASES: process.env.WEFT_FUZZ_CASES ?? "400",
+  });
+}
+runSuites("test/runtime-cpu");
+if (process.platform === "linux") runSuites("test/runtime-cuda");
 console.log("[sanitizers] clean");
