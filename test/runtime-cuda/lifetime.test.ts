@@ -1,0 +1,70 @@
+/** Ends that come early: disposal under a run or a load, a process that leaves everything open, collected handles. */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { recordingDevice } from "@weft/runtime-cuda";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { examplePlan, exampleWeights, hidden, prepareExample } from "./example.ts";
+
+const test = suite("cuda lifetime");
+const plan = examplePlan();
+const step = { symbols: { past: 0, seq: 0 }, inputs: { x: new Float32Array(hidden) } };
+const outcome = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "done",
+    (error: Error) => error.message,
+  );
+/** Work that is under way for some thousand polls. */
+const slow = (at: number) => [{ call: "query_event", at, times: 3000, status: 600 }];
+
+test("an executable that is disposed under a run: the run rejects, memory goes when it has ended", async () => {
+  using device = await recordingDevice({ prepare: prepareExample, faults: slow(3) });
+  const executable = await device.load(plan, exampleWeights);
+  const [run, waiting] = [executable.run("step", step), executable.run("step", step)];
+  executable[Symbol.dispose]();
+  assert.match(await outcome(run), /the run was ended: its executable or device was disposed/);
+  assert.match(await outcome(waiting), /must not be used after dispose/);
+  // Behind the run in the device's queue; another load is behind both.
+  (await device.load(plan, exampleWeights))[Symbol.dispose]();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(device.takeCalls().live, { event: 1, stream: 1 });
+});
+
+test("a device that is disposed under a run, and with work that waits", async () => {
+  const device = await recordingDevice({ prepare: prepareExample, faults: slow(5) });
+  const [one, two] = [await device.load(plan, exampleWeights), await device.load(plan, exampleWeights)];
+  const calls = [one.run("step", step), two.run("step", step), two.reset()].map(outcome);
+  device[Symbol.dispose]();
+  assert.equal(device.takeCalls().live, {});
+  for (const text of await Promise.all(calls)) assert.match(text, /disposed/);
+  one[Symbol.dispose]();
+  device[Symbol.dispose]();
+});
+
+test("a device that is disposed while it loads", async () => {
+  const device = await recordingDevice({ prepare: prepareExample, faults: slow(1) });
+  const load = outcome(device.load(plan, exampleWeights));
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  device[Symbol.dispose]();
+  assert.match(await load, /disposed/);
+  assert.equal(device.takeCalls().live, {});
+});
+
+test("a process that leaves all of it open ends by itself", () => {
+  const example = fileURLToPath(new URL("example.ts", import.meta.url));
+  const script = `
+    const { recordingDevice } = await import("@weft/runtime-cuda");
+    const { examplePlan, exampleWeights, hidden, prepareExample } = await import(${JSON.stringify(example)});
+    const device = await recordingDevice({ prepare: prepareExample });
+    const executable = await device.load(examplePlan(), exampleWeights);
+    await executable.run("step", { symbols: { past: 0, seq: 0 }, inputs: { x: new Float32Array(hidden) } });
+    console.log("ran");`;
+  const { stdout, stderr, status, signal } = spawnSync(
+    process.execPath,
+    ["--conditions=source", "--import", "tsx", "--input-type=module", "--eval", script],
+    { encoding: "utf8", timeout: 60000, cwd: fileURLToPath(new URL("../..", import.meta.url)) },
+  );
+  assert.equal([stdout.trim(), status, signal], ["ran", 0, null], stderr);
+});
+
+test.run();
