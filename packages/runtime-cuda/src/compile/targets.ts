@@ -28,7 +28,7 @@ export const targetNames = Object.keys(cudaTargets) as CudaTarget[];
 /** @throws WeftError with the names that are known, for one that is not. */
 export function targetFacts(name: string): TargetFacts {
   if (Object.hasOwn(cudaTargets, name)) return cudaTargets[name as CudaTarget];
-  const near = nearestName(name, targetNames);
+  const near = targetNames.find((one) => one.startsWith(name)) ?? nearestName(name, targetNames);
   throw new WeftError([
     userProblem("target", `must be one of ${targetNames.join(", ")}`, {
       given: JSON.stringify(name),
