@@ -66,13 +66,17 @@ test("launches follow the plan's steps and name what is there", () => {
 test("every kernel is a device function of a virtual block with a thin wrapper", () => {
   for (const { cuda } of plans) {
     const text = textOf(cuda);
-    const wrappers = [...text.matchAll(/^WEFT_KERNEL\((\w+), (\d+), (\d+)\)$/gm)].map((found) =>
-      found.slice(1),
-    );
+    const wrappers = [...text.matchAll(/^WEFT_KERNEL\((\w+), (\d+), (\d+), (\d+)\)$/gm)];
     assert.equal(
-      wrappers,
+      wrappers.map(([, name, threads, , slots]) => [name, threads, slots]),
       cuda.functions.map(({ name, threads, slots }) => [name, String(threads), String(slots)]),
     );
+    for (const { launches } of cuda.programs) {
+      for (const { function: called, perMultiprocessor } of launches) {
+        const resident = Number(wrappers[called]![3]);
+        assert.ok(resident >= Math.max(1, perMultiprocessor), cuda.functions[called]!.name);
+      }
+    }
     for (const { name, slots, threads } of cuda.functions) {
       const args = `const Args<${slots}>& args`;
       assert.ok(text.includes(`\nDEVICE void ${name}_body(${args}, [[maybe_unused]] i64 block) {\n`), name);

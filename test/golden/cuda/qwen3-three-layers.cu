@@ -18,6 +18,8 @@ DEVICE void k0_embedding_body(const Args<3>& args, [[maybe_unused]] i64 block) {
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < s0) {
     const i64 i0 = row;
@@ -31,7 +33,7 @@ DEVICE void k0_embedding_body(const Args<3>& args, [[maybe_unused]] i64 block) {
     }
   }
 }
-WEFT_KERNEL(k0_embedding, 128, 3)
+WEFT_KERNEL(k0_embedding, 128, 1, 3)
 
 // rope
 // of model.layers.*
@@ -46,6 +48,8 @@ DEVICE void k1_rope_body(const Args<3>& args, [[maybe_unused]] i64 block) {
   const i64 s0 = symbol(args, 0);
   const i64 s1 = symbol(args, 1);
   const i64 s2 = symbol(args, 2);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < 1LL) {
     const float r1_0 = 0.125f;
@@ -66,7 +70,7 @@ DEVICE void k1_rope_body(const Args<3>& args, [[maybe_unused]] i64 block) {
     }
   }
 }
-WEFT_KERNEL(k1_rope, 128, 3)
+WEFT_KERNEL(k1_rope, 128, 1, 3)
 
 // rope_2
 // of model.layers.*
@@ -82,6 +86,8 @@ DEVICE void k2_rope_2_body(const Args<3>& args, [[maybe_unused]] i64 block) {
   const i64 s0 = symbol(args, 0);
   const i64 s1 = symbol(args, 1);
   const i64 s2 = symbol(args, 2);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < s0) {
     const i64 i0 = row;
@@ -98,7 +104,7 @@ DEVICE void k2_rope_2_body(const Args<3>& args, [[maybe_unused]] i64 block) {
     }
   }
 }
-WEFT_KERNEL(k2_rope_2, 128, 3)
+WEFT_KERNEL(k2_rope_2, 128, 1, 3)
 
 // rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul
 // of model.layers.*.input_layernorm, model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*, model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*.self_attn.v_proj
@@ -112,6 +118,8 @@ DEVICE void k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_x_body(const
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < s0) {
     const i64 i0 = row;
@@ -141,7 +149,7 @@ DEVICE void k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_x_body(const
     }
   }
 }
-WEFT_KERNEL(k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_x, 128, 12)
+WEFT_KERNEL(k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_x, 128, 1, 12)
 
 // rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul
 // of model.layers.*.input_layernorm, model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*, model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*.self_attn.v_proj
@@ -164,26 +172,32 @@ DEVICE void k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_body(const A
   const Global<bf16> b11 = global<bf16>(args.slot[11]);
   const i64 s0 = symbol(args, 0);
   const i64 s1 = symbol(args, 1);
+  let_next_start();
+  wait_for_inputs();
   const i64 rows = s0;
   const i64 tiles_of_rows = (rows + 127) / 128;
   const i64 first_row = (block % tiles_of_rows) * 128;
   const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
   const Global<bf16> x = global<bf16>(args.scratch);
+  const i64 first_column = tile < 1 ? (tile - 0) * 128 : tile < 2 ? (tile - 1) * 128 : (tile - 2) * 128;
+  const i32 columns = 128;
+  const i32 used = 128;
+  const i64 all_columns = tile < 1 ? 64 : tile < 2 ? 32 : 32;
+  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+  const Global<bf16> w0 = tile < 1 ? b2 : tile < 2 ? b7 : b10;
+  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+    const i64 row = first_row + local;
+    copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+  }
+  ;
+  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+    const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
+    copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+  }
+  ;
+  mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
   if (tile < 1) {
-    const i64 first_column = (tile - 0) * 128;
-    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-      const i64 row = first_row + local;
-      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-    }
-    ;
-    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-      const bool valid = first_column + column % 128 < 64 && column < 128 && k < 64;
-      copy16_async(to, index, b2, valid ? (first_column + column % 128) * 64 + k : 0, valid);
-    }
-    ;
-    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
     for (i32 item = warp_index(); item < 1024; item += 8) {
       const i64 row = first_row + item / 8;
       const i64 unit = first_column / 16 + item % 8;
@@ -246,19 +260,6 @@ DEVICE void k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_body(const A
     }
   }
   else if (tile < 2) {
-    const i64 first_column = (tile - 1) * 128;
-    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-      const i64 row = first_row + local;
-      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-    }
-    ;
-    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-      const bool valid = first_column + column % 128 < 32 && column < 128 && k < 64;
-      copy16_async(to, index, b7, valid ? (first_column + column % 128) * 64 + k : 0, valid);
-    }
-    ;
-    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
     for (i32 item = warp_index(); item < 1024; item += 8) {
       const i64 row = first_row + item / 8;
       const i64 unit = first_column / 16 + item % 8;
@@ -321,19 +322,6 @@ DEVICE void k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_body(const A
     }
   }
   else {
-    const i64 first_column = (tile - 2) * 128;
-    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-      const i64 row = first_row + local;
-      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-    }
-    ;
-    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-      const bool valid = first_column + column % 128 < 32 && column < 128 && k < 64;
-      copy16_async(to, index, b10, valid ? (first_column + column % 128) * 64 + k : 0, valid);
-    }
-    ;
-    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
     for (i32 item = thread_index(); item < 2048; item += 256) {
       const i64 row = first_row + item / 16;
       const i32 local = (item % 16) * 8;
@@ -348,7 +336,7 @@ DEVICE void k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_body(const A
     }
   }
 }
-WEFT_KERNEL(k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul, 256, 12)
+WEFT_KERNEL(k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul, 256, 2, 12)
 
 // attend
 // of model.layers.*
@@ -366,6 +354,8 @@ DEVICE void k4_attend_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const i64 s0 = symbol(args, 0);
   const i64 s1 = symbol(args, 1);
   const i64 s3 = symbol(args, 3);
+  let_next_start();
+  wait_for_inputs();
   const i64 rows = 2LL * s0;
   const i64 tiles = (rows + 63) / 64;
   const i64 first_row = (tiles - 1 - block / 2) * 64;
@@ -375,7 +365,7 @@ DEVICE void k4_attend_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const HeadsPlace output_place = {0LL, 64, 16};
   attend_flash<FlashShape<16, 2>, float, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, first_row, rows, block % 2, s3, s1 + 1, 0.25f);
 }
-WEFT_KERNEL(k4_attend, 128, 4)
+WEFT_KERNEL(k4_attend, 128, 1, 4)
 
 // matmul_add
 // of model.layers.*.self_attn.o_proj, model.layers.*
@@ -388,6 +378,8 @@ DEVICE i64 k5_matmul_add_x_blocks([[maybe_unused]] const Args<4>& args) {
 DEVICE void k5_matmul_add_x_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < s0) {
     const i64 i0 = row;
@@ -400,7 +392,7 @@ DEVICE void k5_matmul_add_x_body(const Args<4>& args, [[maybe_unused]] i64 block
     }
   }
 }
-WEFT_KERNEL(k5_matmul_add_x, 128, 4)
+WEFT_KERNEL(k5_matmul_add_x, 128, 1, 4)
 
 // matmul_add
 // of model.layers.*.self_attn.o_proj, model.layers.*
@@ -415,26 +407,32 @@ DEVICE void k5_matmul_add_body(const Args<4>& args, [[maybe_unused]] i64 block) 
   const Global<float> b2 = global<float>(args.slot[2]);
   const Global<float> b3 = global<float>(args.slot[3]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 rows = s0;
   const i64 tiles_of_rows = (rows + 127) / 128;
   const i64 first_row = (block % tiles_of_rows) * 128;
   const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
   const Global<bf16> x = global<bf16>(args.scratch);
+  const i64 first_column = (tile - 0) * 128;
+  const i32 columns = 128;
+  const i32 used = 128;
+  const i64 all_columns = 64;
+  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+  const Global<bf16> w0 = b1;
+  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+    const i64 row = first_row + local;
+    copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+  }
+  ;
+  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+    const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
+    copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+  }
+  ;
+  mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
   {
-    const i64 first_column = (tile - 0) * 128;
-    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-      const i64 row = first_row + local;
-      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-    }
-    ;
-    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-      const bool valid = first_column + column % 128 < 64 && column < 128 && k < 64;
-      copy16_async(to, index, b1, valid ? (first_column + column % 128) * 64 + k : 0, valid);
-    }
-    ;
-    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
     for (i32 item = thread_index(); item < 2048; item += 256) {
       const i64 row = first_row + item / 16;
       const i32 local = (item % 16) * 8;
@@ -449,7 +447,7 @@ DEVICE void k5_matmul_add_body(const Args<4>& args, [[maybe_unused]] i64 block) 
     }
   }
 }
-WEFT_KERNEL(k5_matmul_add, 256, 4)
+WEFT_KERNEL(k5_matmul_add, 256, 2, 4)
 
 // rms_norm_matmul_silu_matmul_mul
 // of model.layers.*.post_attention_layernorm, model.layers.*.mlp.gate_proj, model.layers.*, model.layers.*.mlp.up_proj, model.layers.*.mlp.down_proj
@@ -463,6 +461,8 @@ DEVICE void k6_rms_norm_matmul_silu_matmul_mul_x_body(const Args<5>& args, [[may
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < s0) {
     const i64 i0 = row;
@@ -492,7 +492,7 @@ DEVICE void k6_rms_norm_matmul_silu_matmul_mul_x_body(const Args<5>& args, [[may
     }
   }
 }
-WEFT_KERNEL(k6_rms_norm_matmul_silu_matmul_mul_x, 128, 5)
+WEFT_KERNEL(k6_rms_norm_matmul_silu_matmul_mul_x, 128, 1, 5)
 
 // rms_norm_matmul_silu_matmul_mul
 // of model.layers.*.post_attention_layernorm, model.layers.*.mlp.gate_proj, model.layers.*, model.layers.*.mlp.up_proj, model.layers.*.mlp.down_proj
@@ -507,31 +507,38 @@ DEVICE void k6_rms_norm_matmul_silu_matmul_mul_body(const Args<5>& args, [[maybe
   const Global<bf16> b3 = global<bf16>(args.slot[3]);
   const Global<bf16> b4 = global<bf16>(args.slot[4]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 rows = s0;
   const i64 tiles_of_rows = (rows + 127) / 128;
   const i64 first_row = (block % tiles_of_rows) * 128;
   const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
   const Global<bf16> x = global<bf16>(args.scratch);
+  const i64 first_column = (tile - 0) * 64;
+  const i32 columns = 64;
+  const i32 used = 128;
+  const i64 all_columns = 128;
+  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+  const Global<bf16> w0 = b2;
+  const Global<bf16> w1 = b3;
+  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+    const i64 row = first_row + local;
+    copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+  }
+  ;
+  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+    const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
+    if (column < columns * 1) {
+      copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+    }
+    else {
+      copy16_async(to, index, w1, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+    }
+  }
+  ;
+  mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
   {
-    const i64 first_column = (tile - 0) * 64;
-    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-      const i64 row = first_row + local;
-      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-    }
-    ;
-    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-      const bool valid = first_column + column % 64 < 128 && column < 128 && k < 64;
-      if (column < 64) {
-        copy16_async(to, index, b2, valid ? (first_column + column % 64) * 64 + k : 0, valid);
-      }
-      else {
-        copy16_async(to, index, b3, valid ? (first_column + column % 64) * 64 + k : 0, valid);
-      }
-    }
-    ;
-    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
     for (i32 item = thread_index(); item < 1024; item += 256) {
       const i64 row = first_row + item / 8;
       const i32 local = (item % 8) * 8;
@@ -549,7 +556,7 @@ DEVICE void k6_rms_norm_matmul_silu_matmul_mul_body(const Args<5>& args, [[maybe
     }
   }
 }
-WEFT_KERNEL(k6_rms_norm_matmul_silu_matmul_mul, 256, 5)
+WEFT_KERNEL(k6_rms_norm_matmul_silu_matmul_mul, 256, 2, 5)
 
 // matmul_add_2
 // of model.layers.*.mlp.down_proj, model.layers.*
@@ -565,25 +572,31 @@ DEVICE void k7_matmul_add_2_body(const Args<4>& args, [[maybe_unused]] i64 block
   const Global<float> b2 = global<float>(args.slot[2]);
   const Global<float> b3 = global<float>(args.slot[3]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 rows = s0;
   const i64 tiles_of_rows = (rows + 127) / 128;
   const i64 first_row = (block % tiles_of_rows) * 128;
   const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
+  const i64 first_column = (tile - 0) * 128;
+  const i32 columns = 128;
+  const i32 used = 128;
+  const i64 all_columns = 64;
+  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+  const Global<bf16> w0 = b1;
+  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+    const i64 row = first_row + local;
+    copy16_async(to, index, b0, row < rows ? 128LL * row + 0LL + k : 0, row < rows && k < 128);
+  }
+  ;
+  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+    const bool valid = first_column + column % columns < all_columns && column < used && k < 128;
+    copy16_async(to, index, w0, valid ? (first_column + column % columns) * 128 + k : 0, valid);
+  }
+  ;
+  mma_tile<MmaShape>(stages, out, 128, copy_x, copy_w);
   {
-    const i64 first_column = (tile - 0) * 128;
-    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-      const i64 row = first_row + local;
-      copy16_async(to, index, b0, row < rows ? 128LL * row + 0LL + k : 0, row < rows && k < 128);
-    }
-    ;
-    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-      const bool valid = first_column + column % 128 < 64 && column < 128 && k < 128;
-      copy16_async(to, index, b1, valid ? (first_column + column % 128) * 128 + k : 0, valid);
-    }
-    ;
-    mma_tile<MmaShape>(stages, out, 128, copy_x, copy_w);
     for (i32 item = thread_index(); item < 2048; item += 256) {
       const i64 row = first_row + item / 16;
       const i32 local = (item % 16) * 8;
@@ -598,7 +611,7 @@ DEVICE void k7_matmul_add_2_body(const Args<4>& args, [[maybe_unused]] i64 block
     }
   }
 }
-WEFT_KERNEL(k7_matmul_add_2, 256, 4)
+WEFT_KERNEL(k7_matmul_add_2, 256, 2, 4)
 
 // rms_norm
 // of model.layers.*.input_layernorm
@@ -612,6 +625,8 @@ DEVICE void k8_rms_norm_body(const Args<3>& args, [[maybe_unused]] i64 block) {
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < s0) {
     const i64 i0 = row;
@@ -639,7 +654,7 @@ DEVICE void k8_rms_norm_body(const Args<3>& args, [[maybe_unused]] i64 block) {
     }
   }
 }
-WEFT_KERNEL(k8_rms_norm, 128, 3)
+WEFT_KERNEL(k8_rms_norm, 128, 1, 3)
 
 // matmul_rms_norm_rope
 // of model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*
@@ -656,7 +671,15 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
   const Global<float> b4 = global<float>(args.slot[4]);
   const Global<float> b5 = global<float>(args.slot[5]);
   const i64 s0 = symbol(args, 0);
-  const Shared<bf16> x = shared_at<bf16>(144, 64);
+  let_next_start();
+  const Range share = share_of(64, static_cast<i32>(block), static_cast<i32>(args.blocks));
+  {
+    const Range items = items_in(share, 0, 1, 64);
+    prefetch_columns(b1, items.first, items.last - items.first, 64);
+  }
+  wait_for_inputs();
+  const Shared<float> sums = shared_at<float>(144, 256);
+  const Shared<bf16> x = shared_at<bf16>(1168, 64);
   {
     const i64 m0 = 0LL;
     for (i64 c0 = thread_index() * 8; c0 < 64; c0 += thread_count() * 8) {
@@ -667,17 +690,20 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
     }
   }
   sync_block();
-  const Range share = share_of(64, static_cast<i32>(block), static_cast<i32>(args.blocks));
-  const Global<float> sums = global<float>(args.scratch);
+  const Global<float> unfinished = global<float>(args.scratch);
   {
     const Range items = items_in(share, 0, 1, 64);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b1, static_cast<i64>(item) * 64, x, 64, 64);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
-        store(sums, 0 + row * 64LL + item, pick<1>(sum0, row));
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
+        store(unfinished, 0 + row * 64LL + item, whole_sum<1, 256>(sums, 0, row, local));
       }
+      sync_block();
     }
   }
   const Global<u32> tickets = global<u32>(args.tickets);
@@ -693,7 +719,7 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
         const i64 m1 = unit;
         float partial4 = Sum::identity();
         for (i64 c5 = lane_index() * 4; c5 < 16LL; c5 += 32 * 4) {
-          const Piece<4> r0_6 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + c5);
+          const Piece<4> r0_6 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + c5);
           const Piece<4> r1_7 = mul_of(r0_6, r0_6);
           partial4 = Sum::join(partial4, join_piece<Sum>(r1_7));
         }
@@ -706,7 +732,7 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
         for (i64 c14 = lane_index() * 4; c14 < 16LL; c14 += 32 * 4) {
           Piece<4> r21_15;
           if (c14 < 8) {
-            const Piece<4> r0_16 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + c14);
+            const Piece<4> r0_16 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + c14);
             const Piece<4> r8_17 = mul_of(r0_16, r7_13);
             const i64 at18 = 0LL;
             const Piece<4> r9_19 = load_piece<bf16, 4>(b2, at18 + c14);
@@ -714,7 +740,7 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
             const i64 at21 = 8LL * m0;
             const Piece<4> r13_22 = load_piece<float, 4>(b3, at21 + c14);
             const Piece<4> r14_23 = mul_of(r10_20, r13_22);
-            const Piece<4> r0_24 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + (c14 + 8));
+            const Piece<4> r0_24 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + (c14 + 8));
             const Piece<4> r8_25 = mul_of(r0_24, r7_13);
             const Piece<4> r9_26 = load_piece<bf16, 4>(b2, at18 + (c14 + 8));
             const Piece<4> r10_27 = mul_of(r8_25, r9_26);
@@ -724,7 +750,7 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
             r21_15 = r17_30;
           }
           else {
-            const Piece<4> r0_31 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + ((c14 - 8) + 8));
+            const Piece<4> r0_31 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + ((c14 - 8) + 8));
             const Piece<4> r8_32 = mul_of(r0_31, r7_13);
             const i64 at33 = 0LL;
             const Piece<4> r9_34 = load_piece<bf16, 4>(b2, at33 + ((c14 - 8) + 8));
@@ -732,7 +758,7 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
             const i64 at36 = 8LL * m0;
             const Piece<4> r13_37 = load_piece<float, 4>(b3, at36 + (c14 - 8));
             const Piece<4> r18_38 = mul_of(r10_35, r13_37);
-            const Piece<4> r0_39 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + (c14 - 8));
+            const Piece<4> r0_39 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + (c14 - 8));
             const Piece<4> r8_40 = mul_of(r0_39, r7_13);
             const Piece<4> r9_41 = load_piece<bf16, 4>(b2, at33 + (c14 - 8));
             const Piece<4> r10_42 = mul_of(r8_40, r9_41);
@@ -748,7 +774,7 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
     }
   }
 }
-WEFT_KERNEL(k9_matmul_rms_norm_rope, 256, 6)
+WEFT_KERNEL(k9_matmul_rms_norm_rope, 256, 2, 6)
 
 // matmul_rms_norm_rope_matmul
 // of model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*, model.layers.*.self_attn.v_proj
@@ -761,6 +787,8 @@ DEVICE i64 k10_matmul_rms_norm_rope_matmul_x_blocks([[maybe_unused]] const Args<
 DEVICE void k10_matmul_rms_norm_rope_matmul_x_body(const Args<8>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const i64 s0 = symbol(args, 0);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < s0) {
     const i64 i0 = row;
@@ -773,7 +801,7 @@ DEVICE void k10_matmul_rms_norm_rope_matmul_x_body(const Args<8>& args, [[maybe_
     }
   }
 }
-WEFT_KERNEL(k10_matmul_rms_norm_rope_matmul_x, 128, 8)
+WEFT_KERNEL(k10_matmul_rms_norm_rope_matmul_x, 128, 1, 8)
 
 // matmul_rms_norm_rope_matmul
 // of model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*, model.layers.*.self_attn.v_proj
@@ -793,26 +821,32 @@ DEVICE void k10_matmul_rms_norm_rope_matmul_body(const Args<8>& args, [[maybe_un
   const Global<bf16> b7 = global<bf16>(args.slot[7]);
   const i64 s0 = symbol(args, 0);
   const i64 s1 = symbol(args, 1);
+  let_next_start();
+  wait_for_inputs();
   const i64 rows = s0;
   const i64 tiles_of_rows = (rows + 127) / 128;
   const i64 first_row = (block % tiles_of_rows) * 128;
   const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
   const Global<bf16> x = global<bf16>(args.scratch);
+  const i64 first_column = tile < 1 ? (tile - 0) * 128 : (tile - 1) * 128;
+  const i32 columns = 128;
+  const i32 used = 128;
+  const i64 all_columns = 32;
+  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+  const Global<bf16> w0 = tile < 1 ? b1 : b6;
+  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+    const i64 row = first_row + local;
+    copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+  }
+  ;
+  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+    const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
+    copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+  }
+  ;
+  mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
   if (tile < 1) {
-    const i64 first_column = (tile - 0) * 128;
-    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-      const i64 row = first_row + local;
-      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-    }
-    ;
-    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-      const bool valid = first_column + column % 128 < 32 && column < 128 && k < 64;
-      copy16_async(to, index, b1, valid ? (first_column + column % 128) * 64 + k : 0, valid);
-    }
-    ;
-    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
     for (i32 item = warp_index(); item < 1024; item += 8) {
       const i64 row = first_row + item / 8;
       const i64 unit = first_column / 16 + item % 8;
@@ -875,19 +909,6 @@ DEVICE void k10_matmul_rms_norm_rope_matmul_body(const Args<8>& args, [[maybe_un
     }
   }
   else {
-    const i64 first_column = (tile - 1) * 128;
-    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-      const i64 row = first_row + local;
-      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-    }
-    ;
-    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-      const bool valid = first_column + column % 128 < 32 && column < 128 && k < 64;
-      copy16_async(to, index, b6, valid ? (first_column + column % 128) * 64 + k : 0, valid);
-    }
-    ;
-    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
     for (i32 item = thread_index(); item < 2048; item += 256) {
       const i64 row = first_row + item / 16;
       const i32 local = (item % 16) * 8;
@@ -902,7 +923,7 @@ DEVICE void k10_matmul_rms_norm_rope_matmul_body(const Args<8>& args, [[maybe_un
     }
   }
 }
-WEFT_KERNEL(k10_matmul_rms_norm_rope_matmul, 256, 8)
+WEFT_KERNEL(k10_matmul_rms_norm_rope_matmul, 256, 2, 8)
 
 // attend_2
 // of model.layers.*
@@ -919,6 +940,8 @@ DEVICE void k11_attend_2_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const i64 s0 = symbol(args, 0);
   const i64 s1 = symbol(args, 1);
   const i64 s3 = symbol(args, 3);
+  let_next_start();
+  wait_for_inputs();
   const i32 split = static_cast<i32>(block % 32);
   const i32 head_group = static_cast<i32>((block / 32) % 2);
   const i64 query = block / 64;
@@ -932,7 +955,7 @@ DEVICE void k11_attend_2_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const HeadsPlace output_place = {0LL, 64, 16};
   attend_split<SplitShape<2, 16, 8, 4>, float, bf16, bf16, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, query, head_group, head_group / 1, seen, 0.25f, split, splits, part_of(global<float>(args.scratch), (query * 2 + head_group) * 1152), global<u32>(args.tickets), query * 2 + head_group);
 }
-WEFT_KERNEL(k11_attend_2, 128, 4)
+WEFT_KERNEL(k11_attend_2, 128, 1, 4)
 
 // matmul_add_3
 // of model.layers.*.self_attn.o_proj, model.layers.*
@@ -947,7 +970,15 @@ DEVICE void k12_matmul_add_3_body(const Args<4>& args, [[maybe_unused]] i64 bloc
   const Global<float> b2 = global<float>(args.slot[2]);
   const Global<float> b3 = global<float>(args.slot[3]);
   const i64 s0 = symbol(args, 0);
-  const Shared<bf16> x = shared_at<bf16>(144, 64);
+  let_next_start();
+  const Range share = share_of(64, static_cast<i32>(block), static_cast<i32>(args.blocks));
+  {
+    const Range items = items_in(share, 0, 1, 64);
+    prefetch_columns(b1, items.first, items.last - items.first, 64);
+  }
+  wait_for_inputs();
+  const Shared<float> sums = shared_at<float>(144, 256);
+  const Shared<bf16> x = shared_at<bf16>(1168, 64);
   {
     const i64 m0 = 0LL;
     for (i64 c0 = thread_index() * 8; c0 < 64; c0 += thread_count() * 8) {
@@ -958,26 +989,29 @@ DEVICE void k12_matmul_add_3_body(const Args<4>& args, [[maybe_unused]] i64 bloc
     }
   }
   sync_block();
-  const Range share = share_of(64, static_cast<i32>(block), static_cast<i32>(args.blocks));
   {
     const Range items = items_in(share, 0, 1, 64);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b1, static_cast<i64>(item) * 64, x, 64, 64);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
         const i64 m0 = row;
         const i64 at4 = 64LL * m0 + (64LL * s0 + -64LL);
         const Piece<1> r1_5 = load_piece<float, 1>(b2, at4 + item);
-        const Piece<1> r0_6 = Piece<1>{{pick<1>(sum0, row)}};
+        const Piece<1> r0_6 = Piece<1>{{whole_sum<1, 256>(sums, 0, row, local)}};
         const Piece<1> r2_7 = add_of(r1_5, r0_6);
         const i64 at8 = 64LL * m0;
         store_piece<float, 1>(b3, at8 + item, r2_7);
       }
+      sync_block();
     }
   }
 }
-WEFT_KERNEL(k12_matmul_add_3, 256, 4)
+WEFT_KERNEL(k12_matmul_add_3, 256, 2, 4)
 
 // rms_norm_matmul_silu_matmul_mul_2
 // of model.layers.*.post_attention_layernorm, model.layers.*.mlp.gate_proj, model.layers.*, model.layers.*.mlp.up_proj, model.layers.*.mlp.down_proj
@@ -992,7 +1026,16 @@ DEVICE void k13_rms_norm_matmul_silu_matmul_mul_2_body(const Args<5>& args, [[ma
   const Global<bf16> b2 = global<bf16>(args.slot[2]);
   const Global<bf16> b3 = global<bf16>(args.slot[3]);
   const Global<bf16> b4 = global<bf16>(args.slot[4]);
-  const Shared<bf16> x = shared_at<bf16>(144, 64);
+  let_next_start();
+  const Range share = share_of(256, static_cast<i32>(block), static_cast<i32>(args.blocks));
+  {
+    const Range items = items_in(share, 0, 2, 128);
+    prefetch_columns(b2, items.first, items.last - items.first, 64);
+    prefetch_columns(b3, items.first, items.last - items.first, 64);
+  }
+  wait_for_inputs();
+  const Shared<float> sums = shared_at<float>(144, 512);
+  const Shared<bf16> x = shared_at<bf16>(2192, 64);
   {
     const i64 m0 = 0LL;
     float partial0 = Sum::identity();
@@ -1020,30 +1063,32 @@ DEVICE void k13_rms_norm_matmul_silu_matmul_mul_2_body(const Args<5>& args, [[ma
     }
   }
   sync_block();
-  const Range share = share_of(256, static_cast<i32>(block), static_cast<i32>(args.blocks));
   {
     const Range items = items_in(share, 0, 2, 128);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b2, static_cast<i64>(item) * 64, x, 64, 64);
-      float sum1[1];
-      dot_column<bf16, bf16, 1, 8>(sum1, b3, static_cast<i64>(item) * 64, x, 64, 64);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 256, b3, begin, count, x, 64, 64);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
         const i64 m0 = row;
-        const Piece<1> r0_19 = Piece<1>{{pick<1>(sum0, row)}};
+        const Piece<1> r0_19 = Piece<1>{{whole_sum<1, 256>(sums, 0, row, local)}};
         const Piece<1> r2_20 = sigmoid_of(r0_19);
         const Piece<1> r3_21 = mul_of(r0_19, r2_20);
-        const Piece<1> r1_22 = Piece<1>{{pick<1>(sum1, row)}};
+        const Piece<1> r1_22 = Piece<1>{{whole_sum<1, 256>(sums, 256, row, local)}};
         const Piece<1> r4_23 = mul_of(r3_21, r1_22);
         const Piece<1> r5_24 = round_of<bf16>(r4_23);
         const i64 at25 = 128LL * m0;
         store_piece<bf16, 1>(b4, at25 + item, r5_24);
       }
+      sync_block();
     }
   }
 }
-WEFT_KERNEL(k13_rms_norm_matmul_silu_matmul_mul_2, 256, 5)
+WEFT_KERNEL(k13_rms_norm_matmul_silu_matmul_mul_2, 256, 2, 5)
 
 // matmul_add_4
 // of model.layers.*.mlp.down_proj, model.layers.*
@@ -1057,7 +1102,15 @@ DEVICE void k14_matmul_add_4_body(const Args<4>& args, [[maybe_unused]] i64 bloc
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
   const Global<float> b3 = global<float>(args.slot[3]);
-  const Shared<bf16> x = shared_at<bf16>(144, 128);
+  let_next_start();
+  const Range share = share_of(64, static_cast<i32>(block), static_cast<i32>(args.blocks));
+  {
+    const Range items = items_in(share, 0, 1, 64);
+    prefetch_columns(b1, items.first, items.last - items.first, 128);
+  }
+  wait_for_inputs();
+  const Shared<float> sums = shared_at<float>(144, 256);
+  const Shared<bf16> x = shared_at<bf16>(1168, 128);
   {
     const i64 m0 = 0LL;
     for (i64 c0 = thread_index() * 8; c0 < 128; c0 += thread_count() * 8) {
@@ -1067,25 +1120,28 @@ DEVICE void k14_matmul_add_4_body(const Args<4>& args, [[maybe_unused]] i64 bloc
     }
   }
   sync_block();
-  const Range share = share_of(64, static_cast<i32>(block), static_cast<i32>(args.blocks));
   {
     const Range items = items_in(share, 0, 1, 64);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b1, static_cast<i64>(item) * 128, x, 128, 128);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 128, 128);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
         const i64 m0 = row;
         const i64 at3 = 64LL * m0;
         const Piece<1> r1_4 = load_piece<float, 1>(b2, at3 + item);
-        const Piece<1> r0_5 = Piece<1>{{pick<1>(sum0, row)}};
+        const Piece<1> r0_5 = Piece<1>{{whole_sum<1, 256>(sums, 0, row, local)}};
         const Piece<1> r2_6 = add_of(r1_4, r0_5);
         store_piece<float, 1>(b3, at3 + item, r2_6);
       }
+      sync_block();
     }
   }
 }
-WEFT_KERNEL(k14_matmul_add_4, 256, 4)
+WEFT_KERNEL(k14_matmul_add_4, 256, 2, 4)
 
 // rms_norm_matmul
 // of model.norm, lm_head
@@ -1099,7 +1155,15 @@ DEVICE void k15_rms_norm_matmul_body(const Args<4>& args, [[maybe_unused]] i64 b
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<bf16> b2 = global<bf16>(args.slot[2]);
   const Global<float> b3 = global<float>(args.slot[3]);
-  const Shared<bf16> x = shared_at<bf16>(144, 64);
+  let_next_start();
+  const Range share = share_of(320, static_cast<i32>(block), static_cast<i32>(args.blocks));
+  {
+    const Range items = items_in(share, 0, 1, 320);
+    prefetch_columns(b2, items.first, items.last - items.first, 64);
+  }
+  wait_for_inputs();
+  const Shared<float> sums = shared_at<float>(144, 256);
+  const Shared<bf16> x = shared_at<bf16>(1168, 64);
   {
     const i64 m0 = 0LL;
     float partial0 = Sum::identity();
@@ -1127,23 +1191,26 @@ DEVICE void k15_rms_norm_matmul_body(const Args<4>& args, [[maybe_unused]] i64 b
     }
   }
   sync_block();
-  const Range share = share_of(320, static_cast<i32>(block), static_cast<i32>(args.blocks));
   {
     const Range items = items_in(share, 0, 1, 320);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b2, static_cast<i64>(item) * 64, x, 64, 64);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
         const i64 m0 = row;
-        const Piece<1> r0_19 = Piece<1>{{pick<1>(sum0, row)}};
+        const Piece<1> r0_19 = Piece<1>{{whole_sum<1, 256>(sums, 0, row, local)}};
         const i64 at20 = 320LL * m0;
         store_piece<float, 1>(b3, at20 + item, r0_19);
       }
+      sync_block();
     }
   }
 }
-WEFT_KERNEL(k15_rms_norm_matmul, 256, 4)
+WEFT_KERNEL(k15_rms_norm_matmul, 256, 2, 4)
 
 // embedding_2
 // of model.embed_tokens
@@ -1155,6 +1222,8 @@ DEVICE void k16_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block
   const Global<i32> b0 = global<i32>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < 1LL) {
     const i64 i0 = row;
@@ -1168,7 +1237,7 @@ DEVICE void k16_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block
     }
   }
 }
-WEFT_KERNEL(k16_embedding_2, 128, 3)
+WEFT_KERNEL(k16_embedding_2, 128, 1, 3)
 
 // rope_3
 // of model.layers.*
@@ -1181,6 +1250,8 @@ DEVICE void k17_rope_3_body(const Args<2>& args, [[maybe_unused]] i64 block) {
   const Global<float> b1 = global<float>(args.slot[1]);
   const i64 s1 = symbol(args, 1);
   const i64 s2 = symbol(args, 2);
+  let_next_start();
+  wait_for_inputs();
   const i64 row = block * 4 + warp_index();
   if (row < 1LL) {
     const float r1_0 = 0.125f;
@@ -1200,7 +1271,7 @@ DEVICE void k17_rope_3_body(const Args<2>& args, [[maybe_unused]] i64 block) {
     }
   }
 }
-WEFT_KERNEL(k17_rope_3, 128, 2)
+WEFT_KERNEL(k17_rope_3, 128, 1, 2)
 
 // rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2
 // of model.layers.*.input_layernorm, model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*, model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*.self_attn.v_proj
@@ -1223,7 +1294,23 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
   const Global<bf16> b10 = global<bf16>(args.slot[10]);
   const Global<bf16> b11 = global<bf16>(args.slot[11]);
   const i64 s1 = symbol(args, 1);
-  const Shared<bf16> x = shared_at<bf16>(144, 64);
+  let_next_start();
+  const Range share = share_of(128, static_cast<i32>(block), static_cast<i32>(args.blocks));
+  {
+    const Range items = items_in(share, 0, 1, 64);
+    prefetch_columns(b2, items.first, items.last - items.first, 64);
+  }
+  {
+    const Range items = items_in(share, 64, 1, 32);
+    prefetch_columns(b7, items.first, items.last - items.first, 64);
+  }
+  {
+    const Range items = items_in(share, 96, 1, 32);
+    prefetch_columns(b10, items.first, items.last - items.first, 64);
+  }
+  wait_for_inputs();
+  const Shared<float> sums = shared_at<float>(144, 256);
+  const Shared<bf16> x = shared_at<bf16>(1168, 64);
   {
     const i64 m0 = 0LL;
     float partial0 = Sum::identity();
@@ -1251,44 +1338,55 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
     }
   }
   sync_block();
-  const Range share = share_of(128, static_cast<i32>(block), static_cast<i32>(args.blocks));
-  const Global<float> sums = global<float>(args.scratch);
+  const Global<float> unfinished = global<float>(args.scratch);
   {
     const Range items = items_in(share, 0, 1, 64);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b2, static_cast<i64>(item) * 64, x, 64, 64);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
-        store(sums, 0 + row * 64LL + item, pick<1>(sum0, row));
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
+        store(unfinished, 0 + row * 64LL + item, whole_sum<1, 256>(sums, 0, row, local));
       }
+      sync_block();
     }
   }
   {
     const Range items = items_in(share, 64, 1, 32);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b7, static_cast<i64>(item) * 64, x, 64, 64);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
-        store(sums, 64 + row * 32LL + item, pick<1>(sum0, row));
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b7, begin, count, x, 64, 64);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
+        store(unfinished, 64 + row * 32LL + item, whole_sum<1, 256>(sums, 0, row, local));
       }
+      sync_block();
     }
   }
   {
     const Range items = items_in(share, 96, 1, 32);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b10, static_cast<i64>(item) * 64, x, 64, 64);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b10, begin, count, x, 64, 64);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
         const i64 m0 = row;
         const i64 column = item % 16;
         const i64 m1 = (item / 16);
-        const Piece<1> r0_19 = Piece<1>{{pick<1>(sum0, row)}};
+        const Piece<1> r0_19 = Piece<1>{{whole_sum<1, 256>(sums, 0, row, local)}};
         const i64 at20 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
         store_piece<bf16, 1>(b11, at20 + column, r0_19);
       }
+      sync_block();
     }
   }
   const Global<u32> tickets = global<u32>(args.tickets);
@@ -1304,7 +1402,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
         const i64 m1 = unit;
         float partial21 = Sum::identity();
         for (i64 c22 = lane_index() * 4; c22 < 16LL; c22 += 32 * 4) {
-          const Piece<4> r0_23 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + c22);
+          const Piece<4> r0_23 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + c22);
           const Piece<4> r1_24 = mul_of(r0_23, r0_23);
           partial21 = Sum::join(partial21, join_piece<Sum>(r1_24));
         }
@@ -1317,7 +1415,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
         for (i64 c31 = lane_index() * 4; c31 < 16LL; c31 += 32 * 4) {
           Piece<4> r21_32;
           if (c31 < 8) {
-            const Piece<4> r0_33 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + c31);
+            const Piece<4> r0_33 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + c31);
             const Piece<4> r8_34 = mul_of(r0_33, r7_30);
             const i64 at35 = 0LL;
             const Piece<4> r9_36 = load_piece<bf16, 4>(b3, at35 + c31);
@@ -1325,7 +1423,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
             const i64 at38 = 8LL * m0;
             const Piece<4> r13_39 = load_piece<float, 4>(b4, at38 + c31);
             const Piece<4> r14_40 = mul_of(r10_37, r13_39);
-            const Piece<4> r0_41 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + (c31 + 8));
+            const Piece<4> r0_41 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + (c31 + 8));
             const Piece<4> r8_42 = mul_of(r0_41, r7_30);
             const Piece<4> r9_43 = load_piece<bf16, 4>(b3, at35 + (c31 + 8));
             const Piece<4> r10_44 = mul_of(r8_42, r9_43);
@@ -1335,7 +1433,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
             r21_32 = r17_47;
           }
           else {
-            const Piece<4> r0_48 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + ((c31 - 8) + 8));
+            const Piece<4> r0_48 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + ((c31 - 8) + 8));
             const Piece<4> r8_49 = mul_of(r0_48, r7_30);
             const i64 at50 = 0LL;
             const Piece<4> r9_51 = load_piece<bf16, 4>(b3, at50 + ((c31 - 8) + 8));
@@ -1343,7 +1441,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
             const i64 at53 = 8LL * m0;
             const Piece<4> r13_54 = load_piece<float, 4>(b4, at53 + (c31 - 8));
             const Piece<4> r18_55 = mul_of(r10_52, r13_54);
-            const Piece<4> r0_56 = load_piece_fresh<4>(sums, 0 + row * 64LL + unit * 16 + (c31 - 8));
+            const Piece<4> r0_56 = load_piece_fresh<4>(unfinished, 0 + row * 64LL + unit * 16 + (c31 - 8));
             const Piece<4> r8_57 = mul_of(r0_56, r7_30);
             const Piece<4> r9_58 = load_piece<bf16, 4>(b3, at50 + (c31 - 8));
             const Piece<4> r10_59 = mul_of(r8_57, r9_58);
@@ -1369,7 +1467,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
         const i64 m1 = unit;
         float partial64 = Sum::identity();
         for (i64 c65 = lane_index() * 4; c65 < 16LL; c65 += 32 * 4) {
-          const Piece<4> r0_66 = load_piece_fresh<4>(sums, 64 + row * 32LL + unit * 16 + c65);
+          const Piece<4> r0_66 = load_piece_fresh<4>(unfinished, 64 + row * 32LL + unit * 16 + c65);
           const Piece<4> r1_67 = mul_of(r0_66, r0_66);
           partial64 = Sum::join(partial64, join_piece<Sum>(r1_67));
         }
@@ -1382,7 +1480,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
         for (i64 c74 = lane_index() * 4; c74 < 16LL; c74 += 32 * 4) {
           Piece<4> r21_75;
           if (c74 < 8) {
-            const Piece<4> r0_76 = load_piece_fresh<4>(sums, 64 + row * 32LL + unit * 16 + c74);
+            const Piece<4> r0_76 = load_piece_fresh<4>(unfinished, 64 + row * 32LL + unit * 16 + c74);
             const Piece<4> r8_77 = mul_of(r0_76, r7_73);
             const i64 at78 = 0LL;
             const Piece<4> r9_79 = load_piece<bf16, 4>(b8, at78 + c74);
@@ -1390,7 +1488,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
             const i64 at81 = 8LL * m0;
             const Piece<4> r13_82 = load_piece<float, 4>(b4, at81 + c74);
             const Piece<4> r14_83 = mul_of(r10_80, r13_82);
-            const Piece<4> r0_84 = load_piece_fresh<4>(sums, 64 + row * 32LL + unit * 16 + (c74 + 8));
+            const Piece<4> r0_84 = load_piece_fresh<4>(unfinished, 64 + row * 32LL + unit * 16 + (c74 + 8));
             const Piece<4> r8_85 = mul_of(r0_84, r7_73);
             const Piece<4> r9_86 = load_piece<bf16, 4>(b8, at78 + (c74 + 8));
             const Piece<4> r10_87 = mul_of(r8_85, r9_86);
@@ -1400,7 +1498,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
             r21_75 = r17_90;
           }
           else {
-            const Piece<4> r0_91 = load_piece_fresh<4>(sums, 64 + row * 32LL + unit * 16 + ((c74 - 8) + 8));
+            const Piece<4> r0_91 = load_piece_fresh<4>(unfinished, 64 + row * 32LL + unit * 16 + ((c74 - 8) + 8));
             const Piece<4> r8_92 = mul_of(r0_91, r7_73);
             const i64 at93 = 0LL;
             const Piece<4> r9_94 = load_piece<bf16, 4>(b8, at93 + ((c74 - 8) + 8));
@@ -1408,7 +1506,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
             const i64 at96 = 8LL * m0;
             const Piece<4> r13_97 = load_piece<float, 4>(b4, at96 + (c74 - 8));
             const Piece<4> r18_98 = mul_of(r10_95, r13_97);
-            const Piece<4> r0_99 = load_piece_fresh<4>(sums, 64 + row * 32LL + unit * 16 + (c74 - 8));
+            const Piece<4> r0_99 = load_piece_fresh<4>(unfinished, 64 + row * 32LL + unit * 16 + (c74 - 8));
             const Piece<4> r8_100 = mul_of(r0_99, r7_73);
             const Piece<4> r9_101 = load_piece<bf16, 4>(b8, at93 + (c74 - 8));
             const Piece<4> r10_102 = mul_of(r8_100, r9_101);
@@ -1424,7 +1522,7 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
     }
   }
 }
-WEFT_KERNEL(k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2, 256, 12)
+WEFT_KERNEL(k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2, 256, 2, 12)
 
 // attend_3
 // of model.layers.*
@@ -1440,6 +1538,8 @@ DEVICE void k19_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const Global<float> b3 = global<float>(args.slot[3]);
   const i64 s1 = symbol(args, 1);
   const i64 s3 = symbol(args, 3);
+  let_next_start();
+  wait_for_inputs();
   const i32 split = static_cast<i32>(block % 32);
   const i32 head_group = static_cast<i32>((block / 32) % 2);
   const i64 query = block / 64;
@@ -1453,7 +1553,7 @@ DEVICE void k19_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const HeadsPlace output_place = {0LL, 64, 16};
   attend_split<SplitShape<2, 16, 8, 4>, float, bf16, bf16, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, query, head_group, head_group / 1, seen, 0.25f, split, splits, part_of(global<float>(args.scratch), (query * 2 + head_group) * 1152), global<u32>(args.tickets), query * 2 + head_group);
 }
-WEFT_KERNEL(k19_attend_3, 128, 4)
+WEFT_KERNEL(k19_attend_3, 128, 1, 4)
 
 // matmul_add_5
 // of model.layers.*.self_attn.o_proj, model.layers.*
@@ -1467,7 +1567,15 @@ DEVICE void k20_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 bloc
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
   const Global<float> b3 = global<float>(args.slot[3]);
-  const Shared<bf16> x = shared_at<bf16>(144, 64);
+  let_next_start();
+  const Range share = share_of(64, static_cast<i32>(block), static_cast<i32>(args.blocks));
+  {
+    const Range items = items_in(share, 0, 1, 64);
+    prefetch_columns(b1, items.first, items.last - items.first, 64);
+  }
+  wait_for_inputs();
+  const Shared<float> sums = shared_at<float>(144, 256);
+  const Shared<bf16> x = shared_at<bf16>(1168, 64);
   {
     const i64 m0 = 0LL;
     for (i64 c0 = thread_index() * 8; c0 < 64; c0 += thread_count() * 8) {
@@ -1478,22 +1586,25 @@ DEVICE void k20_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 bloc
     }
   }
   sync_block();
-  const Range share = share_of(64, static_cast<i32>(block), static_cast<i32>(args.blocks));
   {
     const Range items = items_in(share, 0, 1, 64);
-    for (i32 item = items.first + warp_index(); item < items.last; item += thread_count() / 32) {
-      float sum0[1];
-      dot_column<bf16, bf16, 1, 8>(sum0, b1, static_cast<i64>(item) * 64, x, 64, 64);
-      if (lane_index() < 1) {
-        const i32 row = lane_index();
+    for (i32 begin = items.first; begin < items.last; begin += 256) {
+      const i32 count = items.last - begin < 256 ? items.last - begin : 256;
+      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
+      sync_block();
+      for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
+        const i32 row = 0;
+        const i32 local = at;
+        const i32 item = begin + local;
         const i64 m0 = row;
         const i64 at4 = 64LL * m0;
         const Piece<1> r1_5 = load_piece<float, 1>(b2, at4 + item);
-        const Piece<1> r0_6 = Piece<1>{{pick<1>(sum0, row)}};
+        const Piece<1> r0_6 = Piece<1>{{whole_sum<1, 256>(sums, 0, row, local)}};
         const Piece<1> r2_7 = add_of(r1_5, r0_6);
         store_piece<float, 1>(b3, at4 + item, r2_7);
       }
+      sync_block();
     }
   }
 }
-WEFT_KERNEL(k20_matmul_add_5, 256, 4)
+WEFT_KERNEL(k20_matmul_add_5, 256, 2, 4)

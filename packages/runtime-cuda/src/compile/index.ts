@@ -13,14 +13,17 @@ export { cachedCompilation, cachedCompile, KernelCache, type KernelCacheOptions 
 export type { KernelInputs } from "./kernel-entry.ts";
 export type { CompiledManifest, StoredFile, StoredPlan } from "./manifest.ts";
 export { type NvccOptions, nvccCompiler } from "./nvcc.ts";
+export { type PreparedModules, prepareByCompiling, prepareFromFolder } from "./prepare.ts";
 export { type CompiledFolder, readCompiled } from "./read-compiled.ts";
 export { kernelResources } from "./resources.ts";
 export {
   type CudaTarget,
+  capabilityOf,
   cudaTargets,
   runsOn,
   type TargetFacts,
   targetFacts,
+  targetFor,
   targetNames,
 } from "./targets.ts";
 export { type CompiledParts, writeCompiled } from "./write-compiled.ts";

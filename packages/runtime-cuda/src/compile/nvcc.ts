@@ -16,8 +16,8 @@ export interface NvccOptions extends FindNvccOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Registers and spills are reported whether asked for or not: they cost nothing. */
-const flags = ["-cubin", "-std=c++20", "-O3", "-Xptxas", "-v"] as const;
+/** The standard is that of NVRTC's use. Registers and spills are reported whether asked for or not: they cost nothing. */
+const flags = ["-cubin", "-std=c++17", "-O3", "-Xptxas", "-v"] as const;
 
 /** @throws WeftError with the places that were tried, where there is no nvcc. */
 export async function nvccCompiler(options: NvccOptions = {}): Promise<Compiler> {

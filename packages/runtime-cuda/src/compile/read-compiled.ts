@@ -15,7 +15,7 @@ import {
   type StoredPlan,
   versions,
 } from "./manifest.ts";
-import { runsOn, targetFacts, targetNames } from "./targets.ts";
+import { capabilityOf, targetFor, targetNames } from "./targets.ts";
 
 export interface CompiledFolder {
   readonly directory: string;
@@ -25,10 +25,10 @@ export interface CompiledFolder {
   /** One image per module of `cudaPlan`, by target. */
   readonly images: ReadonlyMap<string, readonly Uint8Array[]>;
   /**
-   * The images that a device of this compute capability executes.
+   * The images that a device of this compute capability (9.0 is 90) executes.
    * @throws WeftError with the targets that are there, where none of them fits
    */
-  imagesFor(major: number, minor: number): readonly Uint8Array[];
+  imagesFor(capability: number): readonly Uint8Array[];
 }
 
 const again = "compile it again with `weft compile`";
@@ -53,7 +53,7 @@ export async function readCompiled(directory: string): Promise<CompiledFolder> {
   const { plan, cuda: cudaPlan } = storedPlan(join(directory, manifest.plan.file), stored);
   const images = new Map<string, readonly Uint8Array[]>();
   for (const { target, images: files } of manifest.targets) {
-    const { major, minor } = targetFacts(target);
+    const capability = capabilityOf(target);
     if (files.length !== cudaPlan.modules.length) {
       refuse(
         join(directory, manifestFile),
@@ -65,7 +65,7 @@ export async function readCompiled(directory: string): Promise<CompiledFolder> {
     for (const file of files) {
       const image = await readPart(directory, file);
       const architecture = cubinArchitecture(image);
-      if (architecture !== major * 10 + minor) {
+      if (architecture !== capability) {
         const given = architecture === undefined ? "another kind of file" : `one for sm_${architecture}`;
         refuse(join(directory, file.file), `the file must be a cubin for ${target}`, given);
       }
@@ -73,15 +73,13 @@ export async function readCompiled(directory: string): Promise<CompiledFolder> {
     }
     images.set(target, contents);
   }
-  const imagesFor = (major: number, minor: number): readonly Uint8Array[] => {
-    // The nearest one: of two that run, the one for the later architecture knows more of the device.
-    const fitting = [...images.keys()].filter((target) => runsOn(target, major, minor));
-    const best = fitting.sort((a, b) => targetFacts(b).minor - targetFacts(a).minor)[0];
-    if (best !== undefined) return images.get(best)!;
-    const missing = targetNames.filter((target) => runsOn(target, major, minor)).at(-1);
+  const imagesFor = (capability: number): readonly Uint8Array[] => {
+    const target = targetFor(capability, [...images.keys()]);
+    if (target !== undefined) return images.get(target)!;
+    const missing = targetFor(capability);
     return refuse(
       directory,
-      `there must be images for the device's compute capability ${major}.${minor}`,
+      `there must be images for the device's compute capability ${(capability / 10).toFixed(1)}`,
       [...images.keys()].join(", ") || "none at all",
       missing === undefined
         ? `no target of \`weft compile\` runs on it; there are ${targetNames.join(", ")}`

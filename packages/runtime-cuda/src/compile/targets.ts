@@ -37,8 +37,23 @@ export function targetFacts(name: string): TargetFacts {
   ]);
 }
 
-/** Whether a device of compute capability `major.minor` executes images of this target. */
-export function runsOn(target: string, major: number, minor: number): boolean {
-  const facts = targetFacts(target);
-  return facts.major === major && (facts.exact ? facts.minor === minor : facts.minor <= minor);
+/** Compute capability of a target as drivers and images count: 9.0 is 90. */
+export function capabilityOf(target: string): number {
+  const { major, minor } = targetFacts(target);
+  return major * 10 + minor;
+}
+
+/** Whether a device of this compute capability (9.0 is 90) executes images of this target. */
+export function runsOn(target: string, capability: number): boolean {
+  const { major, exact } = targetFacts(target);
+  const own = capabilityOf(target);
+  return exact ? own === capability : major === Math.floor(capability / 10) && own <= capability;
+}
+
+/** Of the targets that run on such a device the latest: it knows most of it. Undefined where none runs. */
+export function targetFor(capability: number, names: readonly string[] = targetNames): string | undefined {
+  return names
+    .filter((name) => runsOn(name, capability))
+    .toSorted((a, b) => capabilityOf(a) - capabilityOf(b))
+    .at(-1);
 }
