@@ -35,8 +35,8 @@ export async function nvccCompiler(options: NvccOptions = {}): Promise<Compiler>
         const argv = [...flags, `-arch=${target}`, "-o", "kernels.cubin", "kernels.cu"];
         const { code, output, timedOut } = await runProcess(path, argv, {
           cwd: folder,
-          // Its own temporary files go the same way, also when it is ended.
-          environment: { ...environment, TMPDIR: folder },
+          // Its temporary files go the same way, also when it is ended; its messages are parsed.
+          environment: { ...environment, TMPDIR: folder, LC_ALL: "C" },
           timeoutSeconds,
           signal,
         });
