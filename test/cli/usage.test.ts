@@ -1,33 +1,32 @@
 /** The command line itself: help, wrong usage, exit codes. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { root, tiny, weft, weftProcess } from "./command.ts";
+import { goldenText } from "../support/golden.ts";
+import { tiny, weft, weftProcess } from "./command.ts";
 
-const commands = ["generate", "chat", "logits", "summary", "dump", "explain", "memory", "bench", "doctor"];
-const golden = join(root, "test/golden/cli");
-
-/** The text of a golden file; WEFT_UPDATE_GOLDEN=1 writes it anew. */
-function goldenText(name: string, actual: string): string {
-  const file = join(golden, name);
-  if (process.env.WEFT_UPDATE_GOLDEN === "1") {
-    mkdirSync(golden, { recursive: true });
-    writeFileSync(file, actual);
-  }
-  return existsSync(file) ? readFileSync(file, "utf8") : "";
-}
-
+const commands = [
+  "generate",
+  "chat",
+  "logits",
+  "summary",
+  "dump",
+  "explain",
+  "memory",
+  "bench",
+  "compile",
+  "cache",
+  "doctor",
+];
 test("the overview and every command's help are as written down, with examples", async () => {
   const overview = await weft("--help");
   assert.is(overview.code, 0);
   assert.is(overview.stderr, "");
-  assert.fixture(overview.stdout, goldenText("help.txt", overview.stdout));
+  assert.fixture(overview.stdout, goldenText("cli/help.txt", overview.stdout));
   for (const command of commands) {
     const { code, stdout } = await weft(command, "--help");
     assert.is(code, 0);
     assert.match(stdout, "Examples:");
-    assert.fixture(stdout, goldenText(`help-${command}.txt`, stdout));
+    assert.fixture(stdout, goldenText(`cli/help-${command}.txt`, stdout));
   }
 });
 

@@ -1,7 +1,9 @@
 /** The command line: names, options and help. What a command does is loaded only when it runs. */
 import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
+import { cacheCommand } from "./commands/cache.ts";
 import { chatCommand } from "./commands/chat.ts";
+import { compileCommand } from "./commands/compile.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { dumpCommand } from "./commands/dump.ts";
 import { explainCommand } from "./commands/explain.ts";
@@ -41,6 +43,8 @@ export function createProgram(): Command {
     explainCommand(),
     memoryCommand(),
     benchCommand(),
+    compileCommand(),
+    cacheCommand(),
     doctorCommand(),
   ];
   for (const command of commands) {

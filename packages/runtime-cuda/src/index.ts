@@ -31,3 +31,4 @@ export type {
   RecordingOptions,
   SimulatedOptions,
 } from "./options.ts";
+export * from "./compile/index.ts";

@@ -1,3 +1,5 @@
+export { type CacheKind, cacheDirectory } from "./cache-directory.ts";
+export { type CacheStatus, cacheStatus, clearCache } from "./cache-folder.ts";
 export * from "./device.ts";
 export { type ExecutableHandle, loadAddon, type PlanHandle, type SharedAddon } from "./native/addon.ts";
 export { type NativeCall, nativeCall } from "./native/errors.ts";

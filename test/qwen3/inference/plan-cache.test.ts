@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { orThrow } from "@weft/dsl";
 import { type OpenOptions, openQwen3, prepareQwen3 } from "@weft/qwen3";
+import { cacheDirectory } from "@weft/runtime";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { planCacheDirectory } from "../../../packages/qwen3/src/inference/plan-cache.ts";
 
 const test = suite("plan cache");
 const tiny = resolve(import.meta.dirname, "../../fixtures/tiny");
@@ -78,9 +78,9 @@ test("a model started from a kept plan computes the same", async () => {
 });
 
 test("the folder is the user's, unless the environment names one or none", () => {
-  assert.is(planCacheDirectory({ WEFT_CACHE_DIR: "/some/where" }), "/some/where/plans");
-  assert.is(planCacheDirectory({ WEFT_CACHE_DIR: "" }), "");
-  assert.is(planCacheDirectory({ XDG_CACHE_HOME: "/home/cache" }), "/home/cache/weft/plans");
+  assert.is(cacheDirectory("plans", { WEFT_CACHE_DIR: "/some/where" }), "/some/where/plans");
+  assert.is(cacheDirectory("plans", { WEFT_CACHE_DIR: "" }), "");
+  assert.is(cacheDirectory("plans", { XDG_CACHE_HOME: "/home/cache" }), "/home/cache/weft/plans");
 });
 
 test.run();

@@ -17,19 +17,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { type BuiltPlan, type Compiled, hashPlan, planVersion } from "@weft/compiler";
 
 /** Plans kept; the ones not used for longest go first. A plan of 36 layers takes about 0.2 MB. */
 const mostPlans = 64;
-
-/** Where plans are kept: WEFT_CACHE_DIR, else the user's cache directory. Empty: nowhere. */
-export function planCacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
-  const own = environment.WEFT_CACHE_DIR;
-  if (own !== undefined) return own === "" ? "" : join(own, "plans");
-  return join(environment.XDG_CACHE_HOME || join(homedir(), ".cache"), "weft", "plans");
-}
 
 /** Names, sizes and times of the files that decide what a plan looks like: a changed compiler makes new keys. */
 function sourcesOf(folder: string): string {

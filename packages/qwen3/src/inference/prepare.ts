@@ -4,7 +4,7 @@
  */
 import type { Compiled } from "@weft/compiler";
 import { type Axis, type Dtype, maxSize, type Parameter, parametersOf } from "@weft/dsl";
-import type { FileWeight, WeightSource } from "@weft/runtime";
+import { cacheDirectory, type FileWeight, type WeightSource } from "@weft/runtime";
 import { sequenceS } from "fp-ts/lib/Apply.js";
 import * as Either from "fp-ts/lib/Either.js";
 import { pipe } from "fp-ts/lib/function.js";
@@ -26,7 +26,7 @@ import {
 } from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
-import { planCacheDirectory, planKey, readPlan, writePlan } from "./plan-cache.ts";
+import { planKey, readPlan, writePlan } from "./plan-cache.ts";
 
 export interface PreparedQwen3 {
   readonly directory: string;
@@ -54,7 +54,7 @@ const storedDtypes = { F32: "f32", BF16: "bf16", F16: "f16" } as const satisfies
  */
 export function prepareQwen3(
   directory: string,
-  { record = true, planCache = planCacheDirectory(), ...options }: OpenOptions = {},
+  { record = true, planCache = cacheDirectory("plans"), ...options }: OpenOptions = {},
   onCompile: () => void = () => {},
 ): Either.Either<Problems, PreparedQwen3> {
   const config = readQwen3Config(directory);

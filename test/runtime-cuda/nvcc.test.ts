@@ -1,0 +1,115 @@
+/**
+ * Every kernel through nvcc, where there is one: all targets accept it, nothing of Qwen3-4B spills on an H100,
+ * launches fit the targets' shared memory, and what each kernel of Qwen3-4B takes of an H100 is as written down.
+ */
+import { join } from "node:path";
+import {
+  type Compiler,
+  compileAhead,
+  findNvcc,
+  KernelCache,
+  type KernelResources,
+  nvccCompiler,
+  targetFacts,
+  targetNames,
+} from "@weft/runtime-cuda";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type EmittedPlan, emitQwen3 } from "../support/cuda-plans.ts";
+import { goldenText } from "../support/golden.ts";
+import { qwen3Of4B, threeLayers } from "../support/qwen3-config.ts";
+
+const suiteOfNvcc = suite("nvcc");
+const venv = join(import.meta.dirname, "../../.cache/venv");
+const { nvcc, tried } = await findNvcc({ venv });
+if (nvcc === undefined) {
+  const places = tried.map(({ place, found }) => `${place} (${found})`).join(", ");
+  console.log(`  skipped: kernels are not compiled here, there is no nvcc; tried ${places}`);
+}
+const test = nvcc === undefined ? suiteOfNvcc.skip : suiteOfNvcc;
+
+const small = { capacity: 128, chunk: 16 };
+const large = { capacity: 9216, chunk: 1024 };
+/** An emitted plan and the targets that it is compiled for; a module takes about ten seconds for each. */
+const matrix: Readonly<Record<string, readonly [() => EmittedPlan, readonly string[]]>> = {
+  "three layers, bf16": [() => emitQwen3(threeLayers, { policy: "bf16", ...small }), targetNames],
+  "three layers, f32": [() => emitQwen3(threeLayers, { policy: "f32", ...small }), targetNames],
+  "three layers, unfused": [
+    () => emitQwen3(threeLayers, { policy: "bf16", ...small, fusion: false }),
+    targetNames,
+  ],
+  "4B, bf16": [() => emitQwen3(qwen3Of4B, { policy: "bf16", ...large }), ["sm_90a", "sm_120a"]],
+  "4B, f32": [() => emitQwen3(qwen3Of4B, { policy: "f32", ...large }), ["sm_90a", "sm_80"]],
+};
+
+const compiler: Compiler | undefined = nvcc && (await nvccCompiler({ venv }));
+/**
+ * Bytes that a thread may spill, stores and loads. None where it matters. Elsewhere tiled products, which take all of the
+ * 128 registers that two blocks leave a thread, may put a few addresses away while they loop.
+ */
+const spillLimit = (plan: string, target: string): number =>
+  plan.startsWith("4B") && target === "sm_90a" ? 0 : 32;
+/** What is compiled here is compiled every time. */
+const cache = new KernelCache({ directory: "" });
+/** What was found out about the 4B plan on the H100's target. */
+let pinned: readonly (KernelResources & { readonly sharedBytes: number })[] = [];
+
+for (const [name, [emit, targets]] of Object.entries(matrix)) {
+  test(`${name}: every kernel compiles for ${targets.join(", ")} within its registers and shared memory`, async () => {
+    const { cuda } = emit();
+    const names = cuda.functions.map((one) => one.name);
+    for (const { target, resources } of await compileAhead(cuda, compiler!, targets, { cache })) {
+      assert.equal(resources.map(({ kernel }) => kernel).toSorted(), names.toSorted(), target);
+      const found = cuda.functions.map(({ name, sharedBytes }) => ({
+        ...resources.find(({ kernel }) => kernel === name)!,
+        sharedBytes,
+      }));
+      const faults = found.flatMap((one) => {
+        const spills = one.spillStores + one.spillLoads;
+        const shared = one.sharedBytes + one.staticSharedBytes;
+        return [
+          ...(spills > spillLimit(name, target) ? [`${one.kernel} spills ${spills} bytes`] : []),
+          ...(shared > targetFacts(target).sharedBytes ? [`${one.kernel} takes ${shared} bytes shared`] : []),
+        ];
+      });
+      assert.equal(faults, [], target);
+      if (name === "4B, bf16" && target === "sm_90a") pinned = found;
+    }
+  });
+}
+
+test("registers, stack and shared memory of the 4B plan's kernels on sm_90a are as written down", () => {
+  assert.ok(pinned.length > 0);
+  const rows = pinned.map(({ kernel, registers, stackBytes, staticSharedBytes, sharedBytes }) =>
+    JSON.stringify({ kernel, registers, stackBytes, staticSharedBytes, dynamicSharedBytes: sharedBytes }),
+  );
+  const table = `{\n"nvcc": ${JSON.stringify(nvcc!.version)},\n"kernels": [\n${rows.join(",\n")}\n]\n}\n`;
+  const golden = goldenText("cuda-resources.sm_90a.json", table);
+  const { nvcc: version } = JSON.parse(golden) as { nvcc: string };
+  if (version !== nvcc!.version) {
+    console.log(`  skipped: the table is of nvcc ${version}, here is ${nvcc!.version}`);
+    return;
+  }
+  assert.fixture(table, golden);
+});
+
+test("a kernel that does not compile: file, line, message and the block that it serves", async () => {
+  const { cuda } = emitQwen3(threeLayers, { policy: "f32", ...small });
+  const source = cuda.modules[0]!.source;
+  const line = source.split("\n").findIndex((text) => text.startsWith("DEVICE void k0_")) + 2;
+  const broken = source.replace(/^(DEVICE void k0_.*)$/m, "$1\n  undeclared = 1;");
+  const plan = { ...cuda, modules: [{ ...cuda.modules[0]!, source: broken }] };
+  try {
+    await compileAhead(plan, compiler!, ["sm_90a"], { cache });
+    assert.unreachable();
+  } catch (error) {
+    assert.match(
+      (error as Error).message,
+      new RegExp(
+        `\\[nvcc ${nvcc!.version}\\] kernels must compile for sm_90a; given identifier "undeclared" is undefined in embedding; at model.embed_tokens \\(kernels\\.cu:${line}\\);`,
+      ),
+    );
+  }
+});
+
+suiteOfNvcc.run();

@@ -1,0 +1,34 @@
+/** Qwen3 plans and their CUDA text, for tests that look at the text. */
+import { type CudaPlan, emitCuda, type Plan, type PrecisionPolicy } from "@weft/compiler";
+import { orThrow } from "@weft/dsl";
+import { compileQwen3, type Qwen3Config } from "@weft/qwen3";
+
+export interface EmittedPlan {
+  readonly plan: Plan;
+  readonly cuda: CudaPlan;
+}
+
+export interface EmitOptions {
+  readonly policy: PrecisionPolicy & ("f32" | "bf16");
+  readonly capacity: number;
+  readonly chunk: number;
+  readonly fusion?: boolean;
+}
+
+/** The plan of a model whose weights are all stored as the policy computes. */
+export function emitQwen3(
+  config: Qwen3Config,
+  { policy, fusion = true, ...sizes }: EmitOptions,
+): EmittedPlan {
+  const { plan } = orThrow(
+    compileQwen3(config, {
+      ...sizes,
+      policy,
+      storage: () => policy,
+      logits: "last",
+      fusion,
+      record: false,
+    }),
+  );
+  return { plan, cuda: emitCuda(plan) };
+}
