@@ -1,19 +1,5 @@
 export type { Recorded, RecordedCall } from "./addon.ts";
-export {
-  compileForHost,
-  findHostCompiler,
-  type HostCompiler,
-  type HostModule,
-  hostFlags,
-  simulatorFolder,
-} from "./compile/host-compiler.ts";
-export {
-  compileWithNvrtc,
-  describeNvrtc,
-  type Nvrtc,
-  type NvrtcModule,
-  nvrtcFlags,
-} from "./compile/nvrtc.ts";
+export * from "./compile/index.ts";
 export {
   type CudaDevice,
   cudaDevice,
@@ -22,6 +8,13 @@ export {
   simulatedDevice,
 } from "./device.ts";
 export type { DeviceFacts } from "./facts.ts";
+export {
+  type KernelOptions,
+  type OpenGpuOptions,
+  type OpenSimulatorOptions,
+  openGpu,
+  openSimulator,
+} from "./open.ts";
 export type {
   CudaOptions,
   ExecutionOptions,
@@ -31,4 +24,3 @@ export type {
   RecordingOptions,
   SimulatedOptions,
 } from "./options.ts";
-export * from "./compile/index.ts";

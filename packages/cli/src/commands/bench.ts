@@ -3,6 +3,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  gpuLimitOption,
   integer,
   jsonOption,
   type ModelOptions,
@@ -37,6 +38,7 @@ export function benchCommand(): Command {
     .addOption(threadsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
+    .addOption(gpuLimitOption())
     .addOption(chunkOption())
     .addOption(jsonOption("the figures"))
     .addHelpText("after", examples)

@@ -6,6 +6,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  gpuLimitOption,
   integer,
   type ModelOptions,
   most,
@@ -52,6 +53,7 @@ export function chatCommand(): Command {
     .addOption(clipOption("drop-oldest"))
     .addOption(dtypeOption())
     .addOption(deviceOption())
+    .addOption(gpuLimitOption())
     .addOption(threadsOption())
     .addOption(capacityOption())
     .addOption(chunkOption())

@@ -5,6 +5,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  gpuLimitOption,
   integer,
   jsonOption,
   type ModelOptions,
@@ -96,6 +97,7 @@ export function generateCommand(): Command {
     .option("--timing", "tokens per second, time to the first token and memory, on stderr")
     .addOption(dtypeOption())
     .addOption(deviceOption())
+    .addOption(gpuLimitOption())
     .addOption(threadsOption())
     .addOption(capacityOption())
     .addOption(chunkOption())

@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import {
   deviceOption,
   dtypeOption,
+  gpuLimitOption,
   jsonOption,
   type Mode,
   type ModelOptions,
@@ -38,6 +39,7 @@ export function logitsCommand(): Command {
     )
     .addOption(dtypeOption())
     .addOption(deviceOption())
+    .addOption(gpuLimitOption())
     .addOption(threadsOption())
     .option("--hidden", "also the residual stream after each layer")
     .addOption(jsonOption("the result"))

@@ -17,6 +17,13 @@ export function real(text: string): number {
   throw new InvalidArgumentError("It must be a finite number.");
 }
 
+/** Reads a number above 0. */
+export function positive(text: string): number {
+  const value = real(text);
+  if (value > 0) return value;
+  throw new InvalidArgumentError("It must be a number above 0.");
+}
+
 /** `1,2,3`, strictly: the error names the position of what is wrong. Whether the model knows an id is asked later. */
 export function tokenIds(text: string): readonly number[] {
   if (text.trim() === "") throw new InvalidArgumentError("It must hold at least one token id.");
@@ -58,7 +65,11 @@ export function lead(text: string, earlier: readonly Lead[] | undefined): readon
 export const most = 2 ** 31 - 1;
 
 export const deviceOption = () =>
-  new Option("--device <NAME>", "what executes the plan").choices(["cpu"]).default("cpu");
+  new Option("--device <NAME>", "what executes the plan").choices(["cpu", "cuda", "cuda-sim"]).default("cpu");
+export const gpuLimitOption = () =>
+  new Option("--gpu-limit-gb <N>", "refuse what needs more memory of the GPU, in GB of 10^9 bytes").argParser(
+    positive,
+  );
 export const dtypeOption = () =>
   new Option("--dtype <TYPE>", "precision of matrix products and of the cache").choices(["f32", "bf16"]);
 // More threads than any machine has cores is a slip of the keyboard.
@@ -90,7 +101,8 @@ export interface TargetOptions {
 
 /** Options of everything that runs a MODEL. */
 export interface ModelOptions {
-  readonly device: string;
+  readonly device: "cpu" | "cuda" | "cuda-sim";
+  readonly gpuLimitGb?: number;
   readonly dtype?: "f32" | "bf16";
   readonly threads?: number;
   readonly capacity?: number;

@@ -4,17 +4,26 @@ import type { SamplingFlags } from "../commands/generate.ts";
 import type { ModelOptions } from "../commands/options.ts";
 import { interruption } from "../terminal/interrupt.ts";
 import { Progress } from "../terminal/progress.ts";
+import { refuse } from "../terminal/refuse.ts";
 
 const stages = ["checkpoint", "compile", "load", "tokenizer", "ready"] as const;
 
 export async function openModel(
   directory: string,
-  { threads, dtype, capacity, chunk }: ModelOptions,
+  { device, gpuLimitGb, threads, dtype, capacity, chunk }: ModelOptions,
   more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
 ): Promise<Qwen3> {
+  if (gpuLimitGb !== undefined && device === "cpu") {
+    refuse("--gpu-limit-gb", "must go with a GPU", {
+      given: "--device cpu",
+      remedy: "add --device cuda, or leave it out",
+    });
+  }
   const progress = new Progress();
   try {
     const model = await openQwen3(directory, {
+      device,
+      memoryLimitBytes: gpuLimitGb === undefined ? undefined : Math.floor(gpuLimitGb * 1e9),
       threads,
       dtype,
       capacity,

@@ -2,7 +2,7 @@
 
 import type { Device } from "@weft/runtime";
 import { CheckpointText, orRaise } from "./checkpoint-text.ts";
-import { makeCpuDevice } from "./cpu.ts";
+import { makeDevice } from "./make-device.ts";
 import type { OpenOptions, OpenProgress } from "./options.ts";
 import { type PreparedQwen3, prepareQwen3 } from "./prepare.ts";
 import { Qwen3 } from "./qwen3.ts";
@@ -19,8 +19,8 @@ export async function openQwen3(directory: string, options: OpenOptions = {}): P
   report("checkpoint");
   const prepared = orRaise(prepareQwen3(directory, { record: false, ...options }, () => report("compile")));
   const given = options.device;
-  if (given !== undefined && given !== "cpu") return load(prepared, given, options, false, report);
-  const device = makeCpuDevice(options);
+  if (typeof given === "object") return load(prepared, given, options, false, report);
+  const device = await makeDevice(given ?? "cpu", options);
   try {
     return await load(prepared, device, options, true, report);
   } catch (error) {

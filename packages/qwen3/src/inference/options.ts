@@ -5,12 +5,16 @@ import type * as Either from "fp-ts/lib/Either.js";
 import { type Problem, type Problems, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
 import type { Qwen3Config } from "../config/qwen3-config.ts";
 
+/** Devices that are made by their name. */
+export const deviceNames = ["cpu", "cuda", "cuda-sim"] as const;
+export type DeviceName = (typeof deviceNames)[number];
+
 export interface OpenOptions {
-  /** `cpu` (the default), or a device that the caller made and disposes. */
-  readonly device?: "cpu" | Device | undefined;
+  /** `cpu` (the default), `cuda`, `cuda-sim` (the simulated GPU), or a device that the caller made and disposes. */
+  readonly device?: DeviceName | Device | undefined;
   /**
-   * `f32` (the default): weights stay as the file holds them and are widened exactly where they are used.
-   * `bf16`: matrices are stored as bf16, converted at load where the file has another type; so are keys and values.
+   * `f32` (the default on the CPU): weights stay as the file holds them and are widened exactly where they are used.
+   * `bf16` (the default on GPUs): matrices are stored as bf16, converted at load where the file has another type; so are keys and values.
    */
   readonly dtype?: PrecisionPolicy | undefined;
   /** The most tokens of a context. Default: what the model was trained for, at most 4096. */
@@ -88,19 +92,19 @@ export function resolveOpenOptions(
   if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) {
     complain("the memory limit must be a positive integer of bytes", limit, "leave it out for no limit");
   }
-  const dtype = options.dtype ?? "f32";
+  const dtype = options.dtype ?? usualDtype(options.device);
   if (dtype !== "f32" && dtype !== "bf16") complain("dtype must be f32 or bf16", dtype, "f32 is the default");
   const logits = options.logits ?? "last";
   if (logits !== "last" && logits !== "all") complain("logits must be last or all", logits, "leave it out");
-  const made = options.device === undefined || options.device === "cpu";
-  if (!made && typeof options.device === "string") {
-    complain("the device must be cpu, or a device object", options.device, "use cpu");
+  const { device } = options;
+  if (typeof device === "string" && !deviceNames.includes(device)) {
+    complain(`the device must be ${deviceNames.join(", ")}, or a device object`, device, "use cpu");
   }
-  if (typeof options.device === "object" && options.threads !== undefined) {
+  if (options.threads !== undefined && device !== undefined && device !== "cpu") {
     complain(
-      "threads must be left out for a device that exists",
+      "threads must be left out for any device but the CPU that is made here",
       options.threads,
-      "give it when making the device",
+      "leave it out, or give it when making the device",
     );
   }
   return unlessProblems(problems, () => ({
@@ -111,6 +115,12 @@ export function resolveOpenOptions(
     observe: options.observe ?? [],
     fusion: options.fusion ?? true,
   }));
+}
+
+/** Parity on the CPU, speed on a GPU. */
+function usualDtype(device: OpenOptions["device"]): PrecisionPolicy {
+  const name = typeof device === "object" ? device.name : device;
+  return name?.startsWith("cuda") === true ? "bf16" : "f32";
 }
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;

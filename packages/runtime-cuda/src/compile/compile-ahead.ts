@@ -1,6 +1,6 @@
 /** All modules of a plan for some targets, before there is a device. */
 import { availableParallelism } from "node:os";
-import { type CudaPlan, selfContained } from "@weft/compiler";
+import { type CudaPlan, preludeFolder, selfContained } from "@weft/compiler";
 import type { Compiler, KernelResources } from "./compiler.ts";
 import { cachedCompilation, type KernelCache } from "./kernel-cache.ts";
 import { kernelResources } from "./resources.ts";
@@ -29,7 +29,8 @@ export async function compileAhead(
   { cache, parallel = Math.min(availableParallelism(), 4), onProgress = () => {} }: CompileAheadOptions,
 ): Promise<TargetImages[]> {
   for (const target of targets) targetFacts(target);
-  const sources = plan.modules.map(({ source }) => selfContained(source));
+  const folders = [...(compiler.preludeFolders ?? []), preludeFolder];
+  const sources = plan.modules.map(({ source }) => selfContained(source, folders));
   const jobs = targets.flatMap((target) => sources.map((source) => ({ target, source })));
   const done: Awaited<ReturnType<typeof cachedCompilation>>[] = new Array(jobs.length);
   let [next, finished, failed] = [0, 0, false];

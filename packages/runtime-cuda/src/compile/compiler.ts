@@ -27,6 +27,8 @@ export interface Compiler {
   readonly version: string;
   /** All else that decides the image, besides source and target; part of the key of the cache. */
   readonly flags: readonly string[];
+  /** Folders of prelude files that come before the compiler's own; none by default. */
+  readonly preludeFolders?: readonly string[];
   /**
    * @param source self-contained text, as `selfContained` makes it
    * @throws WeftError with every error of the compiler, its place in the text and the block that the kernel serves

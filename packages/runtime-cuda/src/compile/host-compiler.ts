@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Problem, unsupportedProblem, userProblem, WeftError } from "@weft/dsl";
+import type { Compiler } from "./compiler.ts";
 import { compilerMessages } from "./compiler-messages.ts";
 
 /** The simulator's twin of the device's prelude, seen from src/ and from dist/. Searched before the prelude folder. */
@@ -133,4 +134,22 @@ export async function compileForHost(module: HostModule, compiler: HostCompiler)
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * The host's compiler as a compiler of modules for the simulator, whatever the target.
+ * @throws WeftError that names what was tried, where there is none.
+ */
+export async function hostKernelCompiler(): Promise<Compiler> {
+  const compiler = await findHostCompiler();
+  return {
+    name: [compiler.command, ...compiler.args].join(" "),
+    version: compiler.version,
+    flags: hostFlags,
+    preludeFolders: [simulatorFolder],
+    compile: async (source) => ({
+      image: await compileForHost({ file: "kernels.cu", source, includeFolders: [] }, compiler),
+      log: "",
+    }),
+  };
 }

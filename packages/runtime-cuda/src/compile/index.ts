@@ -9,10 +9,27 @@ export {
   requireNvcc,
   type TriedPlace,
 } from "./find-nvcc.ts";
+export {
+  compileForHost,
+  findHostCompiler,
+  type HostCompiler,
+  type HostModule,
+  hostFlags,
+  hostKernelCompiler,
+  simulatorFolder,
+} from "./host-compiler.ts";
 export { cachedCompilation, cachedCompile, KernelCache, type KernelCacheOptions } from "./kernel-cache.ts";
 export type { KernelInputs } from "./kernel-entry.ts";
 export type { CompiledManifest, StoredFile, StoredPlan } from "./manifest.ts";
 export { type NvccOptions, nvccCompiler } from "./nvcc.ts";
+export {
+  compileWithNvrtc,
+  describeNvrtc,
+  type Nvrtc,
+  type NvrtcModule,
+  nvrtcCompiler,
+  nvrtcFlags,
+} from "./nvrtc.ts";
 export { type PreparedModules, prepareByCompiling, prepareFromFolder } from "./prepare.ts";
 export { type CompiledFolder, readCompiled } from "./read-compiled.ts";
 export { kernelResources } from "./resources.ts";

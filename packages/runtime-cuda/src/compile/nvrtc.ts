@@ -2,6 +2,7 @@
 import { type Problem, userProblem, WeftError } from "@weft/dsl";
 import { nativeCall } from "@weft/runtime";
 import { addon } from "../addon.ts";
+import type { Compiler } from "./compiler.ts";
 import { compilerMessages } from "./compiler-messages.ts";
 
 const native = nativeCall("runtime-cuda");
@@ -51,4 +52,21 @@ export async function compileWithNvrtc(module: NvrtcModule, arch: string): Promi
   );
   if (image === undefined) throw new WeftError(problemsOf(module, log));
   return image;
+}
+
+/**
+ * NVRTC as a compiler of modules.
+ * @throws WeftError with the places tried when there is no NVRTC.
+ */
+export function nvrtcCompiler(): Compiler {
+  const { version } = describeNvrtc();
+  return {
+    name: "nvrtc",
+    version,
+    flags: nvrtcFlags,
+    compile: async (source, target) => ({
+      image: await compileWithNvrtc({ file: "kernels.cu", source }, target),
+      log: "",
+    }),
+  };
 }
