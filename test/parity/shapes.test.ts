@@ -1,4 +1,4 @@
-/** Checkpoints of other shapes and types: the CPU's fused plan, its unfused plan and the interpreter agree. */
+/** Checkpoints of other shapes and types: the CPU's fused and unfused plans, the simulated GPU and the interpreter agree. */
 import { type LogitsMode, logitsOf, logitsOpenOptions } from "@weft/qwen3";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -9,6 +9,9 @@ import { openOn } from "../support/models.ts";
 
 /** Row `routes` of docs/numerics.md. */
 const tolerance = 1e-4;
+
+/** Row `devices-bf16`. */
+const devicesShare = 1e-2;
 
 const base: CheckpointShape = {
   hidden: 24,
@@ -42,7 +45,7 @@ for (const [name, shape] of Object.entries(shapes)) {
     await inDirectory(async (directory) => {
       writeCheckpoint(directory, shape);
       const run = async (
-        device: "cpu" | "interpreter",
+        device: "cpu" | "cuda-sim" | "interpreter",
         mode: LogitsMode,
         options: { readonly fusion?: boolean; readonly threads?: number } = {},
       ) => {
@@ -59,6 +62,7 @@ for (const [name, shape] of Object.entries(shapes)) {
         chunks: await run("cpu", { chunk: 4 }),
         "five threads": await run("cpu", "whole", { threads: 5 }),
         unfused: await run("cpu", { chunk: 6 }, { fusion: false }),
+        "chunks on the simulated GPU": await run("cuda-sim", { chunk: 4 }),
       };
       for (const [route, { logits, hidden }] of Object.entries(others)) {
         const difference = largestDifference(logits, expected.logits);
@@ -69,6 +73,20 @@ for (const [name, shape] of Object.entries(shapes)) {
         }
       }
       assert.is(Object.keys(expected.hidden).length, shape.layers + 1);
+    });
+  });
+
+  test(`${name}: bf16 on the simulated GPU, in chunks and by token, is near the CPU's`, async () => {
+    await inDirectory(async (directory) => {
+      writeCheckpoint(directory, shape);
+      const run = async (device: "cpu" | "cuda-sim") => {
+        using model = await openOn(device, directory, { dtype: "bf16", capacity: 16, chunk: 5, logits: "all" });
+        return (await logitsOf(model, tokens, { mode: { chunk: 5 } })).logits;
+      };
+      const expected = await run("cpu");
+      const share =
+        rootMeanSquareDifference(await run("cuda-sim"), expected) / rootMeanSquareDifference(expected);
+      assert.ok(share <= devicesShare, `the simulated GPU is ${share} of the logits away`);
     });
   });
 }
@@ -83,7 +101,7 @@ for (const dtype of ["F32", "BF16", "F16"] as const) {
   test(`policy bf16 on a checkpoint in ${dtype}: near f32, and the same on cpu and interpreter`, async () => {
     await inDirectory(async (directory) => {
       writeCheckpoint(directory, { ...base, dtype });
-      const run = async (device: "cpu" | "interpreter", policy: "f32" | "bf16") => {
+      const run = async (device: "cpu" | "cuda-sim" | "interpreter", policy: "f32" | "bf16") => {
         using model = await openOn(device, directory, { ...logitsOpenOptions(tokens.length), dtype: policy });
         const { plan } = model;
         const matrices = plan.buffers.filter((one) => one.class === "weights" && one.shape.length > 1);
