@@ -1,0 +1,37 @@
+/**
+ * Random graphs on the simulated GPU against the interpreter, states carried over several runs. Kernels of each graph are
+ * compiled, which takes a second or two: WEFT_RANDOM_GRAPHS asks for more than the few of a usual run.
+ */
+import { type InterpreterState, interpret } from "@weft/compiler";
+import { openSimulator } from "@weft/runtime-cuda";
+import fc from "fast-check";
+import { suite } from "uvu";
+import { expectOutputsClose } from "../support/expect-close.ts";
+import { randomGraph } from "../support/random-graph.ts";
+import { randomRuns } from "../support/random-values.ts";
+import { runsOnDevice } from "../support/run-plan.ts";
+
+const test = suite("random graphs on cuda-sim");
+const device = await openSimulator();
+// Row `routes` of docs/numerics.md, with the looser functions of a GPU.
+const tolerance = { absolute: 2e-4, relative: 2e-4 };
+const graphs = Number(process.env.WEFT_RANDOM_GRAPHS ?? 8);
+
+for (const fusion of [true, false]) {
+  test(fusion ? "fused" : "unfused", async () => {
+    await fc.assert(
+      fc.asyncProperty(randomGraph(), fc.nat({ max: 1000 }), async (graph, seed) => {
+        const runs = randomRuns(graph, seed, 3);
+        const actual = await runsOnDevice(device, graph, runs, { fusion });
+        const state: InterpreterState = new Map();
+        runs.forEach((values, at) => {
+          expectOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
+        });
+      }),
+      { numRuns: graphs, endOnFailure: true },
+    );
+  });
+}
+
+test.after(() => device[Symbol.dispose]());
+test.run();
