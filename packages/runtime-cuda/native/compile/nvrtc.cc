@@ -29,6 +29,7 @@ const NvrtcApi& nvrtc() {
         toolkit_places("WEFT_NVRTC", {"libnvrtc.so.13", "libnvrtc.so.12"}),
         "NVRTC must be found to compile kernels (its library libnvrtc.so)",
         "install it (pip install nvidia-cuda-nvrtc), name it in WEFT_NVRTC, or use kernels that were compiled before");
+    open_companions(library, "libnvrtc-builtins.so.*");
     NvrtcApi loaded{};
     loaded.path = library.path;
     const auto take = [&]<class Function>(Function*& function, const char* name) {

@@ -52,6 +52,13 @@ SharedLibrary open_library(const std::vector<std::string>& places, const std::st
   throw Error("[cuda] " + requirement + "; none of these places has one; " + remedy + "; tried:" + tried);
 }
 
+void open_companions(const SharedLibrary& library, const std::string& pattern) {
+  const size_t slash = library.path.rfind('/');
+  if (slash == std::string::npos) return;
+  // One that does not open is missed, with a message of its own, by whoever needs it.
+  for (const std::string& path : matches(library.path.substr(0, slash + 1) + pattern)) dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
 std::vector<std::string> driver_places() {
   if (const std::string named = variable("WEFT_LIBCUDA"); !named.empty()) return {named};
   return {"libcuda.so.1", "/usr/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib/aarch64-linux-gnu/libcuda.so.1",

@@ -19,6 +19,9 @@ struct SharedLibrary {
 // the system said of it.
 SharedLibrary open_library(const std::vector<std::string>& places, const std::string& requirement, const std::string& remedy);
 
+// Opens what lies beside a library and matches a pattern: pip's libraries find each other only when they are open already.
+void open_companions(const SharedLibrary& library, const std::string& pattern);
+
 // Where the driver's library may be: what WEFT_LIBCUDA names, and nothing else, or the usual places.
 std::vector<std::string> driver_places();
 
