@@ -80,7 +80,12 @@ for (const [name, shape] of Object.entries(shapes)) {
     await inDirectory(async (directory) => {
       writeCheckpoint(directory, shape);
       const run = async (device: "cpu" | "cuda-sim") => {
-        using model = await openOn(device, directory, { dtype: "bf16", capacity: 16, chunk: 5, logits: "all" });
+        using model = await openOn(device, directory, {
+          dtype: "bf16",
+          capacity: 16,
+          chunk: 5,
+          logits: "all",
+        });
         return (await logitsOf(model, tokens, { mode: { chunk: 5 } })).logits;
       };
       const expected = await run("cpu");

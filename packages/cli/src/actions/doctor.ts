@@ -2,7 +2,9 @@
 import { spawnSync } from "node:child_process";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { formatBytes } from "@weft/compiler";
+import { WeftError } from "@weft/dsl";
 import { type CpuDescription, describeCpu } from "@weft/runtime-cpu";
+import { describeNvrtc, findHostCompiler, findNvcc, openGpu } from "@weft/runtime-cuda";
 import type { DoctorOptions } from "../commands/doctor.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { formatTable } from "../terminal/table.ts";
@@ -25,17 +27,19 @@ interface Findings {
   /** Looked for only where the addon has to be built. */
   readonly buildTools: Readonly<Record<string, string | null>> | null;
   readonly devices: readonly Device[];
+  /** What compiles kernels for a GPU, with the places tried where there is none. */
+  readonly kernelCompilers: readonly Device[];
   /** What runs unless options say otherwise; null where nothing can run. */
   readonly uses: { readonly device: string; readonly isa: string; readonly threads: number } | null;
 }
 
 export async function doctor(options: DoctorOptions): Promise<void> {
-  const findings = examine();
+  const findings = await examine();
   if (options.json === true) await printJson(findings);
   else await print(report(findings));
 }
 
-function examine(): Findings {
+async function examine(): Promise<Findings> {
   const { cpu, problem } = probe();
   return {
     weft: packageVersion(),
@@ -52,8 +56,10 @@ function examine(): Findings {
         available: cpu !== null,
         note: cpu === null ? "the native addon is missing" : "the default",
       },
-      { name: "cuda", available: false, note: "not built yet" },
+      await gpu(),
+      await simulator(),
     ],
+    kernelCompilers: await kernelCompilers(),
     uses: cpu === null ? null : { device: "cpu", isa: cpu.isa, threads: cpu.physicalCores },
   };
 }
@@ -63,6 +69,57 @@ function probe(): { readonly cpu: CpuDescription | null; readonly problem: strin
     return { cpu: describeCpu(), problem: null };
   } catch (error) {
     return { cpu: null, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const reason = (error: unknown): string => {
+  if (error instanceof WeftError) return error.problems.map(({ requirement }) => requirement).join("; ");
+  return error instanceof Error ? error.message : String(error);
+};
+
+async function gpu(): Promise<Device> {
+  try {
+    using device = await openGpu();
+    const { facts } = device;
+    const capability = (facts.computeCapability / 10).toFixed(1);
+    const driver = `${Math.floor(facts.driverVersion / 1000)}.${(facts.driverVersion % 1000) / 10}`;
+    const note =
+      `${facts.name}, compute capability ${capability}, ${facts.multiprocessors} multiprocessors, ` +
+      `${formatBytes(facts.freeBytes)} of ${formatBytes(facts.totalBytes)} free, driver for CUDA ${driver}`;
+    return { name: "cuda", available: true, note };
+  } catch (error) {
+    return { name: "cuda", available: false, note: reason(error) };
+  }
+}
+
+async function simulator(): Promise<Device> {
+  try {
+    const { version } = await findHostCompiler();
+    return { name: "cuda-sim", available: true, note: `kernels are compiled by ${version}` };
+  } catch (error) {
+    return { name: "cuda-sim", available: false, note: reason(error) };
+  }
+}
+
+async function kernelCompilers(): Promise<Device[]> {
+  const { nvcc, tried } = await findNvcc();
+  const places = tried.map(({ place, found }) => `${place} (${found})`).join(", ");
+  return [
+    nvrtc(),
+    {
+      name: "nvcc",
+      available: nvcc !== undefined,
+      note: nvcc === undefined ? `tried ${places}` : `${nvcc.version}, ${nvcc.path}`,
+    },
+  ];
+}
+
+function nvrtc(): Device {
+  try {
+    const { version, path } = describeNvrtc();
+    return { name: "NVRTC", available: true, note: `${version}, ${path}` };
+  } catch (error) {
+    return { name: "NVRTC", available: false, note: reason(error) };
   }
 }
 
@@ -102,12 +159,9 @@ function report(findings: Findings): string {
       ["instructions", cpu.available.filter((isa) => !isa.endsWith("-emulated")).join(", ")],
     );
   }
-  for (const device of findings.devices) {
-    rows.push([
-      `device ${device.name}`,
-      `${device.available ? "available" : "not available"}: ${device.note}`,
-    ]);
-  }
+  const seen = ({ available, note }: Device) => `${available ? "available" : "not available"}: ${note}`;
+  for (const device of findings.devices) rows.push([`device ${device.name}`, seen(device)]);
+  for (const compiler of findings.kernelCompilers) rows.push([compiler.name, seen(compiler)]);
   rows.push([
     "will use",
     uses === null
