@@ -170,7 +170,7 @@ test("doctor says what is here and what will be used", async () => {
   assert.is(findings.node, process.versions.node);
   assert.equal(
     findings.devices.map((one: { name: string }) => one.name),
-    ["cpu", "cuda"],
+    ["cpu", "cuda", "cuda-sim"],
   );
   assert.is(findings.uses.device, "cpu");
   // With or without a GPU: what it is, or where a driver was looked for.
