@@ -233,6 +233,8 @@ DEVICE void let_next_start() {
   extern "C" __global__ void __launch_bounds__(threads, resident)                          \
       name(const __grid_constant__ Args<slots> args) {                                     \
     const i64 blocks = name##_blocks(args);                                                \
+    /* Who waits for this kernel relies on it for the kernels in front as well. */         \
+    if (grid_index() >= blocks) wait_for_inputs();                                         \
     for (i64 block = grid_index(); block < blocks; block += grid_count()) {                \
       if (block != grid_index()) sync_block();                                             \
       name##_body(args, block);                                                            \

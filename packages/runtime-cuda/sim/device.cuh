@@ -49,6 +49,7 @@ DEVICE void let_next_start() {}
   static void weft_sim_run_##name(const void* raw) {                                                 \
     const Args<slots>& args = *static_cast<const Args<slots>*>(raw);                                 \
     const i64 blocks = name##_blocks(args);                                                          \
+    if (grid_index() >= blocks) wait_for_inputs();                                                   \
     for (i64 block = grid_index(); block < blocks; block += grid_count()) {                          \
       if (block != grid_index()) sync_block();                                                       \
       name##_body(args, block);                                                                      \

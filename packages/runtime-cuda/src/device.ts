@@ -121,6 +121,7 @@ class NativeDevice implements RecordingDevice {
         ...own,
         waitSeconds,
         waitForEachLaunch: options.waitForEachLaunch ?? false,
+        overlapLaunches: options.overlapLaunches ?? false,
       }),
     );
     return new NativeDevice(name, library, handle, options);

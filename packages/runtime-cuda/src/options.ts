@@ -28,6 +28,11 @@ export interface ExecutionOptions {
   readonly waitSeconds?: number;
   /** Waits after every kernel, so that an error names the one that made it. Slow; no graphs. Default: false. */
   readonly waitForEachLaunch?: boolean;
+  /**
+   * Lets each kernel start before the one in front has ended (programmatic dependent launch, from sm_90 on); kernels
+   * fetch weights meanwhile and wait for their inputs themselves. Default: false, until it was measured.
+   */
+  readonly overlapLaunches?: boolean;
 }
 
 export interface CudaOptions extends PreparationOptions, ExecutionOptions {

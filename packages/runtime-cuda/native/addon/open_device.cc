@@ -97,6 +97,7 @@ Napi::Value open_device(const Napi::CallbackInfo& info) {
   GpuOptions options;
   options.wait_seconds = positive(given.Get("waitSeconds"), "waitSeconds");
   options.wait_for_each_launch = given.Get("waitForEachLaunch").ToBoolean().Value();
+  options.overlap_launches = given.Get("overlapLaunches").ToBoolean().Value();
   std::shared_ptr<Recording> recording;
   DriverMaker make;
   if (kind == "cuda") {

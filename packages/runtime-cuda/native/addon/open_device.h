@@ -5,7 +5,7 @@
 
 namespace weft::cuda {
 
-// openDevice(kind, { waitSeconds, waitForEachLaunch, ... }): promise of a device handle. `kind`: "cuda" with `index`,
+// openDevice(kind, { waitSeconds, waitForEachLaunch, overlapLaunches, ... }): promise of a device handle. `kind`: "cuda" with `index`,
 // "cuda-sim" with the simulator's options, "recording" with { facts, faults }.
 Napi::Value open_device(const Napi::CallbackInfo& info);
 

@@ -80,7 +80,7 @@ class Executable final : public LoadedPlan {
   template <class Copy>
   void each_piece(const plan::PlanPort& port, const int64_t* symbols, Copy&& copy) const;
   void put_inputs(size_t program, const int64_t* symbols);
-  void put_launch(BoundLaunch& launch, uint32_t blocks);
+  void put_launch(BoundLaunch& launch, uint32_t blocks, bool follows_kernel);
   void put_outputs(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
   void put_all(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, Grid grid);
   void run_graph(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);

@@ -58,7 +58,7 @@ void Executable::put_inputs(size_t program, const int64_t* symbols) {
   }
 }
 
-void Executable::put_launch(BoundLaunch& launch, uint32_t blocks) {
+void Executable::put_launch(BoundLaunch& launch, uint32_t blocks, bool follows_kernel) {
   launch.args.set_blocks(blocks);
   Launch call;
   call.function = launch.function;
@@ -69,6 +69,7 @@ void Executable::put_launch(BoundLaunch& launch, uint32_t blocks) {
   call.args = launch.args.data();
   call.args_bytes = launch.args.size();
   call.label = launch.label.c_str();
+  call.overlaps_previous = follows_kernel && gpu_->options().overlap_launches;
   const auto where = [&] { return launch.label + ", " + std::to_string(blocks) + " blocks of " + std::to_string(launch.threads) + " threads"; };
   gpu_->check(gpu_->driver().launch(call), "cuLaunchKernelEx", where);
   if (!gpu_->options().wait_for_each_launch) return;
@@ -91,10 +92,14 @@ void Executable::put_outputs(size_t program, const int64_t* symbols, const std::
 
 void Executable::put_all(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, Grid grid) {
   put_inputs(program, symbols);
+  // A copy in front has ended before a kernel starts; only kernels overlap.
+  bool follows_kernel = false;
   for (BoundLaunch& launch : programs_[program].launches) {
     if (stop_.load()) return;
     const uint32_t blocks = grid == Grid::most ? launch.most_blocks : blocks_of(launch, symbols);
-    if (blocks > 0) put_launch(launch, blocks);
+    if (blocks == 0) continue;
+    put_launch(launch, blocks, follows_kernel);
+    follows_kernel = true;
   }
   put_outputs(program, symbols, outputs);
 }
@@ -136,7 +141,7 @@ void Executable::run_timed(size_t program, const int64_t* symbols, const std::ve
   put_inputs(program, symbols);
   mark(0);
   for (size_t i = 0; i < planned.launches.size() && !stop_.load(); ++i) {
-    if (const uint32_t blocks = blocks_of(planned.launches[i], symbols); blocks > 0) put_launch(planned.launches[i], blocks);
+    if (const uint32_t blocks = blocks_of(planned.launches[i], symbols); blocks > 0) put_launch(planned.launches[i], blocks, false);
     mark(i + 1);
   }
   put_outputs(program, symbols, outputs);
