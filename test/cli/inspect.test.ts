@@ -180,4 +180,19 @@ test("doctor says what is here and what will be used", async () => {
   );
 });
 
+test("dump prints the CUDA text of a plan, and its launches as JSON", async () => {
+  const text = (await weft("dump", tiny, "--stage", "cuda", "--dtype", "bf16")).stdout;
+  assert.match(text, /^#include "device.cuh"/);
+  assert.match(text, /\/\/ of model\.layers\.\*\.input_layernorm/);
+  assert.match(text, /^WEFT_KERNEL\(k\d+_attend\w*, \d+, \d+, \d+\)$/m);
+  const json = await weft("dump", tiny, "--stage", "cuda", "--format", "json", "--program", "decode");
+  const { programs, functions } = JSON.parse(json.stdout);
+  assert.equal(
+    programs.map((one: { name: string }) => one.name),
+    ["decode"],
+  );
+  for (const { function: called } of programs[0].launches) assert.ok(called < functions.length);
+  assert.is((await weft("dump", tiny, "--stage", "cuda", "--program", "decode")).code, 2);
+});
+
 test.run();

@@ -2,6 +2,7 @@
 import {
   type Compiled,
   type CompiledProgram,
+  emitCuda,
   type FusedGraph,
   nodesOf,
   type PlanProgram,
@@ -37,6 +38,7 @@ const formatsOf: Readonly<Record<Stage, readonly Format[]>> = {
   plan: ["text", "json", "dot", "mermaid"],
   memory: ["text", "json"],
   kernels: ["text", "json"],
+  cuda: ["text", "json"],
 };
 
 /** @param stageGiven whether the user named the stage: `--print-after` alone implies the graph */
@@ -91,9 +93,27 @@ function compiledStage(target: Target, stage: Exclude<Stage, "expr">, options: D
       return memoryStage(compiled, chosen, options);
     case "kernels":
       return kernelsStage(compiled, chosen, options.format);
+    case "cuda":
+      return cudaStage(compiled, options);
     default:
       return stage satisfies never;
   }
+}
+
+/** The text of all kernels, or with it the launches of each step. One text serves all programs. */
+function cudaStage({ plan }: Compiled, { format, program }: DumpOptions): string {
+  const cuda = emitCuda(plan);
+  if (format === "json") {
+    const programs = cuda.programs.filter((one) => program === undefined || one.name === program);
+    return JSON.stringify({ ...cuda, programs }, undefined, 2);
+  }
+  if (program !== undefined) {
+    refuse("--program", "must be left out for the text of the kernels", {
+      given: program,
+      remedy: "use --format json for the launches of a program",
+    });
+  }
+  return cuda.modules.map(({ source }) => source.trimEnd()).join("\n");
 }
 
 /** The graph of each program as it entered the passes, or as one of them left it. */

@@ -8,7 +8,7 @@ import {
   type TargetOptions,
 } from "./options.ts";
 
-export const stages = ["expr", "graph", "fused", "plan", "memory", "kernels"] as const;
+export const stages = ["expr", "graph", "fused", "plan", "memory", "kernels", "cuda"] as const;
 export type Stage = (typeof stages)[number];
 export const formats = ["text", "json", "dot", "mermaid"] as const;
 export type Format = (typeof formats)[number];
@@ -29,7 +29,8 @@ Examples:
   $ weft dump my-block.ts
   $ weft dump my-block.ts --stage graph --format mermaid
   $ weft dump models/Qwen3-0.6B --stage graph --print-after kvCache --program decode
-  $ weft dump models/Qwen3-0.6B --stage plan --format json > plan.json`;
+  $ weft dump models/Qwen3-0.6B --stage plan --format json > plan.json
+  $ weft dump models/Qwen3-0.6B --stage cuda --dtype bf16 > kernels.cu`;
 
 export function dumpCommand(): Command {
   return new Command("dump")

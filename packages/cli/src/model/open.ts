@@ -29,8 +29,11 @@ export async function openModel(
       capacity,
       chunk,
       ...more,
-      onProgress: ({ stage }) =>
-        progress.update(`loading (${stage})`, stages.indexOf(stage), stages.length - 1),
+      onProgress: ({ stage, fraction }) => {
+        if (fraction === undefined)
+          progress.update(`loading (${stage})`, stages.indexOf(stage), stages.length - 1);
+        else progress.update("loading weights, %", Math.round(100 * fraction), 100);
+      },
     });
     if (interruption.aborted) {
       model[Symbol.dispose]();

@@ -46,11 +46,16 @@ export function loadQwen3(
   return load(prepared, device, options, false, reporter(options.onProgress));
 }
 
-type Report = (stage: OpenProgress["stage"]) => void;
+type Report = (stage: OpenProgress["stage"], fraction?: number) => void;
 
 function reporter(onProgress: OpenOptions["onProgress"]): Report {
   const started = performance.now();
-  return (stage) => onProgress?.({ stage, milliseconds: performance.now() - started });
+  return (stage, fraction) =>
+    onProgress?.({
+      stage,
+      ...(fraction === undefined ? {} : { fraction }),
+      milliseconds: performance.now() - started,
+    });
 }
 
 async function load(
@@ -64,6 +69,7 @@ async function load(
   const loading = device.load(prepared.compiled.plan, prepared.weights, {
     ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
     ...(checkWeights === undefined ? {} : { checkWeights }),
+    onProgress: (done, total) => report("load", done / total),
   });
   const text = new CheckpointText(prepared.directory, prepared.config.vocabSize);
   let unusable: unknown;

@@ -48,6 +48,8 @@ export interface OpenOptions {
 
 export interface OpenProgress {
   readonly stage: "checkpoint" | "compile" | "load" | "tokenizer" | "ready";
+  /** While the device loads weights and says how far it is: from 0 to 1. */
+  readonly fraction?: number;
   /** Since the call of `openQwen3`. */
   readonly milliseconds: number;
 }
@@ -100,7 +102,8 @@ export function resolveOpenOptions(
   if (typeof device === "string" && !deviceNames.includes(device)) {
     complain(`the device must be ${deviceNames.join(", ")}, or a device object`, device, "use cpu");
   }
-  if (options.threads !== undefined && device !== undefined && device !== "cpu") {
+  const noThreads = typeof device === "object" || device === "cuda" || device === "cuda-sim";
+  if (options.threads !== undefined && noThreads) {
     complain(
       "threads must be left out for any device but the CPU that is made here",
       options.threads,
