@@ -174,165 +174,176 @@ DEVICE void k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_body(const A
   const i64 s1 = symbol(args, 1);
   let_next_start();
   wait_for_inputs();
-  const i64 rows = s0;
-  const i64 tiles_of_rows = (rows + 127) / 128;
-  const i64 first_row = (block % tiles_of_rows) * 128;
-  const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
-  const Global<bf16> x = global<bf16>(args.scratch);
-  const i64 first_column = tile < 1 ? (tile - 0) * 128 : tile < 2 ? (tile - 1) * 128 : (tile - 2) * 128;
-  const i32 columns = 128;
-  const i32 used = 128;
-  const i64 all_columns = tile < 1 ? 64 : tile < 2 ? 32 : 32;
-  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-  const Global<bf16> w0 = tile < 1 ? b2 : tile < 2 ? b7 : b10;
-  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-    const i64 row = first_row + local;
-    copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+  {
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = tile < 1 ? (tile - 0) * 128 : tile < 2 ? (tile - 1) * 128 : (tile - 2) * 128;
+    const Global<bf16> x = global<bf16>(args.scratch);
+    const i32 columns = 128;
+    const i32 used = 128;
+    const i64 all_columns = tile < 1 ? 64 : tile < 2 ? 32 : 32;
+    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+    const Global<bf16> w0 = tile < 1 ? b2 : tile < 2 ? b7 : b10;
+    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+      const i64 row = first_row + local;
+      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+    }
+    ;
+    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+      const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
+      copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+    }
+    ;
+    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
   }
-  ;
-  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-    const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
-    copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
-  }
-  ;
-  mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
-  if (tile < 1) {
-    for (i32 item = warp_index(); item < 1024; item += 8) {
-      const i64 row = first_row + item / 8;
-      const i64 unit = first_column / 16 + item % 8;
-      if (row >= rows || unit >= 4) continue;
-      const i64 m0 = row;
-      const i64 m1 = unit;
-      float partial0 = Sum::identity();
-      for (i64 c1 = lane_index() * 4; c1 < 16LL; c1 += 32 * 4) {
-        const Piece<4> r0_2 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c1));
-        const Piece<4> r1_3 = mul_of(r0_2, r0_2);
-        partial0 = Sum::join(partial0, join_piece<Sum>(r1_3));
-      }
-      const float r2_4 = reduce_warp<Sum>(partial0);
-      const float r3_5 = 0.0625f;
-      const float r4_6 = mul_of(r2_4, r3_5);
-      const float r5_7 = 9.999999974752427e-7f;
-      const float r6_8 = add_of(r4_6, r5_7);
-      const float r7_9 = rsqrt_of(r6_8);
-      for (i64 c10 = lane_index() * 4; c10 < 16LL; c10 += 32 * 4) {
-        Piece<4> r21_11;
-        if (c10 < 8) {
-          const Piece<4> r0_12 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c10));
-          const Piece<4> r8_13 = mul_of(r0_12, r7_9);
-          const i64 at14 = 0LL;
-          const Piece<4> r9_15 = load_piece<bf16, 4>(b3, at14 + c10);
-          const Piece<4> r10_16 = mul_of(r8_13, r9_15);
-          const i64 at17 = 8LL * m0;
-          const Piece<4> r13_18 = load_piece<float, 4>(b4, at17 + c10);
-          const Piece<4> r14_19 = mul_of(r10_16, r13_18);
-          const Piece<4> r0_20 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c10 + 8)));
-          const Piece<4> r8_21 = mul_of(r0_20, r7_9);
-          const Piece<4> r9_22 = load_piece<bf16, 4>(b3, at14 + (c10 + 8));
-          const Piece<4> r10_23 = mul_of(r8_21, r9_22);
-          const Piece<4> r15_24 = load_piece<float, 4>(b5, at17 + c10);
-          const Piece<4> r16_25 = mul_of(r10_23, r15_24);
-          const Piece<4> r17_26 = sub_of(r14_19, r16_25);
-          r21_11 = r17_26;
+  {
+    [[maybe_unused]] const i64 s0 = symbol(args, 0);
+    [[maybe_unused]] const i64 s1 = symbol(args, 1);
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = tile < 1 ? (tile - 0) * 128 : tile < 2 ? (tile - 1) * 128 : (tile - 2) * 128;
+    if (tile < 1) {
+      for (i32 item = warp_index(); item < 1024; item += 8) {
+        const i64 row = first_row + item / 8;
+        const i64 unit = first_column / 16 + item % 8;
+        if (row >= rows || unit >= 4) continue;
+        const i64 m0 = row;
+        const i64 m1 = unit;
+        float partial0 = Sum::identity();
+        for (i64 c1 = lane_index() * 4; c1 < 16LL; c1 += 32 * 4) {
+          const Piece<4> r0_2 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c1));
+          const Piece<4> r1_3 = mul_of(r0_2, r0_2);
+          partial0 = Sum::join(partial0, join_piece<Sum>(r1_3));
         }
-        else {
-          const Piece<4> r0_27 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(((c10 - 8) + 8)));
-          const Piece<4> r8_28 = mul_of(r0_27, r7_9);
-          const i64 at29 = 0LL;
-          const Piece<4> r9_30 = load_piece<bf16, 4>(b3, at29 + ((c10 - 8) + 8));
-          const Piece<4> r10_31 = mul_of(r8_28, r9_30);
-          const i64 at32 = 8LL * m0;
-          const Piece<4> r13_33 = load_piece<float, 4>(b4, at32 + (c10 - 8));
-          const Piece<4> r18_34 = mul_of(r10_31, r13_33);
-          const Piece<4> r0_35 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c10 - 8)));
-          const Piece<4> r8_36 = mul_of(r0_35, r7_9);
-          const Piece<4> r9_37 = load_piece<bf16, 4>(b3, at29 + (c10 - 8));
-          const Piece<4> r10_38 = mul_of(r8_36, r9_37);
-          const Piece<4> r15_39 = load_piece<float, 4>(b5, at32 + (c10 - 8));
-          const Piece<4> r19_40 = mul_of(r10_38, r15_39);
-          const Piece<4> r20_41 = add_of(r18_34, r19_40);
-          r21_11 = r20_41;
+        const float r2_4 = reduce_warp<Sum>(partial0);
+        const float r3_5 = 0.0625f;
+        const float r4_6 = mul_of(r2_4, r3_5);
+        const float r5_7 = 9.999999974752427e-7f;
+        const float r6_8 = add_of(r4_6, r5_7);
+        const float r7_9 = rsqrt_of(r6_8);
+        for (i64 c10 = lane_index() * 4; c10 < 16LL; c10 += 32 * 4) {
+          Piece<4> r21_11;
+          if (c10 < 8) {
+            const Piece<4> r0_12 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c10));
+            const Piece<4> r8_13 = mul_of(r0_12, r7_9);
+            const i64 at14 = 0LL;
+            const Piece<4> r9_15 = load_piece<bf16, 4>(b3, at14 + c10);
+            const Piece<4> r10_16 = mul_of(r8_13, r9_15);
+            const i64 at17 = 8LL * m0;
+            const Piece<4> r13_18 = load_piece<float, 4>(b4, at17 + c10);
+            const Piece<4> r14_19 = mul_of(r10_16, r13_18);
+            const Piece<4> r0_20 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c10 + 8)));
+            const Piece<4> r8_21 = mul_of(r0_20, r7_9);
+            const Piece<4> r9_22 = load_piece<bf16, 4>(b3, at14 + (c10 + 8));
+            const Piece<4> r10_23 = mul_of(r8_21, r9_22);
+            const Piece<4> r15_24 = load_piece<float, 4>(b5, at17 + c10);
+            const Piece<4> r16_25 = mul_of(r10_23, r15_24);
+            const Piece<4> r17_26 = sub_of(r14_19, r16_25);
+            r21_11 = r17_26;
+          }
+          else {
+            const Piece<4> r0_27 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(((c10 - 8) + 8)));
+            const Piece<4> r8_28 = mul_of(r0_27, r7_9);
+            const i64 at29 = 0LL;
+            const Piece<4> r9_30 = load_piece<bf16, 4>(b3, at29 + ((c10 - 8) + 8));
+            const Piece<4> r10_31 = mul_of(r8_28, r9_30);
+            const i64 at32 = 8LL * m0;
+            const Piece<4> r13_33 = load_piece<float, 4>(b4, at32 + (c10 - 8));
+            const Piece<4> r18_34 = mul_of(r10_31, r13_33);
+            const Piece<4> r0_35 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c10 - 8)));
+            const Piece<4> r8_36 = mul_of(r0_35, r7_9);
+            const Piece<4> r9_37 = load_piece<bf16, 4>(b3, at29 + (c10 - 8));
+            const Piece<4> r10_38 = mul_of(r8_36, r9_37);
+            const Piece<4> r15_39 = load_piece<float, 4>(b5, at32 + (c10 - 8));
+            const Piece<4> r19_40 = mul_of(r10_38, r15_39);
+            const Piece<4> r20_41 = add_of(r18_34, r19_40);
+            r21_11 = r20_41;
+          }
+          const i64 at42 = 64LL * m0 + 16LL * m1;
+          store_piece<float, 4>(b6, at42 + c10, r21_11);
         }
-        const i64 at42 = 64LL * m0 + 16LL * m1;
-        store_piece<float, 4>(b6, at42 + c10, r21_11);
       }
     }
-  }
-  else if (tile < 2) {
-    for (i32 item = warp_index(); item < 1024; item += 8) {
-      const i64 row = first_row + item / 8;
-      const i64 unit = first_column / 16 + item % 8;
-      if (row >= rows || unit >= 2) continue;
-      const i64 m0 = row;
-      const i64 m1 = unit;
-      float partial43 = Sum::identity();
-      for (i64 c44 = lane_index() * 4; c44 < 16LL; c44 += 32 * 4) {
-        const Piece<4> r0_45 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c44));
-        const Piece<4> r1_46 = mul_of(r0_45, r0_45);
-        partial43 = Sum::join(partial43, join_piece<Sum>(r1_46));
-      }
-      const float r2_47 = reduce_warp<Sum>(partial43);
-      const float r3_48 = 0.0625f;
-      const float r4_49 = mul_of(r2_47, r3_48);
-      const float r5_50 = 9.999999974752427e-7f;
-      const float r6_51 = add_of(r4_49, r5_50);
-      const float r7_52 = rsqrt_of(r6_51);
-      for (i64 c53 = lane_index() * 4; c53 < 16LL; c53 += 32 * 4) {
-        Piece<4> r21_54;
-        if (c53 < 8) {
-          const Piece<4> r0_55 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c53));
-          const Piece<4> r8_56 = mul_of(r0_55, r7_52);
-          const i64 at57 = 0LL;
-          const Piece<4> r9_58 = load_piece<bf16, 4>(b8, at57 + c53);
-          const Piece<4> r10_59 = mul_of(r8_56, r9_58);
-          const i64 at60 = 8LL * m0;
-          const Piece<4> r13_61 = load_piece<float, 4>(b4, at60 + c53);
-          const Piece<4> r14_62 = mul_of(r10_59, r13_61);
-          const Piece<4> r0_63 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c53 + 8)));
-          const Piece<4> r8_64 = mul_of(r0_63, r7_52);
-          const Piece<4> r9_65 = load_piece<bf16, 4>(b8, at57 + (c53 + 8));
-          const Piece<4> r10_66 = mul_of(r8_64, r9_65);
-          const Piece<4> r15_67 = load_piece<float, 4>(b5, at60 + c53);
-          const Piece<4> r16_68 = mul_of(r10_66, r15_67);
-          const Piece<4> r17_69 = sub_of(r14_62, r16_68);
-          r21_54 = r17_69;
+    else if (tile < 2) {
+      for (i32 item = warp_index(); item < 1024; item += 8) {
+        const i64 row = first_row + item / 8;
+        const i64 unit = first_column / 16 + item % 8;
+        if (row >= rows || unit >= 2) continue;
+        const i64 m0 = row;
+        const i64 m1 = unit;
+        float partial43 = Sum::identity();
+        for (i64 c44 = lane_index() * 4; c44 < 16LL; c44 += 32 * 4) {
+          const Piece<4> r0_45 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c44));
+          const Piece<4> r1_46 = mul_of(r0_45, r0_45);
+          partial43 = Sum::join(partial43, join_piece<Sum>(r1_46));
         }
-        else {
-          const Piece<4> r0_70 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(((c53 - 8) + 8)));
-          const Piece<4> r8_71 = mul_of(r0_70, r7_52);
-          const i64 at72 = 0LL;
-          const Piece<4> r9_73 = load_piece<bf16, 4>(b8, at72 + ((c53 - 8) + 8));
-          const Piece<4> r10_74 = mul_of(r8_71, r9_73);
-          const i64 at75 = 8LL * m0;
-          const Piece<4> r13_76 = load_piece<float, 4>(b4, at75 + (c53 - 8));
-          const Piece<4> r18_77 = mul_of(r10_74, r13_76);
-          const Piece<4> r0_78 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c53 - 8)));
-          const Piece<4> r8_79 = mul_of(r0_78, r7_52);
-          const Piece<4> r9_80 = load_piece<bf16, 4>(b8, at72 + (c53 - 8));
-          const Piece<4> r10_81 = mul_of(r8_79, r9_80);
-          const Piece<4> r15_82 = load_piece<float, 4>(b5, at75 + (c53 - 8));
-          const Piece<4> r19_83 = mul_of(r10_81, r15_82);
-          const Piece<4> r20_84 = add_of(r18_77, r19_83);
-          r21_54 = r20_84;
+        const float r2_47 = reduce_warp<Sum>(partial43);
+        const float r3_48 = 0.0625f;
+        const float r4_49 = mul_of(r2_47, r3_48);
+        const float r5_50 = 9.999999974752427e-7f;
+        const float r6_51 = add_of(r4_49, r5_50);
+        const float r7_52 = rsqrt_of(r6_51);
+        for (i64 c53 = lane_index() * 4; c53 < 16LL; c53 += 32 * 4) {
+          Piece<4> r21_54;
+          if (c53 < 8) {
+            const Piece<4> r0_55 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c53));
+            const Piece<4> r8_56 = mul_of(r0_55, r7_52);
+            const i64 at57 = 0LL;
+            const Piece<4> r9_58 = load_piece<bf16, 4>(b8, at57 + c53);
+            const Piece<4> r10_59 = mul_of(r8_56, r9_58);
+            const i64 at60 = 8LL * m0;
+            const Piece<4> r13_61 = load_piece<float, 4>(b4, at60 + c53);
+            const Piece<4> r14_62 = mul_of(r10_59, r13_61);
+            const Piece<4> r0_63 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c53 + 8)));
+            const Piece<4> r8_64 = mul_of(r0_63, r7_52);
+            const Piece<4> r9_65 = load_piece<bf16, 4>(b8, at57 + (c53 + 8));
+            const Piece<4> r10_66 = mul_of(r8_64, r9_65);
+            const Piece<4> r15_67 = load_piece<float, 4>(b5, at60 + c53);
+            const Piece<4> r16_68 = mul_of(r10_66, r15_67);
+            const Piece<4> r17_69 = sub_of(r14_62, r16_68);
+            r21_54 = r17_69;
+          }
+          else {
+            const Piece<4> r0_70 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(((c53 - 8) + 8)));
+            const Piece<4> r8_71 = mul_of(r0_70, r7_52);
+            const i64 at72 = 0LL;
+            const Piece<4> r9_73 = load_piece<bf16, 4>(b8, at72 + ((c53 - 8) + 8));
+            const Piece<4> r10_74 = mul_of(r8_71, r9_73);
+            const i64 at75 = 8LL * m0;
+            const Piece<4> r13_76 = load_piece<float, 4>(b4, at75 + (c53 - 8));
+            const Piece<4> r18_77 = mul_of(r10_74, r13_76);
+            const Piece<4> r0_78 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c53 - 8)));
+            const Piece<4> r8_79 = mul_of(r0_78, r7_52);
+            const Piece<4> r9_80 = load_piece<bf16, 4>(b8, at72 + (c53 - 8));
+            const Piece<4> r10_81 = mul_of(r8_79, r9_80);
+            const Piece<4> r15_82 = load_piece<float, 4>(b5, at75 + (c53 - 8));
+            const Piece<4> r19_83 = mul_of(r10_81, r15_82);
+            const Piece<4> r20_84 = add_of(r18_77, r19_83);
+            r21_54 = r20_84;
+          }
+          const i64 at85 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
+          store_piece<bf16, 4>(b9, at85 + c53, r21_54);
         }
-        const i64 at85 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
-        store_piece<bf16, 4>(b9, at85 + c53, r21_54);
       }
     }
-  }
-  else {
-    for (i32 item = thread_index(); item < 2048; item += 256) {
-      const i64 row = first_row + item / 16;
-      const i32 local = (item % 16) * 8;
-      const i64 at_column = first_column + local;
-      if (row >= rows || at_column >= 32) continue;
-      const i64 column = at_column % 16;
-      const i64 m0 = row;
-      const i64 m1 = (at_column / 16);
-      const Piece<8> r0_86 = load_row_piece<8>(out, (item / 16) * 132 + 0 + local);
-      const i64 at87 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
-      store_piece<bf16, 8>(b11, at87 + column, r0_86);
+    else {
+      for (i32 item = thread_index(); item < 2048; item += 256) {
+        const i64 row = first_row + item / 16;
+        const i32 local = (item % 16) * 8;
+        const i64 at_column = first_column + local;
+        if (row >= rows || at_column >= 32) continue;
+        const i64 column = at_column % 16;
+        const i64 m0 = row;
+        const i64 m1 = (at_column / 16);
+        const Piece<8> r0_86 = load_row_piece<8>(out, (item / 16) * 132 + 0 + local);
+        const i64 at87 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
+        store_piece<bf16, 8>(b11, at87 + column, r0_86);
+      }
     }
   }
 }
@@ -409,41 +420,51 @@ DEVICE void k5_matmul_add_body(const Args<4>& args, [[maybe_unused]] i64 block) 
   const i64 s0 = symbol(args, 0);
   let_next_start();
   wait_for_inputs();
-  const i64 rows = s0;
-  const i64 tiles_of_rows = (rows + 127) / 128;
-  const i64 first_row = (block % tiles_of_rows) * 128;
-  const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
-  const Global<bf16> x = global<bf16>(args.scratch);
-  const i64 first_column = (tile - 0) * 128;
-  const i32 columns = 128;
-  const i32 used = 128;
-  const i64 all_columns = 64;
-  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-  const Global<bf16> w0 = b1;
-  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-    const i64 row = first_row + local;
-    copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-  }
-  ;
-  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-    const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
-    copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
-  }
-  ;
-  mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
   {
-    for (i32 item = thread_index(); item < 2048; item += 256) {
-      const i64 row = first_row + item / 16;
-      const i32 local = (item % 16) * 8;
-      const i64 at_column = first_column + local;
-      if (row >= rows || at_column >= 64) continue;
-      const i64 m0 = row;
-      const i64 at0 = 64LL * m0;
-      const Piece<8> r1_1 = load_piece<float, 8>(b2, at0 + at_column);
-      const Piece<8> r0_2 = load_row_piece<8>(out, (item / 16) * 132 + 0 + local);
-      const Piece<8> r2_3 = add_of(r1_1, r0_2);
-      store_piece<float, 8>(b3, at0 + at_column, r2_3);
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = (tile - 0) * 128;
+    const Global<bf16> x = global<bf16>(args.scratch);
+    const i32 columns = 128;
+    const i32 used = 128;
+    const i64 all_columns = 64;
+    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+    const Global<bf16> w0 = b1;
+    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+      const i64 row = first_row + local;
+      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+    }
+    ;
+    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+      const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
+      copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+    }
+    ;
+    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
+  }
+  {
+    [[maybe_unused]] const i64 s0 = symbol(args, 0);
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = (tile - 0) * 128;
+    {
+      for (i32 item = thread_index(); item < 2048; item += 256) {
+        const i64 row = first_row + item / 16;
+        const i32 local = (item % 16) * 8;
+        const i64 at_column = first_column + local;
+        if (row >= rows || at_column >= 64) continue;
+        const i64 m0 = row;
+        const i64 at0 = 64LL * m0;
+        const Piece<8> r1_1 = load_piece<float, 8>(b2, at0 + at_column);
+        const Piece<8> r0_2 = load_row_piece<8>(out, (item / 16) * 132 + 0 + local);
+        const Piece<8> r2_3 = add_of(r1_1, r0_2);
+        store_piece<float, 8>(b3, at0 + at_column, r2_3);
+      }
     }
   }
 }
@@ -509,50 +530,60 @@ DEVICE void k6_rms_norm_matmul_silu_matmul_mul_body(const Args<5>& args, [[maybe
   const i64 s0 = symbol(args, 0);
   let_next_start();
   wait_for_inputs();
-  const i64 rows = s0;
-  const i64 tiles_of_rows = (rows + 127) / 128;
-  const i64 first_row = (block % tiles_of_rows) * 128;
-  const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
-  const Global<bf16> x = global<bf16>(args.scratch);
-  const i64 first_column = (tile - 0) * 64;
-  const i32 columns = 64;
-  const i32 used = 128;
-  const i64 all_columns = 128;
-  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-  const Global<bf16> w0 = b2;
-  const Global<bf16> w1 = b3;
-  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-    const i64 row = first_row + local;
-    copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
-  }
-  ;
-  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-    const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
-    if (column < columns * 1) {
-      copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
-    }
-    else {
-      copy16_async(to, index, w1, valid ? (first_column + column % columns) * 64 + k : 0, valid);
-    }
-  }
-  ;
-  mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
   {
-    for (i32 item = thread_index(); item < 1024; item += 256) {
-      const i64 row = first_row + item / 8;
-      const i32 local = (item % 8) * 8;
-      const i64 at_column = first_column + local;
-      if (row >= rows || at_column >= 128) continue;
-      const i64 m0 = row;
-      const Piece<8> r0_0 = load_row_piece<8>(out, (item / 8) * 132 + 0 + local);
-      const Piece<8> r2_1 = sigmoid_of(r0_0);
-      const Piece<8> r3_2 = mul_of(r0_0, r2_1);
-      const Piece<8> r1_3 = load_row_piece<8>(out, (item / 8) * 132 + 64 + local);
-      const Piece<8> r4_4 = mul_of(r3_2, r1_3);
-      const Piece<8> r5_5 = round_of<bf16>(r4_4);
-      const i64 at6 = 128LL * m0;
-      store_piece<bf16, 8>(b4, at6 + at_column, r5_5);
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = (tile - 0) * 64;
+    const Global<bf16> x = global<bf16>(args.scratch);
+    const i32 columns = 64;
+    const i32 used = 128;
+    const i64 all_columns = 128;
+    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+    const Global<bf16> w0 = b2;
+    const Global<bf16> w1 = b3;
+    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+      const i64 row = first_row + local;
+      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+    }
+    ;
+    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+      const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
+      if (column < columns * 1) {
+        copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+      }
+      else {
+        copy16_async(to, index, w1, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+      }
+    }
+    ;
+    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
+  }
+  {
+    [[maybe_unused]] const i64 s0 = symbol(args, 0);
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = (tile - 0) * 64;
+    {
+      for (i32 item = thread_index(); item < 1024; item += 256) {
+        const i64 row = first_row + item / 8;
+        const i32 local = (item % 8) * 8;
+        const i64 at_column = first_column + local;
+        if (row >= rows || at_column >= 128) continue;
+        const i64 m0 = row;
+        const Piece<8> r0_0 = load_row_piece<8>(out, (item / 8) * 132 + 0 + local);
+        const Piece<8> r2_1 = sigmoid_of(r0_0);
+        const Piece<8> r3_2 = mul_of(r0_0, r2_1);
+        const Piece<8> r1_3 = load_row_piece<8>(out, (item / 8) * 132 + 64 + local);
+        const Piece<8> r4_4 = mul_of(r3_2, r1_3);
+        const Piece<8> r5_5 = round_of<bf16>(r4_4);
+        const i64 at6 = 128LL * m0;
+        store_piece<bf16, 8>(b4, at6 + at_column, r5_5);
+      }
     }
   }
 }
@@ -574,40 +605,50 @@ DEVICE void k7_matmul_add_2_body(const Args<4>& args, [[maybe_unused]] i64 block
   const i64 s0 = symbol(args, 0);
   let_next_start();
   wait_for_inputs();
-  const i64 rows = s0;
-  const i64 tiles_of_rows = (rows + 127) / 128;
-  const i64 first_row = (block % tiles_of_rows) * 128;
-  const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
-  const i64 first_column = (tile - 0) * 128;
-  const i32 columns = 128;
-  const i32 used = 128;
-  const i64 all_columns = 64;
-  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-  const Global<bf16> w0 = b1;
-  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-    const i64 row = first_row + local;
-    copy16_async(to, index, b0, row < rows ? 128LL * row + 0LL + k : 0, row < rows && k < 128);
-  }
-  ;
-  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-    const bool valid = first_column + column % columns < all_columns && column < used && k < 128;
-    copy16_async(to, index, w0, valid ? (first_column + column % columns) * 128 + k : 0, valid);
-  }
-  ;
-  mma_tile<MmaShape>(stages, out, 128, copy_x, copy_w);
   {
-    for (i32 item = thread_index(); item < 2048; item += 256) {
-      const i64 row = first_row + item / 16;
-      const i32 local = (item % 16) * 8;
-      const i64 at_column = first_column + local;
-      if (row >= rows || at_column >= 64) continue;
-      const i64 m0 = row;
-      const i64 at0 = 64LL * m0;
-      const Piece<8> r1_1 = load_piece<float, 8>(b2, at0 + at_column);
-      const Piece<8> r0_2 = load_row_piece<8>(out, (item / 16) * 132 + 0 + local);
-      const Piece<8> r2_3 = add_of(r1_1, r0_2);
-      store_piece<float, 8>(b3, at0 + at_column, r2_3);
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = (tile - 0) * 128;
+    const i32 columns = 128;
+    const i32 used = 128;
+    const i64 all_columns = 64;
+    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+    const Global<bf16> w0 = b1;
+    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+      const i64 row = first_row + local;
+      copy16_async(to, index, b0, row < rows ? 128LL * row + 0LL + k : 0, row < rows && k < 128);
+    }
+    ;
+    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+      const bool valid = first_column + column % columns < all_columns && column < used && k < 128;
+      copy16_async(to, index, w0, valid ? (first_column + column % columns) * 128 + k : 0, valid);
+    }
+    ;
+    mma_tile<MmaShape>(stages, out, 128, copy_x, copy_w);
+  }
+  {
+    [[maybe_unused]] const i64 s0 = symbol(args, 0);
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = (tile - 0) * 128;
+    {
+      for (i32 item = thread_index(); item < 2048; item += 256) {
+        const i64 row = first_row + item / 16;
+        const i32 local = (item % 16) * 8;
+        const i64 at_column = first_column + local;
+        if (row >= rows || at_column >= 64) continue;
+        const i64 m0 = row;
+        const i64 at0 = 64LL * m0;
+        const Piece<8> r1_1 = load_piece<float, 8>(b2, at0 + at_column);
+        const Piece<8> r0_2 = load_row_piece<8>(out, (item / 16) * 132 + 0 + local);
+        const Piece<8> r2_3 = add_of(r1_1, r0_2);
+        store_piece<float, 8>(b3, at0 + at_column, r2_3);
+      }
     }
   }
 }
@@ -823,103 +864,114 @@ DEVICE void k10_matmul_rms_norm_rope_matmul_body(const Args<8>& args, [[maybe_un
   const i64 s1 = symbol(args, 1);
   let_next_start();
   wait_for_inputs();
-  const i64 rows = s0;
-  const i64 tiles_of_rows = (rows + 127) / 128;
-  const i64 first_row = (block % tiles_of_rows) * 128;
-  const i64 tile = block / tiles_of_rows;
   const Shared<float> out = shared_at<float>(0, 16896);
-  const Global<bf16> x = global<bf16>(args.scratch);
-  const i64 first_column = tile < 1 ? (tile - 0) * 128 : (tile - 1) * 128;
-  const i32 columns = 128;
-  const i32 used = 128;
-  const i64 all_columns = 32;
-  const Shared<bf16> stages = shared_at<bf16>(0, 40960);
-  const Global<bf16> w0 = tile < 1 ? b1 : b6;
-  const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
-    const i64 row = first_row + local;
-    copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+  {
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = tile < 1 ? (tile - 0) * 128 : (tile - 1) * 128;
+    const Global<bf16> x = global<bf16>(args.scratch);
+    const i32 columns = 128;
+    const i32 used = 128;
+    const i64 all_columns = 32;
+    const Shared<bf16> stages = shared_at<bf16>(0, 40960);
+    const Global<bf16> w0 = tile < 1 ? b1 : b6;
+    const auto copy_x = [&](Shared<bf16> to, i32 index, i32 local, i32 k) {
+      const i64 row = first_row + local;
+      copy16_async(to, index, x, row < rows ? row * 64 + k : 0, row < rows && k < 64);
+    }
+    ;
+    const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
+      const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
+      copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
+    }
+    ;
+    mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
   }
-  ;
-  const auto copy_w = [&](Shared<bf16> to, i32 index, i32 column, i32 k) {
-    const bool valid = first_column + column % columns < all_columns && column < used && k < 64;
-    copy16_async(to, index, w0, valid ? (first_column + column % columns) * 64 + k : 0, valid);
-  }
-  ;
-  mma_tile<MmaShape>(stages, out, 64, copy_x, copy_w);
-  if (tile < 1) {
-    for (i32 item = warp_index(); item < 1024; item += 8) {
-      const i64 row = first_row + item / 8;
-      const i64 unit = first_column / 16 + item % 8;
-      if (row >= rows || unit >= 2) continue;
-      const i64 m0 = row;
-      const i64 m1 = unit;
-      float partial0 = Sum::identity();
-      for (i64 c1 = lane_index() * 4; c1 < 16LL; c1 += 32 * 4) {
-        const Piece<4> r0_2 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c1));
-        const Piece<4> r1_3 = mul_of(r0_2, r0_2);
-        partial0 = Sum::join(partial0, join_piece<Sum>(r1_3));
-      }
-      const float r2_4 = reduce_warp<Sum>(partial0);
-      const float r3_5 = 0.0625f;
-      const float r4_6 = mul_of(r2_4, r3_5);
-      const float r5_7 = 9.999999974752427e-7f;
-      const float r6_8 = add_of(r4_6, r5_7);
-      const float r7_9 = rsqrt_of(r6_8);
-      for (i64 c10 = lane_index() * 4; c10 < 16LL; c10 += 32 * 4) {
-        Piece<4> r21_11;
-        if (c10 < 8) {
-          const Piece<4> r0_12 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c10));
-          const Piece<4> r8_13 = mul_of(r0_12, r7_9);
-          const i64 at14 = 0LL;
-          const Piece<4> r9_15 = load_piece<bf16, 4>(b2, at14 + c10);
-          const Piece<4> r10_16 = mul_of(r8_13, r9_15);
-          const i64 at17 = 8LL * m0;
-          const Piece<4> r13_18 = load_piece<float, 4>(b3, at17 + c10);
-          const Piece<4> r14_19 = mul_of(r10_16, r13_18);
-          const Piece<4> r0_20 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c10 + 8)));
-          const Piece<4> r8_21 = mul_of(r0_20, r7_9);
-          const Piece<4> r9_22 = load_piece<bf16, 4>(b2, at14 + (c10 + 8));
-          const Piece<4> r10_23 = mul_of(r8_21, r9_22);
-          const Piece<4> r15_24 = load_piece<float, 4>(b4, at17 + c10);
-          const Piece<4> r16_25 = mul_of(r10_23, r15_24);
-          const Piece<4> r17_26 = sub_of(r14_19, r16_25);
-          r21_11 = r17_26;
+  {
+    [[maybe_unused]] const i64 s0 = symbol(args, 0);
+    [[maybe_unused]] const i64 s1 = symbol(args, 1);
+    const i64 rows = s0;
+    const i64 tiles_of_rows = (rows + 127) / 128;
+    const i64 first_row = (block % tiles_of_rows) * 128;
+    [[maybe_unused]] const i64 tile = block / tiles_of_rows;
+    const i64 first_column = tile < 1 ? (tile - 0) * 128 : (tile - 1) * 128;
+    if (tile < 1) {
+      for (i32 item = warp_index(); item < 1024; item += 8) {
+        const i64 row = first_row + item / 8;
+        const i64 unit = first_column / 16 + item % 8;
+        if (row >= rows || unit >= 2) continue;
+        const i64 m0 = row;
+        const i64 m1 = unit;
+        float partial0 = Sum::identity();
+        for (i64 c1 = lane_index() * 4; c1 < 16LL; c1 += 32 * 4) {
+          const Piece<4> r0_2 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c1));
+          const Piece<4> r1_3 = mul_of(r0_2, r0_2);
+          partial0 = Sum::join(partial0, join_piece<Sum>(r1_3));
         }
-        else {
-          const Piece<4> r0_27 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(((c10 - 8) + 8)));
-          const Piece<4> r8_28 = mul_of(r0_27, r7_9);
-          const i64 at29 = 0LL;
-          const Piece<4> r9_30 = load_piece<bf16, 4>(b2, at29 + ((c10 - 8) + 8));
-          const Piece<4> r10_31 = mul_of(r8_28, r9_30);
-          const i64 at32 = 8LL * m0;
-          const Piece<4> r13_33 = load_piece<float, 4>(b3, at32 + (c10 - 8));
-          const Piece<4> r18_34 = mul_of(r10_31, r13_33);
-          const Piece<4> r0_35 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c10 - 8)));
-          const Piece<4> r8_36 = mul_of(r0_35, r7_9);
-          const Piece<4> r9_37 = load_piece<bf16, 4>(b2, at29 + (c10 - 8));
-          const Piece<4> r10_38 = mul_of(r8_36, r9_37);
-          const Piece<4> r15_39 = load_piece<float, 4>(b4, at32 + (c10 - 8));
-          const Piece<4> r19_40 = mul_of(r10_38, r15_39);
-          const Piece<4> r20_41 = add_of(r18_34, r19_40);
-          r21_11 = r20_41;
+        const float r2_4 = reduce_warp<Sum>(partial0);
+        const float r3_5 = 0.0625f;
+        const float r4_6 = mul_of(r2_4, r3_5);
+        const float r5_7 = 9.999999974752427e-7f;
+        const float r6_8 = add_of(r4_6, r5_7);
+        const float r7_9 = rsqrt_of(r6_8);
+        for (i64 c10 = lane_index() * 4; c10 < 16LL; c10 += 32 * 4) {
+          Piece<4> r21_11;
+          if (c10 < 8) {
+            const Piece<4> r0_12 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(c10));
+            const Piece<4> r8_13 = mul_of(r0_12, r7_9);
+            const i64 at14 = 0LL;
+            const Piece<4> r9_15 = load_piece<bf16, 4>(b2, at14 + c10);
+            const Piece<4> r10_16 = mul_of(r8_13, r9_15);
+            const i64 at17 = 8LL * m0;
+            const Piece<4> r13_18 = load_piece<float, 4>(b3, at17 + c10);
+            const Piece<4> r14_19 = mul_of(r10_16, r13_18);
+            const Piece<4> r0_20 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c10 + 8)));
+            const Piece<4> r8_21 = mul_of(r0_20, r7_9);
+            const Piece<4> r9_22 = load_piece<bf16, 4>(b2, at14 + (c10 + 8));
+            const Piece<4> r10_23 = mul_of(r8_21, r9_22);
+            const Piece<4> r15_24 = load_piece<float, 4>(b4, at17 + c10);
+            const Piece<4> r16_25 = mul_of(r10_23, r15_24);
+            const Piece<4> r17_26 = sub_of(r14_19, r16_25);
+            r21_11 = r17_26;
+          }
+          else {
+            const Piece<4> r0_27 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>(((c10 - 8) + 8)));
+            const Piece<4> r8_28 = mul_of(r0_27, r7_9);
+            const i64 at29 = 0LL;
+            const Piece<4> r9_30 = load_piece<bf16, 4>(b2, at29 + ((c10 - 8) + 8));
+            const Piece<4> r10_31 = mul_of(r8_28, r9_30);
+            const i64 at32 = 8LL * m0;
+            const Piece<4> r13_33 = load_piece<float, 4>(b3, at32 + (c10 - 8));
+            const Piece<4> r18_34 = mul_of(r10_31, r13_33);
+            const Piece<4> r0_35 = load_row_piece<4>(out, (item / 8) * 132 + 0 + (item % 8) * 16 + static_cast<i32>((c10 - 8)));
+            const Piece<4> r8_36 = mul_of(r0_35, r7_9);
+            const Piece<4> r9_37 = load_piece<bf16, 4>(b2, at29 + (c10 - 8));
+            const Piece<4> r10_38 = mul_of(r8_36, r9_37);
+            const Piece<4> r15_39 = load_piece<float, 4>(b4, at32 + (c10 - 8));
+            const Piece<4> r19_40 = mul_of(r10_38, r15_39);
+            const Piece<4> r20_41 = add_of(r18_34, r19_40);
+            r21_11 = r20_41;
+          }
+          const i64 at42 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
+          store_piece<bf16, 4>(b5, at42 + c10, r21_11);
         }
-        const i64 at42 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
-        store_piece<bf16, 4>(b5, at42 + c10, r21_11);
       }
     }
-  }
-  else {
-    for (i32 item = thread_index(); item < 2048; item += 256) {
-      const i64 row = first_row + item / 16;
-      const i32 local = (item % 16) * 8;
-      const i64 at_column = first_column + local;
-      if (row >= rows || at_column >= 32) continue;
-      const i64 column = at_column % 16;
-      const i64 m0 = row;
-      const i64 m1 = (at_column / 16);
-      const Piece<8> r0_43 = load_row_piece<8>(out, (item / 16) * 132 + 0 + local);
-      const i64 at44 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
-      store_piece<bf16, 8>(b7, at44 + column, r0_43);
+    else {
+      for (i32 item = thread_index(); item < 2048; item += 256) {
+        const i64 row = first_row + item / 16;
+        const i32 local = (item % 16) * 8;
+        const i64 at_column = first_column + local;
+        if (row >= rows || at_column >= 32) continue;
+        const i64 column = at_column % 16;
+        const i64 m0 = row;
+        const i64 m1 = (at_column / 16);
+        const Piece<8> r0_43 = load_row_piece<8>(out, (item / 16) * 132 + 0 + local);
+        const i64 at44 = 16LL * m0 + 2048LL * m1 + 16LL * s1;
+        store_piece<bf16, 8>(b7, at44 + column, r0_43);
+      }
     }
   }
 }

@@ -4,7 +4,7 @@
  * a tile go through scratch as well, and an extra launch finishes them.
  */
 import type { MatmulGroup, MatmulKernel } from "../../plan/types.ts";
-import { type Code, storageBytes, storageType } from "../code.ts";
+import { type Code, storageBytes, storageType, symbolName } from "../code.ts";
 import {
   constant,
   flatTiles,
@@ -174,17 +174,36 @@ function writeTiles(
 ): void {
   const { contracted, inputDtype } = kernel;
   const type = storageType[inputDtype];
-  const rows = productText(kernel.rows.map((loop) => loop.extent));
-  code.line(`const i64 rows = ${rows};`);
+  const source = direct ? directSource(kernel) : { view: "x", at: `row * ${contracted}` };
+  code.line(`const Shared<float> out = shared_at<float>(0, ${shape.rows * shape.outPitch});`);
+  code.block("", () => {
+    writePlace(code, kernel, tiled, shape);
+    if (!direct) code.line(`const Global<${type}> x = global<${type}>(args.scratch);`);
+    writeProducts(code, kernel, tiled, shape, source);
+  });
+  code.block("", () => {
+    // Found again: whatever lived on through the products would take registers from them.
+    for (const symbol of symbolsOf(kernel)) {
+      code.line(`[[maybe_unused]] const i64 ${symbolName(symbol)} = symbol(args, ${symbol});`);
+    }
+    writePlace(code, kernel, tiled, shape);
+    writeByTile(code, tiled, (tiles) => writeEpilogue(code, kernel, tiles, shape));
+  });
+}
+
+/** Which tile the block computes. */
+function writePlace(code: Code, kernel: MatmulKernel, tiled: readonly GroupTiles[], shape: Shape): void {
+  code.line(`const i64 rows = ${productText(kernel.rows.map((loop) => loop.extent))};`);
   code.line(`const i64 tiles_of_rows = (rows + ${shape.rows - 1}) / ${shape.rows};`);
   // Blocks side by side read the same weights.
   code.line(`const i64 first_row = (block % tiles_of_rows) * ${shape.rows};`);
-  code.line("const i64 tile = block / tiles_of_rows;");
-  code.line(`const Shared<float> out = shared_at<float>(0, ${shape.rows * shape.outPitch});`);
-  if (!direct) code.line(`const Global<${type}> x = global<${type}>(args.scratch);`);
-  const source = direct ? directSource(kernel) : { view: "x", at: `row * ${contracted}` };
-  const choose = (value: (tiles: GroupTiles) => string) => chooseByTile(tiled, value);
-  code.line(`const i64 first_column = ${choose((one) => `(tile - ${one.firstTile}) * ${one.columns}`)};`);
-  writeProducts(code, kernel, tiled, shape, source);
-  writeByTile(code, tiled, (tiles) => writeEpilogue(code, kernel, tiles, shape));
+  code.line("[[maybe_unused]] const i64 tile = block / tiles_of_rows;");
+  const first = chooseByTile(tiled, (one) => `(tile - ${one.firstTile}) * ${one.columns}`);
+  code.line(`const i64 first_column = ${first};`);
+}
+
+/** The symbols that a kernel's text may name. */
+function symbolsOf({ rows, groups }: MatmulKernel): number[] {
+  const named = JSON.stringify([rows, groups]).matchAll(/"symbol":(\d+)/g);
+  return [...new Set([...named].map((found) => Number(found[1])))].sort((a, b) => a - b);
 }
