@@ -31,22 +31,22 @@ const tiny: ModelShape = {
   scale: 0.15,
 };
 
+const released = {
+  headDim: 128,
+  kvHeads: 8,
+  vocab: 151936,
+  ropeTheta: 1e6,
+  rmsNormEps: 1e-6,
+  maxPositions: 40960,
+  scale: 0.02,
+};
+
+/** `qwen3-...`: as released. */
 export const shapes = {
-  /** Qwen3-0.6B as released. */
-  "qwen3-0.6b": {
-    hidden: 1024,
-    layers: 28,
-    heads: 16,
-    kvHeads: 8,
-    headDim: 128,
-    intermediate: 3072,
-    vocab: 151936,
-    tied: true,
-    ropeTheta: 1e6,
-    rmsNormEps: 1e-6,
-    maxPositions: 40960,
-    scale: 0.02,
-  },
+  "qwen3-0.6b": { ...released, hidden: 1024, layers: 28, heads: 16, intermediate: 3072, tied: true },
+  "qwen3-1.7b": { ...released, hidden: 2048, layers: 28, heads: 16, intermediate: 6144, tied: true },
+  "qwen3-4b": { ...released, hidden: 2560, layers: 36, heads: 32, intermediate: 9728, tied: true },
+  "qwen3-8b": { ...released, hidden: 4096, layers: 36, heads: 32, intermediate: 12288, tied: false },
   tiny,
   "tiny-tied": { ...tiny, tied: true },
 } as const satisfies Record<string, ModelShape>;
