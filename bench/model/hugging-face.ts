@@ -29,7 +29,7 @@ export function writeHuggingFace(directory: string, shape: ModelShape, seed: str
 }
 
 /** The length in eight bytes, then JSON, padded with spaces so that the data starts on eight bytes. */
-function safetensorsHeader(tensors: readonly ModelTensor[], type: StoredType): Uint8Array {
+export function safetensorsHeader(tensors: readonly ModelTensor[], type: StoredType): Uint8Array {
   const header: Record<string, object> = { __metadata__: { format: "pt" } };
   let offset = 0;
   for (const tensor of tensors) {
@@ -44,7 +44,11 @@ function safetensorsHeader(tensors: readonly ModelTensor[], type: StoredType): U
   return Buffer.concat([length, padded]);
 }
 
-function configJson(shape: ModelShape, vocabulary: Vocabulary, type: StoredType): object {
+export function configJson(
+  shape: ModelShape,
+  vocabulary: Pick<Vocabulary, "endOfText" | "endOfTurn">,
+  type: StoredType,
+): object {
   return {
     architectures: ["Qwen3ForCausalLM"],
     model_type: "qwen3",

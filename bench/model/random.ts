@@ -49,7 +49,7 @@ export class WeightStream {
 
 const rotateLeft = (x: number, bits: number) => (x << bits) | (x >>> (32 - bits));
 
-function fnv1a(text: string): number {
+export function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;

@@ -63,7 +63,9 @@ export async function gpuCompiler(): Promise<Compiler> {
   } catch (error) {
     if (!(error instanceof WeftError)) throw error;
     return nvccCompiler().catch((other) => {
-      throw other instanceof WeftError ? new WeftError([...error.problems, ...other.problems]) : other;
+      throw other instanceof WeftError
+        ? new WeftError([error.problems[0], ...error.problems.slice(1), ...other.problems])
+        : other;
     });
   }
 }

@@ -29,7 +29,7 @@ export async function checkFaults(checks: Checks, subject: Subject, name: GpuNam
 
   await checks.check(`${title}: a kernel that does not compile`, async () => {
     using device = await openGpu(name, { edit: (source) => `${source}\nint broken = not_declared;\n` });
-    const message = await refusal(() => loadQwen3(prepared, device), /not_declared[^]*:\d+/);
+    const message = await refusal(() => loadQwen3(prepared, device), /not_declared[\s\S]*:\d+/);
     return message.split("\n", 1)[0]!;
   });
 

@@ -6,6 +6,8 @@ import { relativeDifference, type Subject, someTokens } from "./model.ts";
 
 /** Relative root mean square to the CPU. */
 const bounds = { f32: 1e-5, bf16: 1e-2 };
+/** Of a single row, whose size varies more than that of many. */
+const rowBounds = { f32: 1e-5, bf16: 2e-2 };
 
 /** The logits behind each of the tokens, run one by one: steps that are captured once and replayed. */
 async function decodeAll(context: ContextCache, tokens: readonly number[]): Promise<Float32Array[]> {
@@ -58,7 +60,7 @@ export async function checkState(checks: Checks, subject: Subject, count: number
       rows.push([logits.slice()]);
     }
     const [actual, expected] = rows as [Float32Array[], Float32Array[]];
-    return `${context.dropped} dropped, ${atMost(relativeDifference(actual, expected), bounds[dtype], "relative RMS to the CPU")}`;
+    return `${context.dropped} dropped, ${atMost(relativeDifference(actual, expected), rowBounds[dtype], "relative RMS to the CPU")}`;
   });
 
   await checks.check(`${title}: state saved and put back`, async () => {
