@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { WeftError } from "@weft/dsl";
 import type { CudaDevice } from "@weft/runtime-cuda";
 import { shapes } from "../model/shapes.ts";
-import { openGpu } from "../support/gpu-device.ts";
+import { openByName } from "../support/gpu-device.ts";
 import { digits } from "../support/statistics.ts";
 import { checkpointBytes, makeCheckpoint, removeCheckpoint, usualFolder } from "./checkpoint.ts";
 import { measureOurs } from "./ours.ts";
@@ -41,7 +41,7 @@ function optionsOrEnd(): BenchOptions {
 
 async function openOrEnd(): Promise<CudaDevice> {
   try {
-    return await openGpu(options.device);
+    return await openByName(options.device);
   } catch (error) {
     if (!(error instanceof WeftError)) throw error;
     say(`no GPU to measure on, and nothing was measured:\n${error.message}`);
@@ -158,7 +158,7 @@ try {
       say(`failed: ${messageOf(error)}`);
       // A failed kernel loses the device; the next visit gets a new one.
       device[Symbol.dispose]();
-      device = await openGpu(options.device);
+      device = await openByName(options.device);
     }
     written = keep(device);
     if (!visits.slice(index + 1).some(({ model }) => model === visit.model)) await forget(visit.model);

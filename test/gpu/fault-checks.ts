@@ -1,6 +1,6 @@
 /** What goes wrong on a device: a clear error, and the process and the device live on. */
 import { loadQwen3 } from "@weft/qwen3";
-import { type GpuName, openGpu } from "../../bench/support/gpu-device.ts";
+import { type GpuName, openEdited } from "../../bench/support/gpu-device.ts";
 import { atMost, type Checks, refusal } from "./checks.ts";
 import { relativeDifference, type Subject } from "./model.ts";
 
@@ -28,7 +28,7 @@ export async function checkFaults(checks: Checks, subject: Subject, name: GpuNam
   });
 
   await checks.check(`${title}: a kernel that does not compile`, async () => {
-    using device = await openGpu(name, { edit: (source) => `${source}\nint broken = not_declared;\n` });
+    using device = await openEdited(name, (source) => `${source}\nint broken = not_declared;\n`);
     const message = await refusal(() => loadQwen3(prepared, device), /not_declared[\s\S]*:\d+/);
     return message.split("\n", 1)[0]!;
   });

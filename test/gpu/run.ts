@@ -8,7 +8,7 @@
 import { parseArgs } from "node:util";
 import { WeftError } from "@weft/dsl";
 import type { CudaDevice } from "@weft/runtime-cuda";
-import { type GpuName, gpuNames, openGpu } from "../../bench/support/gpu-device.ts";
+import { type GpuName, gpuNames, openByName } from "../../bench/support/gpu-device.ts";
 import { oracleNames } from "../parity/oracle.ts";
 import { Checks } from "./checks.ts";
 import { checkFaults } from "./fault-checks.ts";
@@ -68,7 +68,7 @@ if (tools.length > 0 && name !== "cuda") usage("--sanitize needs a GPU: cuda-sim
 /** The device, or the end of the program with what was looked for. */
 async function openOrEnd(): Promise<CudaDevice> {
   try {
-    return await openGpu(name);
+    return await openByName(name);
   } catch (error) {
     if (!(error instanceof WeftError)) throw error;
     console.error(`[gpu] no GPU to test on:\n${error.message}`);
