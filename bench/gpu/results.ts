@@ -45,7 +45,12 @@ export function writeGpuResults(facts: DeviceFacts, options: BenchOptions, measu
     commit: process.env.WEFT_BUNDLE_COMMIT ?? about.commit,
     date: about.date,
     peers: measured.peers,
-    options: { tokens: options.tokens, contexts: options.contexts, prefill: options.prefill },
+    options: {
+      tokens: options.tokens,
+      overlap: options.overlap,
+      contexts: options.contexts,
+      prefill: options.prefill,
+    },
     limits: measured.limits,
     targets: targetsOf(measured.rows),
     rows: measured.rows,

@@ -2,7 +2,7 @@
  * Qwen3 on a GPU with random weights of the released shapes, beside PyTorch and transformers where they are installed.
  *
  *     npm run bench:gpu -- [--models 0.6b,1.7b,4b,8b] [--contexts 128,1024,8192] [--prefill 512,1024,4096] [--minutes 30]
- *         [--tokens 200] [--no-peer] [--folder DIR] [--out DIR] [--copy-gbs N] [--matmul-tflops N] [--device cuda-sim]
+ *         [--tokens 200] [--overlap] [--no-peer] [--folder DIR] [--out DIR] [--copy-gbs N] [--matmul-tflops N] [--device cuda-sim]
  *
  * docs/gpu.md says what is measured and what it needs.
  */
@@ -39,9 +39,11 @@ function optionsOrEnd(): BenchOptions {
   }
 }
 
+const open = () => openByName(options.device, { overlapLaunches: options.overlap });
+
 async function openOrEnd(): Promise<CudaDevice> {
   try {
-    return await openByName(options.device);
+    return await open();
   } catch (error) {
     if (!(error instanceof WeftError)) throw error;
     say(`no GPU to measure on, and nothing was measured:\n${error.message}`);
@@ -156,9 +158,14 @@ try {
     } catch (error) {
       missing.push({ what: nameOf(visit), why: messageOf(error) });
       say(`failed: ${messageOf(error)}`);
-      // A failed kernel loses the device; the next visit gets a new one.
+      // A failed kernel loses the device; the next visit gets a new one. Without one, what was measured is still shown.
       device[Symbol.dispose]();
-      device = await openByName(options.device);
+      const next = await open().catch(messageOf);
+      if (typeof next === "string") {
+        missing.push({ what: "everything after that", why: next });
+        break;
+      }
+      device = next;
     }
     written = keep(device);
     if (!visits.slice(index + 1).some(({ model }) => model === visit.model)) await forget(visit.model);

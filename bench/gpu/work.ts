@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly tokens: number;
   readonly minutes: number;
   readonly peer: boolean;
+  /** Kernels may begin before the one before them has ended. */
+  readonly overlap: boolean;
   readonly folder: string | undefined;
   readonly out: string | undefined;
   /** Bytes per second and operations per second, where they are given and not measured. */
@@ -50,6 +52,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       tokens: { type: "string" },
       minutes: { type: "string", default: "30" },
       peer: { type: "boolean" },
+      overlap: { type: "boolean", default: false },
       folder: { type: "string" },
       out: { type: "string" },
       "copy-gbs": { type: "string" },
@@ -72,6 +75,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     tokens: counts(values.tokens ?? (isReal ? "200" : "4"), "--tokens")[0]!,
     minutes: positive(values.minutes, "--minutes"),
     peer: values.peer ?? isReal,
+    overlap: values.overlap,
     folder: values.folder,
     out: values.out,
     copyRate: scaled(values["copy-gbs"], 1e9, "--copy-gbs"),

@@ -8,6 +8,7 @@ import {
   KernelCache,
   nvccCompiler,
   nvrtcCompiler,
+  type OpenGpuOptions,
   openGpu,
   openSimulator,
   prepareByCompiling,
@@ -18,8 +19,10 @@ export const gpuNames = ["cuda", "cuda-sim"] as const;
 export type GpuName = (typeof gpuNames)[number];
 
 /** @throws WeftError where there is no driver or no GPU, with the places tried. */
-export const openByName = (name: GpuName): Promise<CudaDevice> =>
-  name === "cuda" ? openGpu() : openSimulator();
+export const openByName = (
+  name: GpuName,
+  options: Pick<OpenGpuOptions, "overlapLaunches"> = {},
+): Promise<CudaDevice> => (name === "cuda" ? openGpu(options) : openSimulator(options));
 
 /** A device whose kernels are changed before they are compiled, for checks of what happens then; nothing is cached. */
 export async function openEdited(name: GpuName, edit: (source: string) => string): Promise<CudaDevice> {

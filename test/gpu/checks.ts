@@ -15,9 +15,11 @@ export class Skipped extends Error {}
 export class Checks {
   readonly outcomes: Outcome[] = [];
   readonly #only: RegExp | undefined;
+  readonly #say: (line: string) => void;
 
-  constructor(only?: RegExp) {
+  constructor(only?: RegExp, say: (line: string) => void = console.error) {
     this.#only = only;
+    this.#say = say;
   }
 
   wants(name: string): boolean {
@@ -32,7 +34,7 @@ export class Checks {
       const seconds = (performance.now() - started) / 1000;
       this.outcomes.push({ name, result, figure, seconds });
       // On the way, so that a run that is cut off has said what it knows.
-      console.error(`[gpu] ${result}: ${name}: ${figure} (${seconds.toFixed(1)} s)`);
+      this.#say(`[gpu] ${result}: ${name}: ${figure} (${seconds.toFixed(1)} s)`);
     };
     try {
       done("passed", await work());

@@ -1,8 +1,10 @@
 /**
  * Qwen3 on a GPU: the oracles, long replays, the cache, memory and faults, with a short table last.
  *
- *     npm run test:gpu -- [--device cuda|cuda-sim] [--short] [--only PATTERN] [--sanitize memcheck,racecheck]
+ *     npm run test:gpu -- [--device cuda|cuda-sim] [--short] [--only PATTERN] [--overlap]
+ *         [--sanitize memcheck,racecheck]
  *
+ * `--overlap` lets kernels begin before the one before them has ended.
  * `--work` runs a prefill and some decode steps and checks nothing: what a sanitizer or a profiler is given to watch.
  */
 import { parseArgs } from "node:util";
@@ -23,6 +25,7 @@ const { values: options } = parseArgs({
     short: { type: "boolean", default: false },
     only: { type: "string" },
     sanitize: { type: "string", default: "" },
+    overlap: { type: "boolean", default: false },
     work: { type: "boolean", default: false },
   },
 });
@@ -68,7 +71,7 @@ if (tools.length > 0 && name !== "cuda") usage("--sanitize needs a GPU: cuda-sim
 /** The device, or the end of the program with what was looked for. */
 async function openOrEnd(): Promise<CudaDevice> {
   try {
-    return await openByName(name);
+    return await openByName(name, { overlapLaunches: options.overlap });
   } catch (error) {
     if (!(error instanceof WeftError)) throw error;
     console.error(`[gpu] no GPU to test on:\n${error.message}`);
@@ -100,7 +103,7 @@ const checks = new Checks(options.only === undefined ? undefined : new RegExp(op
   }
 }
 if (!options.work) {
-  for (const tool of tools) await checkSanitized(checks, tool);
+  for (const tool of tools) await checkSanitized(checks, tool, options.overlap ? ["--overlap"] : []);
   console.log(`\n${checks.report()}`);
   process.exitCode = checks.isGood ? 0 : 1;
 }

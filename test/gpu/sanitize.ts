@@ -29,13 +29,25 @@ export function sanitizerVerdict(
 }
 
 /** Starts this very program again under the sanitizer, with the short work only. */
-export async function checkSanitized(checks: Checks, tool: SanitizerTool): Promise<void> {
+export async function checkSanitized(
+  checks: Checks,
+  tool: SanitizerTool,
+  more: readonly string[] = [],
+): Promise<void> {
   await checks.check(`compute-sanitizer ${tool}`, async () => {
     const sanitizer = findSanitizer();
     if (sanitizer === undefined) {
       throw new Skipped("compute-sanitizer is not on this machine (WEFT_COMPUTE_SANITIZER, PATH, CUDA_HOME)");
     }
-    const program = [process.execPath, ...process.execArgv, process.argv[1]!, "--device", "cuda", "--work"];
+    const program = [
+      process.execPath,
+      ...process.execArgv,
+      process.argv[1]!,
+      "--device",
+      "cuda",
+      "--work",
+      ...more,
+    ];
     const { status, output } = await run(sanitizer, ["--tool", tool, "--error-exitcode", "9", ...program]);
     const verdict = sanitizerVerdict(output);
     if (status !== 0 || verdict === undefined || verdict.errors > 0) {
