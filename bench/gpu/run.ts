@@ -120,9 +120,11 @@ async function visitPeer(visit: Visit): Promise<void> {
 const nameOf = ({ model, who, contexts, prefill }: Visit) =>
   `${model} ${who}, decode at ${contexts.join(", ") || "none"}, prefill of ${prefill.join(", ") || "none"}`;
 
-/** No figure of the simulated GPU is written anywhere. */
-const keep = (device: CudaDevice) =>
-  isReal ? writeGpuResults(device.facts, options, measured) : "nothing: a simulated GPU has no speed";
+/** No figure of the simulated GPU is written anywhere, and no file without a figure. */
+function keep(device: CudaDevice): string {
+  if (!isReal) return "nothing: a simulated GPU has no speed";
+  return rows.length === 0 ? "" : writeGpuResults(device.facts, options, measured);
+}
 
 // Not disposed by `using`: a lost device must not hide what was measured before.
 let device = await openOrEnd();

@@ -1,4 +1,6 @@
-/* A libnvrtc.so.13 that compiles nothing: its image lists the options; a text with "error" in it has one. */
+/* A libnvrtc.so.13 that compiles nothing: its image lists the options, or is an empty cubin where
+   WEFT_FAKE_CUBIN is set; a text with "error" in it has one. */
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,7 @@ int nvrtcCreateProgram(struct Program** program, const char* text, const char* n
   return headers;
 }
 int nvrtcCompileProgram(struct Program* program, int count, const char* const* options) {
-  if (strstr(program->text, "error")) return 6;
+  if (!getenv("WEFT_FAKE_CUBIN") && strstr(program->text, "error")) return 6;
   program->log[0] = 0;
   snprintf(program->text, sizeof program->text, "%s", "");
   for (int i = 0; i < count; ++i) {
@@ -34,11 +36,17 @@ int nvrtcCompileProgram(struct Program* program, int count, const char* const* o
   return 0;
 }
 int nvrtcGetCUBINSize(struct Program* program, size_t* bytes) {
-  *bytes = strlen(program->text);
+  *bytes = getenv("WEFT_FAKE_CUBIN") ? sizeof(Elf64_Ehdr) : strlen(program->text);
   return 0;
 }
 int nvrtcGetCUBIN(struct Program* program, char* image) {
-  memcpy(image, program->text, strlen(program->text));
+  if (getenv("WEFT_FAKE_CUBIN")) {
+    // A header that lists nothing.
+    Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}};
+    memcpy(image, &header, sizeof header);
+  } else {
+    memcpy(image, program->text, strlen(program->text));
+  }
   return 0;
 }
 int nvrtcGetProgramLogSize(struct Program* program, size_t* bytes) {
