@@ -12,7 +12,6 @@ import { randomRuns } from "../support/random-values.ts";
 import { runsOnDevice } from "../support/run-plan.ts";
 
 const test = suite("random graphs on cuda-sim");
-const device = await openSimulator();
 // Row `routes` of docs/numerics.md, with the looser functions of a GPU.
 const tolerance = { absolute: 2e-4, relative: 2e-4 };
 const graphs = Number(process.env.WEFT_RANDOM_GRAPHS ?? 8);
@@ -21,6 +20,8 @@ for (const fusion of [true, false]) {
   test(fusion ? "fused" : "unfused", async () => {
     await fc.assert(
       fc.asyncProperty(randomGraph(), fc.nat({ max: 1000 }), async (graph, seed) => {
+        // One for each graph: a fault loses the device.
+        using device = await openSimulator();
         const runs = randomRuns(graph, seed, 3);
         const actual = await runsOnDevice(device, graph, runs, { fusion });
         const state: InterpreterState = new Map();
@@ -28,10 +29,9 @@ for (const fusion of [true, false]) {
           expectOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
         });
       }),
-      { numRuns: graphs, endOnFailure: true },
+      { numRuns: graphs, endOnFailure: true, includeErrorInReport: true },
     );
   });
 }
 
-test.after(() => device[Symbol.dispose]());
 test.run();

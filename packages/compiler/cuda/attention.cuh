@@ -23,11 +23,13 @@ DEVICE float rescale(float largest, float joined) {
 // Keys are dealt out to the warps; `lanes` lanes take one key together, `each` elements a lane, so a warp works on
 // 32 / lanes keys at a time. Each of them keeps its own softmax until the end, when they are joined: over the warp by
 // shuffles, over the block in shared memory, over blocks (splits of the keys) in scratch by the block that ends last.
-template <i32 group_heads, i32 head_dim, i32 element_count, i32 block_warps>
+// `whole`: every lane's elements lie in one head and at a multiple of their size; otherwise they are read one by one.
+template <i32 group_heads, i32 head_dim, i32 element_count, bool whole_pieces, i32 block_warps>
 struct SplitShape {
   static constexpr i32 group = group_heads;
   static constexpr i32 dim = head_dim;
   static constexpr i32 each = element_count;
+  static constexpr bool whole = whole_pieces;
   static constexpr i32 warps = block_warps;
   static constexpr i32 lanes_needed = (dim + each - 1) / each;
   static constexpr i32 lanes = lanes_needed <= 1    ? 1
@@ -49,6 +51,19 @@ struct SplitState {
   float sum[S::group];
 };
 
+// A lane's elements of a head, the first of them at `index`; 0 beyond the head.
+template <typename S, typename T>
+DEVICE Piece<S::each> load_elements(Global<T> view, i64 index, i32 element) {
+  if constexpr (S::whole) {
+    return load_piece<T, S::each>(view, index);
+  } else {
+    Piece<S::each> result;
+#pragma unroll
+    for (i32 i = 0; i < S::each; ++i) result.at[i] = element + i < S::dim ? widen(load(view, index + i)) : 0.0f;
+    return result;
+  }
+}
+
 template <typename S, typename K, typename V>
 DEVICE void attend_keys(SplitState<S>& state, Global<K> keys, const HeadsPlace& key_place, Global<V> values,
                         const HeadsPlace& value_place, i64 kv_head, i64 first, i64 last) {
@@ -62,8 +77,8 @@ DEVICE void attend_keys(SplitState<S>& state, Global<K> keys, const HeadsPlace& 
     Piece<S::each> k = spread<S::each>(0.0f);
     Piece<S::each> v = spread<S::each>(0.0f);
     if (valid && has_elements) {
-      k = load_piece<K, S::each>(keys, index_of(key_place, key, kv_head) + element);
-      v = load_piece<V, S::each>(values, index_of(value_place, key, kv_head) + element);
+      k = load_elements<S>(keys, index_of(key_place, key, kv_head) + element, element);
+      v = load_elements<S>(values, index_of(value_place, key, kv_head) + element, element);
     }
 #pragma unroll
     for (i32 head = 0; head < S::group; ++head) {

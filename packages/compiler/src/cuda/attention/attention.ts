@@ -90,7 +90,7 @@ function emitSplit(kernel: AttentionKernel, context: KernelContext): KernelText 
   const splits = isDecode
     ? Math.min(mostSplits, Math.max(1, Math.floor(blocksWanted / (groups * queries))))
     : 1;
-  const each = elementsOfLane(kernel);
+  const { each, whole } = elementsOfLane(kernel);
   const record = headDim + 2;
   const partsBytes = Math.ceil((4 * warps * group * record) / 16) * 16;
   const part = framePart(
@@ -129,7 +129,7 @@ function emitSplit(kernel: AttentionKernel, context: KernelContext): KernelText 
       const scratch = `global<float>(args.scratch)`;
       const offset = `(${ticket}) * ${splits * group * record}`;
       code.line(
-        `attend_split<SplitShape<${group}, ${headDim}, ${each}, ${warps}>, ${types.join(", ")}>(` +
+        `attend_split<SplitShape<${group}, ${headDim}, ${each}, ${whole}, ${warps}>, ${types.join(", ")}>(` +
           `${slotView(kernel.query.slot)}, query_place, ${slotView(kernel.key.slot)}, key_place, ` +
           `${slotView(kernel.value.slot)}, value_place, ${slotView(kernel.output.slot)}, output_place, ` +
           `query, head_group, head_group / ${ofKey / group}, seen, ${floatText(kernel.scale)}, split, splits, ` +
@@ -156,8 +156,11 @@ function largestDivisor(value: number, most: number): number {
   return 1;
 }
 
-/** Elements that one lane loads at a time: 16 bytes of bf16 where the cache is laid out for it. */
-function elementsOfLane({ key, value, headDim }: AttentionKernel): number {
+/**
+ * Elements of a head that one lane takes: 16 bytes of bf16 where the cache is laid out for it. Not `whole`: lanes end
+ * inside of the head or begin between pieces, so they read element by element.
+ */
+function elementsOfLane({ key, value, headDim }: AttentionKernel): { each: number; whole: boolean } {
   const fits = (width: number) =>
     headDim % width === 0 &&
     [key, value].every(({ offset, positionStride, headStride }) =>
@@ -165,6 +168,7 @@ function elementsOfLane({ key, value, headDim }: AttentionKernel): number {
         (step) => step % width === 0,
       ),
     );
-  for (const width of [8, 4, 2]) if (fits(width) && headDim <= 32 * width) return width;
-  return Math.ceil(headDim / 32);
+  // 16 last: more elements cost registers.
+  for (const width of [8, 4, 2, 16]) if (fits(width) && headDim <= 32 * width) return { each: width, whole: true };
+  return { each: Math.ceil(headDim / 32), whole: false };
 }

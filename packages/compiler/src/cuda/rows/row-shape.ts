@@ -101,7 +101,9 @@ export function pieceWidth(program: RowProgram, most = 8): number {
   const lengths = registerLengths(program);
   const divides = (width: number, { constant, terms }: Affine) =>
     constant % width === 0 && terms.every(({ factor }) => factor % width === 0);
+  // Also what is one value for the whole row may be wanted all along it.
   const fits = (width: number) =>
+    divides(width, program.row.extent) &&
     program.body.every((one, index) => {
       if (one.kind === "slice" && one.start % width !== 0) return false;
       if (!scalar[index] && !divides(width, lengths[index]!)) return false;
