@@ -1,5 +1,12 @@
 /** A plan by hand and its launches: rows scaled by a weight, appended to a state, and added to the oldest row there. */
-import { type Affine, type CudaLaunch, type CudaPlan, hashPlan, type Plan } from "@weft/compiler";
+import {
+  type Affine,
+  type CudaLaunch,
+  type CudaPlan,
+  cudaVersion,
+  hashPlan,
+  type Plan,
+} from "@weft/compiler";
 import type { Weight } from "@weft/runtime";
 import type { PreparedCuda } from "@weft/runtime-cuda";
 import { access, affine, Body, loop, PlanBuilder, slot, times } from "../runtime-cpu/plan-builder.ts";
@@ -130,7 +137,7 @@ export function exampleCuda(plan: Plan): CudaPlan {
     slots: kernel.slots.length,
   }));
   return {
-    version: 1,
+    version: cudaVersion,
     plan: plan.hash,
     modules: [{ name: "example", source: exampleText }],
     functions,

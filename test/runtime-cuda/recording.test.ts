@@ -40,11 +40,11 @@ test("one allocation a class, as predicted; all given back", async () => {
   assert.equal(
     only(calls, "allocate").map(({ bytes }) => bytes),
     // Weights, state, activations, input, output, scratch, symbols and counters.
-    [256, 256, 256, 256, 256, 1000, 512],
+    [256, 256, 256, 256, 256, 1000, 768],
   );
   assert.equal(executable.memory(), predicted);
-  assert.is(predicted.total, 5 * 256 + 1000 + 512);
-  assert.is(predicted.pinned, 3 * 256);
+  assert.is(predicted.total, 5 * 256 + 1000 + 768);
+  assert.is(predicted.pinned, 4 * 256);
   assert.is(predicted.weightsMapped, 0);
   // The ring that weights went through is gone again.
   assert.equal(live, { device: 7, event: 2, module: 1, pinned: 1, stream: 1 });
@@ -53,7 +53,7 @@ test("one allocation a class, as predicted; all given back", async () => {
     only(calls, "fill").map(({ bytes, value }) => [bytes, value]),
     [
       [256, 0],
-      [512, 0],
+      [768, 0],
     ],
   );
   assert.equal(
@@ -113,12 +113,13 @@ test("launches in order, grids from the symbols, sizes of copies from the ports"
     ],
   );
   assert.match(launches[1]!.text!, /^append_chunk \(kernel append_chunk, step 1 of chunk, from block\.1\)$/);
-  // Args: symbols, scratch, tickets (address and bytes each), blocks, slots.
+  // Args: symbols, scratch, tickets, fault (address and bytes each), step, blocks, slots.
   const words = launches[0]!.words!;
-  assert.equal([words[1], words[3], words[5], words[6]], [12, 1000, 12, 3]);
-  assert.equal([words[8], words[10], words[12]], [chunk * row, hidden * 2, chunk * row]);
-  for (const at of [0, 2, 4, 7, 9, 11]) assert.is(words[at]! % 256, 0);
+  assert.equal([words[1], words[3], words[5], words[7], words[8], words[9]], [12, 1000, 12, 16, 0, 3]);
+  assert.equal([words[11], words[13], words[15]], [chunk * row, hidden * 2, chunk * row]);
+  for (const at of [0, 2, 4, 6, 10, 12, 14]) assert.is(words[at]! % 256, 0);
   assert.is(words[4], words[0]! + 256);
+  assert.is(words[6], words[0]! + 512);
 });
 
 test("launches of no blocks are left out, and so are outputs that nobody wants", async () => {
@@ -289,15 +290,15 @@ test("limits are kept before anything is allocated, with the table of what takes
   const refusal = async (given: typeof device, options = {}) =>
     String(await given.load(plan, exampleWeights, options).catch((one: Error) => one));
   const text = await refusal(device);
-  assert.match(text, /the plan example needs 2792 bytes, the limit is 2000/);
+  assert.match(text, /the plan example needs 3048 bytes, the limit is 2000/);
   assert.match(
     text,
-    /weights +256\n[\s\S]*scratch +1000\n[\s\S]*symbols and counters +512\n[\s\S]*total +2792/,
+    /weights +256\n[\s\S]*scratch +1000\n[\s\S]*symbols and counters +768\n[\s\S]*total +3048/,
   );
   assert.is(only(device.takeCalls().calls, "allocate").length, 0);
-  (await device.load(plan, exampleWeights, { memoryLimitBytes: 2792 }))[Symbol.dispose]();
-  using full = await open({ facts: { freeBytes: 2791, totalBytes: 5000 } });
-  assert.match(await refusal(full), /needs 2792 bytes, recorded GPU has 2791 of its 5000 free/);
+  (await device.load(plan, exampleWeights, { memoryLimitBytes: 3048 }))[Symbol.dispose]();
+  using full = await open({ facts: { freeBytes: 3047, totalBytes: 5000 } });
+  assert.match(await refusal(full), /needs 3048 bytes, recorded GPU has 3047 of its 5000 free/);
   using small = await open({ facts: { sharedBytesPerBlock: 1023 } });
   assert.match(await refusal(small), /kernel scale_chunk needs 1024 bytes of shared memory per block/);
 });

@@ -217,6 +217,24 @@ DEVICE void store_strided(Global<T> view, i64 index, i64 stride, const Piece<n>&
   for (i32 i = 0; i < n; ++i) store(view, index + i * stride, Narrow<T>::of(piece.at[i]));
 }
 
+// The row of a table that `value` names. One that it has not is reported, the first of them with its value, and row 0
+// taken for it.
+template <i32 slots>
+DEVICE i64 checked_index(const Args<slots>& args, float value, i64 bound) {
+  // NaN fails both. The bound itself may be no f32.
+  if (value >= 0.0f && value < 9.2e18f) {
+    const i64 index = static_cast<i64>(value);
+    if (index < bound) return index;
+  }
+  const Global<u32> fault = global<u32>(args.fault);
+  if (atomic_add(fault, 0, 1u) == 0) {
+    store(fault, 1, static_cast<u32>(args.step));
+    store(fault, 2, bits_of(value));
+    store(fault, 3, static_cast<u32>(bound));
+  }
+  return 0;
+}
+
 // What other blocks of this launch have written.
 template <i32 n>
 DEVICE Piece<n> load_piece_fresh(Global<float> view, i64 index) {

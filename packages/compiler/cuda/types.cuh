@@ -38,6 +38,10 @@ struct Args {
   Slot scratch;
   // u32 counters, zero before and after every launch.
   Slot tickets;
+  // What the run reports of a gather index that names no row: u32 count of them, step, f32 index, u32 bound.
+  Slot fault;
+  // The plan's step that this launch belongs to, for `fault`.
+  i64 step;
   // Blocks of the grid, for kernels that share their work out over all of them.
   i64 blocks;
   Slot slot[slots];

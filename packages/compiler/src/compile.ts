@@ -8,7 +8,7 @@ import { decompose, type KeepComposite } from "./passes/decompose.ts";
 import { attempt, type Pass, type PassRecord, runPasses } from "./passes/pass.ts";
 import { simplify } from "./passes/simplify.ts";
 import { type BuiltPlan, buildPlan } from "./plan/build.ts";
-import type { LayerRepeat } from "./plan/repeat.ts";
+import type { LayerRepeat } from "./plan/repeat/repeat-layers.ts";
 import { verifyPlan } from "./plan/verify.ts";
 
 export interface CompileOptions {

@@ -11,7 +11,7 @@
 
 namespace weft::plan {
 
-inline constexpr int64_t cuda_version = 1;
+inline constexpr int64_t cuda_version = 2;
 
 // One compilation unit: the prelude and some kernels, self-contained for NVRTC.
 struct CudaModule {

@@ -7,7 +7,7 @@ import {
   type ProgramInput,
   patternLayers,
 } from "@weft/compiler";
-import { axis, chain, linear, orThrow, repeat, residual, rmsNorm, silu } from "@weft/dsl";
+import { axis, chain, linear, named, orThrow, repeat, residual, rmsNorm, silu } from "@weft/dsl";
 import { compileQwen3, type Qwen3CompileOptions } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -101,6 +101,39 @@ test("any repeated block: the plan of the whole stack", () => {
       { name: "stack" },
     );
     assert.is(orThrow(short)?.plan.hash, whole.plan.hash);
+  }
+});
+
+test("a skip that goes over layers gives no plan", () => {
+  // What the end adds is the output of the first layer; four layers could take it for that of the last but two.
+  const skipping = (layers: number, from: number): ProgramInput[] => {
+    const mlp = (index: number) =>
+      named(
+        `body.layers.${index}`,
+        residual(
+          chain(
+            rmsNorm("norm", hidden, 1e-6),
+            linear("up", hidden, wide),
+            silu,
+            linear("down", wide, hidden),
+          ),
+        ),
+      );
+    const run = (first: number, last: number) =>
+      Array.from({ length: last - first }, (_, index) => mlp(first + index)).reduce((a, b) => chain(a, b));
+    const graph = expandBlock(chain(run(0, from), residual(run(from, layers))), {
+      name: "skip",
+      lead: [axis("rows", 4)],
+    });
+    return [{ name: "main", graph, passes: [] }];
+  };
+  for (const from of [1, 2]) {
+    const repeated = compileRepeated(
+      skipping(patternLayers, from),
+      { path: "body.layers", layers: 7 },
+      { name: "skip" },
+    );
+    assert.is(orThrow(repeated), undefined);
   }
 });
 

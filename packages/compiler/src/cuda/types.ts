@@ -6,7 +6,7 @@
 import type { Affine } from "../plan/types.ts";
 
 /** Raised whenever a runtime of the old version could misread a new one. */
-export const cudaVersion = 1;
+export const cudaVersion = 2;
 
 /** One compilation unit: the prelude and some kernels, self-contained for NVRTC. */
 export interface CudaModule {

@@ -4,7 +4,7 @@ import { emitProgram } from "../emit/program.ts";
 import { PlanAssembly } from "../emit/storage.ts";
 import type { FusedGraph, FusedGroup } from "../fusion/types.ts";
 import { type ProgramMemory, planMemory } from "./memory.ts";
-import { type LayerRepeat, repeatLayers } from "./repeat.ts";
+import { type LayerRepeat, repeatLayers } from "./repeat/repeat-layers.ts";
 import { type Plan, planVersion } from "./types.ts";
 
 export interface BuiltPlan {

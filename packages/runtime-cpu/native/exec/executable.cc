@@ -70,7 +70,7 @@ Executable::Executable(CompiledPlan compiled, std::vector<WeightOrigin> weights,
       output_(allocate(static_cast<size_t>(plan().memory.output), "output")),
       scratch_(allocate(compiled_.scratch.shared + compiled_.scratch.per_thread * static_cast<size_t>(compiled_.threads),
                         "scratch")),
-      index_checks_(index_checks(plan())) {}
+      gathers_(gathers(plan())) {}
 
 void Executable::load() {
   weights_.load(*pool_, compiled_.kernels, options_.check_finite, stop_);

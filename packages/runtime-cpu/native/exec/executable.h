@@ -62,7 +62,7 @@ class Executable final : public LoadedPlan {
   Weights weights_;
   Arena state_, activations_, input_, output_, scratch_;
   std::vector<std::vector<StepBinding>> steps_;  // by program
-  std::vector<std::vector<IndexCheck>> index_checks_;
+  std::vector<ProgramGathers> gathers_;
   TeamState team_;
 };
 

@@ -7,7 +7,7 @@
 
 namespace weft::cpu {
 void Executable::run(size_t program, const int64_t* symbols, const std::vector<bool>&, int64_t* times) {
-  check_indices(plan(), program, index_checks_[program], symbols, [this](int64_t index) { return buffer(index); });
+  check_indices(plan(), program, gathers_[program].checks, symbols, [this](int64_t index) { return buffer(index); });
   ThreadPool& pool = *pool_;
   team_.fault.clear();
   team_.counters[0].reset();
@@ -41,9 +41,7 @@ void Executable::run(size_t program, const int64_t* symbols, const std::vector<b
 
 void Executable::report_fault(size_t program) const {
   const GatherFault& fault = team_.fault;
-  throw Error("a row of a table was asked for by index " + shown_index(fault.index) + ", which must be 0 to " +
-              std::to_string(fault.bound - 1) + " (" + step_name(plan(), program, static_cast<size_t>(fault.step)) +
-              ", instruction " + std::to_string(fault.instruction) + "); the state may hold a part of this run");
+  throw_gather_fault(plan(), program, static_cast<size_t>(fault.step), fault.index, fault.bound);
 }
 
 }  // namespace weft::cpu

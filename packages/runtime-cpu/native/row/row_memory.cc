@@ -53,7 +53,7 @@ void RowRunner::gather(const RowOp& op, RowRegister& self) noexcept {
     float wanted = index.data[row * index.pitch];
     // Written so that NaN fails too.
     if (!(wanted >= 0.0f && wanted < static_cast<float>(op.bound))) {
-      fault_->report(step_, static_cast<int>(&op - code_->ops.data()), wanted, op.bound);
+      fault_->report(step_, wanted, op.bound);
       wanted = 0;
     }
     const int64_t element = std::min(static_cast<int64_t>(wanted), op.bound - 1) * op.index_stride;

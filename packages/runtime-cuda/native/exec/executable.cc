@@ -25,7 +25,7 @@ Executable::Executable(std::shared_ptr<Gpu> gpu, std::shared_ptr<const CompiledP
                        std::vector<std::vector<char>> images, std::vector<WeightOrigin> weights,
                        const LoadOptions& options)
     : gpu_(std::move(gpu)), compiled_(std::move(compiled)), images_(std::move(images)), options_(options),
-      upload_(std::move(weights), options.check_finite), index_checks_(index_checks(plan())) {
+      upload_(std::move(weights), options.check_finite), gathers_(gathers(plan())) {
   if (images_.size() != compiled_->cuda.modules.size())
     throw Error("images: are " + std::to_string(images_.size()) + " for the " +
                 std::to_string(compiled_->cuda.modules.size()) + " modules of the CUDA plan");
@@ -108,6 +108,7 @@ void Executable::bind_launches() {
   const DeviceSlot symbols{layout.symbol_bytes ? control_.at(0) : 0, layout.symbol_bytes};
   const DeviceSlot scratch{scratch_.at(0), scratch_.bytes()};
   const DeviceSlot tickets{layout.ticket_bytes ? control_.at(layout.tickets_at) : 0, layout.ticket_bytes};
+  const DeviceSlot fault{control_.at(layout.fault_at), sizeof(GatherFault)};
   std::vector<int64_t> most;
   for (size_t i = 0; i < cuda.programs.size(); ++i) {
     Program& program = programs_.emplace_back();
@@ -119,7 +120,7 @@ void Executable::bind_launches() {
       const std::string step = step_name(plan(), i, static_cast<size_t>(source.step));
       program.launches.push_back({&source, functions[static_cast<size_t>(source.function)],
                                   static_cast<uint32_t>(function.threads), static_cast<uint32_t>(function.shared_bytes),
-                                  LaunchArgs(symbols, scratch, tickets, slots), function.name + " (" + step + ")", 0});
+                                  LaunchArgs(symbols, scratch, tickets, fault, source.step, slots), function.name + " (" + step + ")", 0});
       BoundLaunch& launch = program.launches.back();
       launch.most_blocks = blocks_of(launch, nullptr);
     }

@@ -86,6 +86,8 @@ class Executable final : public LoadedPlan {
   void run_graph(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
   OwnedGraph capture(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
   void run_timed(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times);
+  // Throws Error when an index that the program computed named no row.
+  void check_fault(size_t program);
   // Until everything on the stream has ended.
   void finish(const std::string& what);
 
@@ -101,7 +103,7 @@ class Executable final : public LoadedPlan {
   std::vector<Program> programs_;
   OwnedEvent done_;
   std::vector<OwnedEvent> marks_;  // between launches, for times; made by the first profile
-  std::vector<std::vector<IndexCheck>> index_checks_;
+  std::vector<ProgramGathers> gathers_;
   bool is_released_ = false;
 };
 

@@ -1,6 +1,7 @@
 // One run of a program: symbols and inputs to the device, launches in order, outputs back. A steady program is captured
 // by its second run and replayed from then on.
 #include <algorithm>
+#include <cstring>
 
 #include "error.h"
 #include "exec/executable.h"
@@ -12,7 +13,7 @@ namespace weft::cuda {
 void Executable::run(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times) {
   gpu_->require_alive();
   const std::vector<plan::PlanPort>& inputs = plan().programs[program].inputs;
-  check_indices(plan(), program, index_checks_[program], symbols, [&](int64_t buffer) {
+  check_indices(plan(), program, gathers_[program].checks, symbols, [&](int64_t buffer) {
     for (size_t i = 0; i < inputs.size(); ++i)
       if (inputs[i].buffer == buffer) return static_cast<const char*>(input_data(program, i));
     throw Error("buffer " + plan().buffers[static_cast<size_t>(buffer)].name + " is no input of " + plan().programs[program].name);
@@ -29,6 +30,7 @@ void Executable::run(size_t program, const int64_t* symbols, const std::vector<b
       put_all(program, symbols, outputs, Grid::now);
     }
     finish("running " + plan().programs[program].name);
+    if (!stop_.load()) check_fault(program);
   } catch (...) {
     // What was put on the stream before the failure still uses the memory.
     gpu_->drain();
@@ -88,6 +90,20 @@ void Executable::put_outputs(size_t program, const int64_t* symbols, const std::
                   [&] { return ports[i].name + " of " + plan().programs[program].name; });
     });
   }
+  if (!gathers_[program].has_computed) return;
+  gpu_->check(gpu_->driver().copy_to_host(staging_.at(compiled_->layout.fault_staging), control_.at(compiled_->layout.fault_at),
+                                          sizeof(GatherFault), gpu_->stream()),
+              "cuMemcpyDtoHAsync", [&] { return "gather indices of " + plan().programs[program].name; });
+}
+
+void Executable::check_fault(size_t program) {
+  if (!gathers_[program].has_computed) return;
+  GatherFault fault;
+  std::memcpy(&fault, staging_.at(compiled_->layout.fault_staging), sizeof fault);
+  if (fault.count == 0) return;
+  gpu_->check(gpu_->driver().fill(control_.at(compiled_->layout.fault_at), 0, sizeof fault, gpu_->stream()),
+              "cuMemsetD8Async", [] { return std::string("clearing the report of gather indices"); });
+  throw_gather_fault(plan(), program, fault.step, fault.index, fault.bound);
 }
 
 void Executable::put_all(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, Grid grid) {

@@ -16,10 +16,12 @@ Layout::Layout(const plan::Plan& plan, const plan::CudaPlan& cuda)
   symbol_bytes = plan.symbols.size() * sizeof(int32_t);
   ticket_bytes = static_cast<size_t>(cuda.tickets) * sizeof(uint32_t);
   tickets_at = aligned_size(symbol_bytes);
-  control = tickets_at + aligned_size(ticket_bytes);
+  fault_at = tickets_at + aligned_size(ticket_bytes);
+  control = fault_at + aligned_size(sizeof(GatherFault));
+  fault_staging = aligned_size(symbol_bytes);
 
   for (const plan::PlanProgram& program : plan.programs) {
-    size_t end = aligned_size(symbol_bytes);
+    size_t end = fault_staging + aligned_size(sizeof(GatherFault));
     const auto place = [&](const std::vector<plan::PlanPort>& ports, std::vector<size_t>& offsets) {
       for (const plan::PlanPort& port : ports) {
         offsets.push_back(end);

@@ -10,6 +10,14 @@
 
 namespace weft::cuda {
 
+// `Args::fault` of packages/compiler/cuda/types.cuh.
+struct GatherFault {
+  uint32_t count;
+  uint32_t step;
+  float index;
+  uint32_t bound;
+};
+
 // Every buffer begins at a multiple of this.
 inline constexpr size_t alignment = 256;
 inline constexpr size_t aligned_size(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
@@ -29,6 +37,9 @@ struct Layout {
   size_t symbol_bytes = 0;
   size_t tickets_at = 0;
   size_t ticket_bytes = 0;
+  // What a run reports of gather indices: after the counters, and in page-locked memory after the symbols.
+  size_t fault_at = 0;
+  size_t fault_staging = 0;
   size_t control = 0;
 
   // Page-locked: the symbols, then the ports of one program; programs share the room.

@@ -8,22 +8,37 @@
 
 namespace weft {
 
-std::vector<std::vector<IndexCheck>> index_checks(const plan::Plan& plan) {
-  std::vector<std::vector<IndexCheck>> result;
+namespace {
+
+// A kernel's row programs; those of a matmul gather in their prologue and epilogues.
+std::vector<const plan::RowProgram*> row_programs(const plan::Kernel& kernel) {
+  if (const auto* rows = std::get_if<plan::RowsKernel>(&kernel)) return {&rows->program};
+  const auto* matmul = std::get_if<plan::MatmulKernel>(&kernel);
+  if (!matmul) return {};
+  std::vector<const plan::RowProgram*> result{&matmul->prologue};
+  for (const plan::MatmulGroup& group : matmul->groups) result.push_back(&group.epilogue);
+  return result;
+}
+
+}  // namespace
+
+std::vector<ProgramGathers> gathers(const plan::Plan& plan) {
+  std::vector<ProgramGathers> result;
   for (const plan::PlanProgram& program : plan.programs) {
-    std::vector<IndexCheck>& checks = result.emplace_back();
+    ProgramGathers& found = result.emplace_back();
     for (size_t step = 0; step < program.steps.size(); ++step) {
       const plan::PlanStep& planned = program.steps[step];
-      const auto* rows = std::get_if<plan::RowsKernel>(&plan.kernels[static_cast<size_t>(planned.kernel)]);
-      if (!rows) continue;
-      for (const plan::Instruction& instruction : rows->program.body) {
-        const auto* gather = std::get_if<plan::GatherInstruction>(&instruction);
-        const auto* load =
-            gather ? std::get_if<plan::LoadInstruction>(&rows->program.body[static_cast<size_t>(gather->index)]) : nullptr;
-        if (!load) continue;
-        const int64_t source = planned.bindings[static_cast<size_t>(load->access.slot)];
-        if (plan.buffers[static_cast<size_t>(source)].class_ == plan::BufferClass::input)
-          checks.push_back({step, &rows->program, load, gather->bound, source});
+      for (const plan::RowProgram* rows : row_programs(plan.kernels[static_cast<size_t>(planned.kernel)])) {
+        for (const plan::Instruction& instruction : rows->body) {
+          const auto* gather = std::get_if<plan::GatherInstruction>(&instruction);
+          if (!gather) continue;
+          const auto* load = std::get_if<plan::LoadInstruction>(&rows->body[static_cast<size_t>(gather->index)]);
+          const int64_t source = load ? planned.bindings[static_cast<size_t>(load->access.slot)] : 0;
+          if (load && plan.buffers[static_cast<size_t>(source)].class_ == plan::BufferClass::input)
+            found.checks.push_back({step, rows, load, gather->bound, source});
+          else
+            found.has_computed = true;
+        }
       }
     }
   }
@@ -54,6 +69,11 @@ void check_indices(const plan::Plan& plan, size_t program, const std::vector<Ind
                   " must be 0 to " + std::to_string(check.bound - 1) + " (" + step_name(plan, program, check.step) + ")");
     }
   }
+}
+
+void throw_gather_fault(const plan::Plan& plan, size_t program, size_t step, float index, int64_t bound) {
+  throw Error("a row of a table was asked for by index " + shown_index(index) + ", which must be 0 to " +
+              std::to_string(bound - 1) + " (" + step_name(plan, program, step) + "); the state may hold a part of this run");
 }
 
 std::string step_name(const plan::Plan& plan, size_t program, size_t step) {

@@ -18,12 +18,21 @@ struct IndexCheck {
   int64_t buffer = 0;
 };
 
+struct ProgramGathers {
+  std::vector<IndexCheck> checks;
+  // Some indices are computed by the program itself: only the device can check them, while it runs.
+  bool has_computed = false;
+};
+
 // By program of the plan.
-std::vector<std::vector<IndexCheck>> index_checks(const plan::Plan& plan);
+std::vector<ProgramGathers> gathers(const plan::Plan& plan);
 
 // `data`: the host's memory of an input buffer. Throws Error.
 void check_indices(const plan::Plan& plan, size_t program, const std::vector<IndexCheck>& checks,
                    const int64_t* symbols, const std::function<const char*(int64_t buffer)>& data);
+
+// What a device says of an index that the program computed.
+[[noreturn]] void throw_gather_fault(const plan::Plan& plan, size_t program, size_t step, float index, int64_t bound);
 
 // "kernel x, step 3 of decode, from model.layers.0": what messages call a step.
 std::string step_name(const plan::Plan& plan, size_t program, size_t step);

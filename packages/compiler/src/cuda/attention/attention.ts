@@ -169,6 +169,7 @@ function elementsOfLane({ key, value, headDim }: AttentionKernel): { each: numbe
       ),
     );
   // 16 last: more elements cost registers.
-  for (const width of [8, 4, 2, 16]) if (fits(width) && headDim <= 32 * width) return { each: width, whole: true };
+  for (const width of [8, 4, 2, 16])
+    if (fits(width) && headDim <= 32 * width) return { each: width, whole: true };
   return { each: Math.ceil(headDim / 32), whole: false };
 }

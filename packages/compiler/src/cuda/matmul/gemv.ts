@@ -20,6 +20,8 @@ const chunk = 256;
 const itemsWanted = 4 * (threads / 32);
 /** A slice of fewer elements would spend its time on the reduction. */
 const leastSlice = 1024;
+/** What a block may have on every target: Ada and consumer Blackwell have the least. */
+const mostShared = 99 * 1024;
 const flagAt = partsBytes;
 const sumsAt = partsBytes + 16;
 
@@ -35,6 +37,32 @@ interface GroupPlace {
   readonly rowLength: number;
 }
 
+/** How a block's shared memory is laid out. */
+interface GemvShared {
+  /** Elements from one row of x to the next. */
+  readonly pitch: number;
+  readonly slices: number;
+  readonly sumWords: number;
+  readonly xAt: number;
+  readonly bytes: number;
+}
+
+/** The layout with the most slices that every target has room for; undefined where the rows alone take too much. */
+export function gemvShared(kernel: MatmulKernel, rows: number): GemvShared | undefined {
+  const inputBytes = storageBytes(kernel.inputDtype);
+  // A multiple of 16 bytes, so that every row of x may be read in pieces.
+  const pitch = Math.ceil((kernel.contracted * inputBytes) / 16) * (16 / inputBytes);
+  const weights = Math.max(...kernel.groups.map((group) => group.weights.length));
+  const columns = kernel.groups.reduce((sum, group) => sum + group.columns * group.weights.length, 0);
+  for (let slices = slicesOf(kernel, columns); slices >= 1; slices /= 2) {
+    const sumWords = weights * rows * slices * chunk;
+    const xAt = sumsAt + 4 * sumWords;
+    const bytes = xAt + rows * pitch * inputBytes;
+    if (bytes <= mostShared) return { pitch, slices, sumWords, xAt, bytes };
+  }
+  return undefined;
+}
+
 export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelText {
   const rows = rowsOf(kernel, context.symbolMax);
   const places: GroupPlace[] = [];
@@ -48,12 +76,10 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
     scratch += rows * group.columns * group.weights.length;
     ticket += group.columns / rowLength;
   });
-  const inputBytes = storageBytes(kernel.inputDtype);
-  // A multiple of 16 bytes, so that every row of x may be read in pieces.
-  const pitch = Math.ceil((kernel.contracted * inputBytes) / 16) * (16 / inputBytes);
-  const slices = slicesOf(kernel, base);
-  const sumWords = Math.max(...kernel.groups.map(({ weights }) => weights.length)) * rows * slices * chunk;
-  const xAt = sumsAt + 4 * sumWords;
+  const shared = gemvShared(kernel, rows);
+  if (shared === undefined)
+    throw new Error(`${kernel.name}: ${rows} rows must fit the shared memory of a block`);
+  const { pitch, slices, sumWords, xAt } = shared;
   const about = [...context.about, `${rows} row${rows === 1 ? "" : "s"}: the weights are streamed`];
   const part = framePart(
     {
@@ -61,7 +87,7 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
       about,
       slots: kernel.slots,
       threads,
-      sharedBytes: xAt + rows * pitch * inputBytes,
+      sharedBytes: shared.bytes,
       blocks: [{ extent: constant(base), tile: 1 }],
       perMultiprocessor: blocksPerMultiprocessor,
       resident: blocksPerMultiprocessor,

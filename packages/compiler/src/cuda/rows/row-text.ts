@@ -191,7 +191,7 @@ export class RowText {
   }
 
   #gatherBase(one: Instruction & { kind: "gather" }): string {
-    return `${this.#base(one.access)} + ${one.indexStride}LL * static_cast<i64>(${this.#scalarValue(one.index)})`;
+    return `${this.#base(one.access)} + ${one.indexStride}LL * checked_index(args, ${this.#scalarValue(one.index)}, ${one.bound}LL)`;
   }
 
   #indexText(loop: number, offset: Affine): string {

@@ -8,7 +8,10 @@
  * layer reads what the second one left. The result equals the plan of the whole model, which a test asserts, because
  * passes and fusion decide by what is near; where the short plan shows no such pattern, nothing is repeated.
  */
-import type { Plan, PlanBuffer, PlanProgram, PlanStep } from "./types.ts";
+import type { Plan, PlanProgram, PlanStep } from "../types.ts";
+import { chainEnds, Links, type Member } from "./buffer-chains.ts";
+import { type Grown, growBuffers } from "./grow-buffers.ts";
+import { LayerPath } from "./layer-path.ts";
 
 export interface LayerRepeat {
   /** The path of the repeated blocks: `model.layers`. */
@@ -38,7 +41,10 @@ export function repeatLayers(plan: Plan, { path, layers }: LayerRepeat): Plan | 
   const ports = plan.programs.flatMap((one) => [...one.inputs, ...one.outputs]);
   const chains = links.chains();
   if (chains === undefined || ports.some((one) => chains.has(one.buffer))) return undefined;
-  const grown = growBuffers(plan, chains, copies);
+  const ends = chainEnds(chains);
+  const isLocal = plan.programs.every((program, at) => readsNearest(program, patterns[at]!, chains, ends));
+  if (!isLocal) return undefined;
+  const grown = growBuffers(plan, chains, ends, copies);
   patterns.forEach((pattern, at) => {
     renameTail(plan, plan.programs[at]!, pattern, chains, grown, { layerPath, copies });
   });
@@ -53,28 +59,6 @@ interface Pattern {
   readonly second: number;
   readonly third: number;
   readonly tail: number;
-}
-
-/** Reads and shifts the layer's number in paths and names below a path. */
-class LayerPath {
-  readonly #start: string;
-
-  constructor(path: string) {
-    this.#start = `${path}.`;
-  }
-
-  layerOf(name: string): number | undefined {
-    if (!name.startsWith(this.#start)) return undefined;
-    const number = Number.parseInt(name.slice(this.#start.length), 10);
-    return Number.isNaN(number) ? undefined : number;
-  }
-
-  /** The same name `by` layers further, for layers from `from` on. */
-  shift(name: string, by: number, from = 0): string {
-    const layer = this.layerOf(name);
-    if (layer === undefined || layer < from) return name;
-    return this.#start + (layer + by) + name.slice(this.#start.length + String(layer).length);
-  }
 }
 
 function layerOfStep(step: PlanStep, layerPath: LayerPath): number | undefined {
@@ -101,131 +85,27 @@ function findPattern(program: PlanProgram, layerPath: LayerPath, links: Links): 
   return { second, third, tail };
 }
 
-/** The place of a buffer among those that take the same part in consecutive layers. */
-interface Member {
-  readonly root: number;
-  readonly generation: number;
-}
-
-/** Which buffer of the third layer corresponds to which of the second. */
-class Links {
-  readonly #buffers: readonly PlanBuffer[];
-  readonly #next = new Map<number, number>();
-  readonly #previous = new Map<number, number>();
-  readonly #shared = new Set<number>();
-
-  constructor(buffers: readonly PlanBuffer[]) {
-    this.#buffers = buffers;
-  }
-
-  /** @returns false where the two cannot take the same part. */
-  link(from: number, to: number): boolean {
-    if (from === to) {
-      this.#shared.add(from);
-      return true;
-    }
-    if ((this.#next.get(from) ?? to) !== to || (this.#previous.get(to) ?? from) !== from) return false;
-    this.#next.set(from, to);
-    this.#previous.set(to, from);
-    const [a, b] = [this.#buffers[from]!, this.#buffers[to]!];
-    const repeats = a.class === "weights" || a.class === "state" || a.class === "activations";
-    return repeats && a.class === b.class && a.dtype === b.dtype && a.shape.join() === b.shape.join();
-  }
-
-  chains(): Map<number, Member> | undefined {
-    const members = new Map<number, Member>();
-    for (const root of this.#next.keys()) {
-      if (this.#previous.has(root)) continue;
-      let generation = 0;
-      for (let id: number | undefined = root; id !== undefined; id = this.#next.get(id)) {
-        if (this.#shared.has(id)) return undefined;
-        members.set(id, { root, generation });
-        generation++;
-      }
-    }
-    // Members of a circle have no root.
-    return members.size === new Set([...this.#next.keys(), ...this.#previous.keys()]).size
-      ? members
-      : undefined;
-  }
-}
-
-interface Grown {
-  readonly buffers: PlanBuffer[];
-  /** The new index of each old buffer. */
-  readonly moved: readonly number[];
-  /** New indices of a chain's buffers, by root and generation. */
-  readonly byRoot: ReadonlyMap<number, readonly number[]>;
-  /** How far apart the node numbers of consecutive layers are: by a buffer's index in the old plan. */
-  readonly strideOf: (buffer: number) => number | undefined;
-}
-
-/** Adds the buffers of the further layers, each layer's behind those of the layer before, as if all had been compiled. */
-function growBuffers(plan: Plan, chains: ReadonlyMap<number, Member>, copies: number): Grown {
-  const lengths = new Map<number, number>();
-  const idAt = new Map<string, number>();
-  for (const [id, { root, generation }] of chains) {
-    lengths.set(root, Math.max(lengths.get(root) ?? 0, generation + 1));
-    idAt.set(`${root}:${generation}`, id);
-  }
-  const buffers: PlanBuffer[] = [];
-  const moved: number[] = [];
-  const byRoot = new Map<number, number[]>();
-  const put = (member: Member | undefined, buffer: PlanBuffer) => {
-    if (member !== undefined) {
-      const all = byRoot.get(member.root) ?? [];
-      all[member.generation] = buffers.length;
-      byRoot.set(member.root, all);
-    }
-    buffers.push(buffer);
-    return buffers.length - 1;
-  };
-  const beforeOf = (id: number) => {
-    const { root, generation } = chains.get(id)!;
-    return plan.buffers[idAt.get(`${root}:${generation - 1}`)!]!;
-  };
-  let run: number[] = [];
-  const flush = () => {
-    for (let copy = 1; copy <= copies; copy++) {
-      for (const id of run) {
-        const last = plan.buffers[id]!;
-        const { root, generation } = chains.get(id)!;
-        const name = continueName(beforeOf(id).name, last.name, copy);
-        put({ root, generation: generation + copy }, { ...last, name });
-      }
-    }
-    run = [];
-  };
-  plan.buffers.forEach((buffer, id) => {
-    const member = chains.get(id);
-    const isLast = member !== undefined && member.generation === lengths.get(member.root)! - 1;
-    if (!isLast) flush();
-    moved.push(put(member, { ...buffer }));
-    if (isLast) run.push(id);
-  });
-  flush();
-  const strideOf = (id: number) => {
-    const member = chains.get(id);
-    if (member === undefined || member.generation === 0) return undefined;
-    const [before, own] = [nodeNumber(beforeOf(id).name), nodeNumber(plan.buffers[id]!.name)];
-    return before === undefined || own === undefined ? undefined : own - before;
-  };
-  return { buffers, moved, byRoot, strideOf };
-}
-
-const nodeNumber = (name: string): number | undefined => {
-  const found = /%(\d+)$/.exec(name)?.[1];
-  return found === undefined ? undefined : Number(found);
-};
-
-/** `a.1:add%20`, `a.2:add%30` go on as `a.3:add%40`: every number goes on by its difference. */
-function continueName(before: string, last: string, by: number): string {
-  const old = before.match(/\d+/g) ?? [];
-  let at = 0;
-  return last.replace(/\d+/g, (digits) => {
-    const step = Number(digits) - Number(old[at++] ?? digits);
-    return step === 0 ? digits : String(Number(digits) + by * step);
-  });
+/**
+ * Whether what is before the pattern touches the first member of a chain only, and what is behind it the last one. Else
+ * a skip goes over layers: whether it means the second layer or the last but one, four layers do not tell.
+ */
+function readsNearest(
+  { steps }: PlanProgram,
+  { second, tail }: Pattern,
+  chains: ReadonlyMap<number, Member>,
+  ends: ReadonlyMap<number, number>,
+): boolean {
+  const all = (part: readonly PlanStep[], allowed: (member: Member) => boolean) =>
+    part.every(({ bindings }) =>
+      bindings.every((id) => {
+        const member = chains.get(id);
+        return member === undefined || allowed(member);
+      }),
+    );
+  return (
+    all(steps.slice(0, second), ({ generation }) => generation === 0) &&
+    all(steps.slice(tail), ({ root, generation }) => generation === ends.get(root))
+  );
 }
 
 interface Shift {
