@@ -29,6 +29,9 @@ const shapes: Readonly<Record<string, CheckpointShape>> = {
   "as many kv heads as heads": { ...base, heads: 3, kvHeads: 3, headDim: 10 },
   "one head, head_dim 2": { ...base, heads: 1, kvHeads: 1, headDim: 2 },
   "five queries for each of three kv heads": { ...base, heads: 15, kvHeads: 3, headDim: 6 },
+  "head_dim 70, which lanes do not share evenly": { ...base, heads: 2, kvHeads: 1, headDim: 70 },
+  "head_dim 98, in pieces across the end of a head": { ...base, heads: 2, headDim: 98 },
+  "head_dim 260, more than 8 elements a lane": { ...base, heads: 2, kvHeads: 1, headDim: 260 },
   "odd sizes everywhere": { ...base, hidden: 23, intermediate: 37, vocab: 97 },
   "biases in attention": { ...base, bias: true },
   "tied, theta 10000": { ...base, tied: true, theta: 10_000 },
@@ -95,6 +98,24 @@ for (const [name, shape] of Object.entries(shapes)) {
     });
   });
 }
+
+test("bf16 in chunks of many positions: attention by tiles is near the CPU's", async () => {
+  const long = Array.from({ length: 47 }, (_, at) => (at * 7 + 3) % base.vocab);
+  await inDirectory(async (directory) => {
+    writeCheckpoint(directory, { ...base, headDim: 16 });
+    const run = async (device: "cpu" | "cuda-sim", chunk: number) => {
+      using model = await openOn(device, directory, { dtype: "bf16", capacity: 48, chunk, logits: "all" });
+      return (await logitsOf(model, long, { mode: { chunk } })).logits;
+    };
+    const expected = await run("cpu", 21);
+    // 8 queries at a time go one by one.
+    for (const chunk of [21, 8]) {
+      const share =
+        rootMeanSquareDifference(await run("cuda-sim", chunk), expected) / rootMeanSquareDifference(expected);
+      assert.ok(share <= devicesShare, `chunks of ${chunk} are ${share} of the logits away`);
+    }
+  });
+});
 
 /**
  * bf16 keeps eight bits of a number. A rounding error of 2^-9 on the inputs and weights of each matmul grows along the

@@ -1,7 +1,17 @@
 /** The CUDA text of a plan: pinned word by word, its form, its launches, and the bytes that a decode step moves. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type CudaPlan, costOf, preludeFolder, selfContained, totalCost } from "@weft/compiler";
+import {
+  type CudaPlan,
+  compile,
+  costOf,
+  emitCuda,
+  expandBlock,
+  preludeFolder,
+  selfContained,
+  totalCost,
+} from "@weft/compiler";
+import { axis, chain, linear, merge, mul, orThrow, parallel } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type EmittedPlan, emitQwen3 } from "../../support/cuda-plans.ts";
@@ -61,6 +71,26 @@ test("launches follow the plan's steps and name what is there", () => {
       }
     });
   }
+});
+
+test("a product of a few rows takes no more shared memory than every target has", () => {
+  const wide = axis("wide", 4096);
+  let streamed = 0;
+  for (const length of [512, 1024, 2048, 2560, 3072, 4096, 12288]) {
+    for (const rows of [1, 5, 8]) {
+      const hidden = axis("hidden", length);
+      const block = chain(parallel(linear("gate", hidden, wide), linear("up", hidden, wide)), merge(mul));
+      const graph = expandBlock(block, { name: "gated", lead: [axis("seq", rows)] });
+      const { plan } = orThrow(compile([{ name: "main", graph, passes: [] }], { name: "gated" }));
+      const cuda = emitCuda(plan);
+      for (const { name, sharedBytes } of cuda.functions) {
+        assert.ok(sharedBytes <= 99 * 1024, `${rows} rows of ${length}: ${name} takes ${sharedBytes}`);
+      }
+      if (/column_sums/.test(textOf(cuda))) streamed++;
+    }
+  }
+  // 8 rows of 2560 f32 fit, of 3072 they do not; 5 rows of 4096 fit; one row of 12288 does.
+  assert.is(streamed, 7 + 6 + 4);
 });
 
 test("every kernel is a device function of a virtual block with a thin wrapper", () => {

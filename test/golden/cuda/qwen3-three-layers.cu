@@ -27,7 +27,7 @@ DEVICE void k0_embedding_body(const Args<3>& args, [[maybe_unused]] i64 block) {
     const float r0_1 = widen(load(b0, at0));
     for (i64 c2 = lane_index() * 8; c2 < 64LL; c2 += 32 * 8) {
       const i64 at3 = 0LL;
-      const Piece<8> r1_4 = load_piece<bf16, 8>(b1, at3 + 64LL * static_cast<i64>(r0_1) + c2);
+      const Piece<8> r1_4 = load_piece<bf16, 8>(b1, at3 + 64LL * checked_index(args, r0_1, 320LL) + c2);
       const i64 at5 = 64LL * i0;
       store_piece<float, 8>(b2, at5 + c2, r1_4);
     }
@@ -1005,7 +1005,7 @@ DEVICE void k11_attend_2_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const HeadsPlace key_place = {0LL, 16, 2048};
   const HeadsPlace value_place = {0LL, 16, 2048};
   const HeadsPlace output_place = {0LL, 64, 16};
-  attend_split<SplitShape<2, 16, 8, 4>, float, bf16, bf16, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, query, head_group, head_group / 1, seen, 0.25f, split, splits, part_of(global<float>(args.scratch), (query * 2 + head_group) * 1152), global<u32>(args.tickets), query * 2 + head_group);
+  attend_split<SplitShape<2, 16, 8, true, 4>, float, bf16, bf16, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, query, head_group, head_group / 1, seen, 0.25f, split, splits, part_of(global<float>(args.scratch), (query * 2 + head_group) * 1152), global<u32>(args.tickets), query * 2 + head_group);
 }
 WEFT_KERNEL(k11_attend_2, 128, 1, 4)
 
@@ -1283,7 +1283,7 @@ DEVICE void k16_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block
     const float r0_1 = widen(load(b0, at0));
     for (i64 c2 = lane_index() * 8; c2 < 64LL; c2 += 32 * 8) {
       const i64 at3 = 0LL;
-      const Piece<8> r1_4 = load_piece<bf16, 8>(b1, at3 + 64LL * static_cast<i64>(r0_1) + c2);
+      const Piece<8> r1_4 = load_piece<bf16, 8>(b1, at3 + 64LL * checked_index(args, r0_1, 320LL) + c2);
       const i64 at5 = 64LL * i0;
       store_piece<float, 8>(b2, at5 + c2, r1_4);
     }
@@ -1603,7 +1603,7 @@ DEVICE void k19_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const HeadsPlace key_place = {0LL, 16, 2048};
   const HeadsPlace value_place = {0LL, 16, 2048};
   const HeadsPlace output_place = {0LL, 64, 16};
-  attend_split<SplitShape<2, 16, 8, 4>, float, bf16, bf16, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, query, head_group, head_group / 1, seen, 0.25f, split, splits, part_of(global<float>(args.scratch), (query * 2 + head_group) * 1152), global<u32>(args.tickets), query * 2 + head_group);
+  attend_split<SplitShape<2, 16, 8, true, 4>, float, bf16, bf16, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, query, head_group, head_group / 1, seen, 0.25f, split, splits, part_of(global<float>(args.scratch), (query * 2 + head_group) * 1152), global<u32>(args.tickets), query * 2 + head_group);
 }
 WEFT_KERNEL(k19_attend_3, 128, 1, 4)
 
