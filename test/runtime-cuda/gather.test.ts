@@ -1,24 +1,17 @@
 /** Indices that name no row of a table: refused with the place on every device, and nothing is lost. */
 import { compile, expandBlock } from "@weft/compiler";
 import { axis, chain, embedding, linear, orThrow, rmsNorm } from "@weft/dsl";
-import type { Device } from "@weft/runtime";
-import { cpuDevice } from "@weft/runtime-cpu";
-import { openSimulator } from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { randomBuffers, weightsOf } from "../runtime-cpu/compare.ts";
 import { lookUpComputed } from "../runtime-cpu/look-up.ts";
 import { rejection } from "../runtime-cpu/small-model.ts";
+import { devicesHere, openDevice } from "../support/models.ts";
 
 const test = suite("gather indices");
 const vocab = axis("vocab", 40);
 const hidden = axis("hidden", 16);
 const wide = axis("wide", 24);
-
-const devices: Readonly<Record<string, () => Promise<Device>>> = {
-  cpu: async () => cpuDevice({ threads: 2 }),
-  "cuda-sim": () => openSimulator(),
-};
 
 /** Few positions stream the weights, many go by tiles: the gather is in the prologue of either. */
 const models = {
@@ -37,10 +30,10 @@ function model(positions: number, block: Parameters<typeof expandBlock>[0]) {
   return orThrow(compile([{ name: "main", graph, passes: [] }], { name: "look_up" })).plan;
 }
 
-for (const [name, open] of Object.entries(devices)) {
+for (const name of await devicesHere()) {
   for (const [what, build] of Object.entries(models)) {
     test(`${name}: a token beyond the table of ${what}`, async () => {
-      using device = await open();
+      using device = await openDevice(name);
       for (const positions of [2, 20]) {
         const plan = build(positions);
         using executable = await device.load(plan, weightsOf(plan, randomBuffers(plan, 3, 40)));
@@ -61,7 +54,7 @@ for (const [name, open] of Object.entries(devices)) {
   }
 
   test(`${name}: an index that is computed`, async () => {
-    using device = await open();
+    using device = await openDevice(name);
     const { plan, refused } = lookUpComputed();
     using executable = await device.load(plan, weightsOf(plan, randomBuffers(plan, 2)));
     const run = (value: number) =>

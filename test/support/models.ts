@@ -2,12 +2,16 @@
 import { join } from "node:path";
 import { orThrow } from "@weft/dsl";
 import { loadQwen3, type OpenOptions, openQwen3, prepareQwen3, type Qwen3 } from "@weft/qwen3";
-import { openGpu } from "@weft/runtime-cuda";
+import type { Device } from "@weft/runtime";
+import { cpuDevice } from "@weft/runtime-cpu";
+import { openGpu, openSimulator } from "@weft/runtime-cuda";
 import { type InterpreterDeviceOptions, interpreterDevice } from "./interpreter-device.ts";
 
 export const fixtures = join(import.meta.dirname, "../fixtures");
 
-export type DeviceName = "cpu" | "cuda-sim" | "cuda" | "interpreter";
+/** What executes plans. */
+export type DeviceHere = "cpu" | "cuda-sim" | "cuda";
+export type DeviceName = DeviceHere | "interpreter";
 
 /** On every device the same, unless `dtype` says otherwise: f32. */
 export const openOn = (
@@ -19,8 +23,14 @@ export const openOn = (
     ? openInterpreted(directory, options)
     : openQwen3(directory, { dtype: "f32", ...options, device });
 
+/** A device that executes plans, opened for one test. */
+export async function openDevice(device: DeviceHere): Promise<Device> {
+  if (device === "cpu") return cpuDevice({ threads: 2 });
+  return device === "cuda" ? openGpu() : openSimulator();
+}
+
 /** The devices that execute plans here: what is absent is left out, and said. */
-export async function devicesHere(): Promise<Exclude<DeviceName, "interpreter">[]> {
+export async function devicesHere(): Promise<DeviceHere[]> {
   const missing = await openGpu().then(
     (device) => device[Symbol.dispose](),
     (error: Error) => error.message.split("\n")[0],

@@ -1,15 +1,14 @@
 // What a state held and what it holds now, both in one computation: the old value is used, or saved, before the write.
 import { compile, interpret } from "@weft/compiler";
 import { axis, GraphBuilder, type NodeId, orThrow } from "@weft/dsl";
-import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { expectOutputsClose } from "../../support/expect-close.ts";
+import { devicesHere, openDevice } from "../../support/models.ts";
 import { randomValues } from "../../support/random-values.ts";
 import { runsOnDevice } from "../../support/run-plan.ts";
 
 const test = suite("a state's old and new value");
-const device = cpuDevice({ threads: 2 });
 const h = axis("h", 4);
 const tolerance = { absolute: 1e-5, relative: 1e-5 };
 
@@ -88,21 +87,25 @@ const graphs: Readonly<Record<string, (graph: StateGraph) => readonly NodeId[]>>
   },
 };
 
-for (const [name, make] of Object.entries(graphs)) {
-  for (const fusion of [true, false]) {
-    test(`${name}, ${fusion ? "fused" : "op by op"}`, async () => {
-      const graph = finished(make);
-      const runs = [1, 2, 3].map((seed) => ({
-        ...randomValues(graph, 1),
-        inputs: randomValues(graph, seed).inputs,
-      }));
-      const state = new Map();
-      const actual = await runsOnDevice(device, graph, runs, { fusion });
-      runs.forEach((values, at) => {
-        expectOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
-      });
+const cases = (await devicesHere()).flatMap((device) =>
+  Object.entries(graphs).flatMap(([name, make]) =>
+    [true, false].map((fusion) => ({ device, name, make, fusion })),
+  ),
+);
+for (const { device: on, name, make, fusion } of cases) {
+  test(`${name}, ${fusion ? "fused" : "op by op"}, on ${on}`, async () => {
+    using device = await openDevice(on);
+    const graph = finished(make);
+    const runs = [1, 2, 3].map((seed) => ({
+      ...randomValues(graph, 1),
+      inputs: randomValues(graph, seed).inputs,
+    }));
+    const state = new Map();
+    const actual = await runsOnDevice(device, graph, runs, { fusion });
+    runs.forEach((values, at) => {
+      expectOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
     });
-  }
+  });
 }
 
 test("an append of a state's own rows", async () => {
@@ -124,9 +127,12 @@ test("an append of a state's own rows", async () => {
   });
   const graph = builder.finish("own", [{ name: "y", node: appended }]);
   const values = { ...randomValues(graph, 1), symbols: new Map([["past", 1]]) };
-  for (const fusion of [true, false]) {
-    const [actual] = await runsOnDevice(device, graph, [values], { fusion });
-    expectOutputsClose(actual!, interpret(graph, values), tolerance);
+  for (const on of await devicesHere()) {
+    using device = await openDevice(on);
+    for (const fusion of [true, false]) {
+      const [actual] = await runsOnDevice(device, graph, [values], { fusion });
+      expectOutputsClose(actual!, interpret(graph, values), tolerance);
+    }
   }
 });
 
@@ -145,5 +151,4 @@ test("fusion says why it keeps the old and the new value apart", () => {
   );
 });
 
-test.after(() => device[Symbol.dispose]());
 test.run();
