@@ -16,6 +16,7 @@ import type {
   Plan,
   PlanDtype,
   RowProgram,
+  TopKKernel,
   UnaryName,
 } from "@weft/compiler";
 
@@ -283,10 +284,28 @@ function runContract(kernel: ContractKernel, bound: Bound): void {
   }
 }
 
+function runTopK(kernel: TopKKernel, bound: Bound): void {
+  for (const outer of indices(kernel.loops, bound.symbols)) {
+    const { data } = bound.slots[kernel.input.slot]!;
+    const from = element(kernel.input, bound, outer);
+    const row = Array.from({ length: kernel.length }, (_, index) => ({
+      index,
+      value: data[from + index * kernel.input.rowStride]!,
+    }));
+    const isNan = ({ value }: { value: number }) => Number(Number.isNaN(value));
+    row.sort((a, b) => isNan(b) - isNan(a) || b.value - a.value || a.index - b.index);
+    const to = element(kernel.output, bound, outer);
+    row.slice(0, kernel.count).forEach(({ index, value }, rank) => {
+      bound.slots[kernel.output.slot]!.data.set([value, index], to + 2 * rank);
+    });
+  }
+}
+
 function runKernel(kernel: Kernel, bound: Bound): void {
   if (kernel.kind === "rows") runRows(kernel.program, bound);
   else if (kernel.kind === "matmul") runMatmul(kernel, bound);
   else if (kernel.kind === "attention") runAttention(kernel, bound);
+  else if (kernel.kind === "topK") runTopK(kernel, bound);
   else if (kernel.kind === "contract") runContract(kernel, bound);
   else kernel satisfies never;
 }

@@ -1,7 +1,7 @@
 /** Qwen3 plans and their CUDA text, for tests that look at the text. */
 import { type CudaPlan, emitCuda, type Plan, type PrecisionPolicy } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
-import { compileQwen3, type Qwen3Config } from "@weft/qwen3";
+import { compileQwen3, type Qwen3Config, usualOn } from "@weft/qwen3";
 
 export interface EmittedPlan {
   readonly plan: Plan;
@@ -15,7 +15,7 @@ export interface EmitOptions {
   readonly fusion?: boolean;
 }
 
-/** The plan of a model whose weights are all stored as the policy computes. */
+/** The plan that a GPU is given of a model whose weights are all stored as the policy computes. */
 export function emitQwen3(
   config: Qwen3Config,
   { policy, fusion = true, ...sizes }: EmitOptions,
@@ -26,6 +26,7 @@ export function emitQwen3(
       policy,
       storage: () => policy,
       logits: "last",
+      candidates: usualOn("cuda").candidates,
       fusion,
       record: false,
     }),

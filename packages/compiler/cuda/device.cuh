@@ -99,7 +99,10 @@ DEVICE u32 atomic_add(Global<u32> view, i64 index, u32 value) { return atomicAdd
 // What this thread wrote is seen by the device before what it writes next.
 DEVICE void fence_device() { __threadfence(); }
 // A value that another block of this launch wrote: not from the L1 cache.
-DEVICE float load_fresh(Global<float> view, i64 index) { return __ldcg(view.data + index); }
+template <typename T>
+DEVICE T load_fresh(Global<T> view, i64 index) {
+  return __ldcg(view.data + index);
+}
 
 // ---- shared memory: one arena per block, whose size the launch gives
 

@@ -12,6 +12,7 @@ export * from "./explain/explain.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";
+export { type CandidatesOptions, candidates, candidatesOutput } from "./passes/candidates.ts";
 export { decompose } from "./passes/decompose.ts";
 export { type ExpandOptions, expandBlock } from "./passes/expand.ts";
 export { cacheSymbols, type KvCacheOptions, kvCache } from "./passes/kv-cache.ts";

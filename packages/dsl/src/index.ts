@@ -14,6 +14,7 @@ export type {
   OpMeaning,
   ReferenceEnvironment,
 } from "./ops/define.ts";
+export { mostTopK, valueAndIndex } from "./ops/reduction.ts";
 export * from "./ops/scalar.ts";
 export * from "./ops/shape.ts";
 export { constantValue } from "./ops/structure.ts";

@@ -107,11 +107,12 @@ DEVICE u32 atomic_add(Global<u32> view, i64 index, u32 value, Here here = Here::
 DEVICE void fence_device(Here here = Here::current()) {
   weft_sim_table->fence_device(weft_sim_thread(), place_of(here));
 }
-DEVICE float load_fresh(Global<float> view, i64 index, Here here = Here::current()) {
-  const u64 offset = weft_sim_offset(view, index, sizeof(float), weft_sim::Access::read, here);
-  weft_sim_table->read_fresh(weft_sim_thread(), view.buffer, offset, sizeof(float), place_of(here));
-  float value;
-  __builtin_memcpy(&value, view.buffer->base + offset, sizeof(float));
+template <typename T>
+DEVICE T load_fresh(Global<T> view, i64 index, Here here = Here::current()) {
+  const u64 offset = weft_sim_offset(view, index, sizeof(T), weft_sim::Access::read, here);
+  weft_sim_table->read_fresh(weft_sim_thread(), view.buffer, offset, sizeof(T), place_of(here));
+  T value;
+  __builtin_memcpy(&value, view.buffer->base + offset, sizeof(T));
   return value;
 }
 

@@ -31,6 +31,7 @@ static void read(const Napi::Value& value, const Place& at, MatmulGroup& out);
 static void read(const Napi::Value& value, const Place& at, MatmulKernel& out);
 static void read(const Napi::Value& value, const Place& at, HeadsAccess& out);
 static void read(const Napi::Value& value, const Place& at, AttentionKernel& out);
+static void read(const Napi::Value& value, const Place& at, TopKKernel& out);
 static void read(const Napi::Value& value, const Place& at, ContractKernel& out);
 static void read(const Napi::Value& value, const Place& at, PlanStep& out);
 static void read(const Napi::Value& value, const Place& at, PlanPort& out);
@@ -511,6 +512,29 @@ static Napi::Value write(Napi::Env env, const AttentionKernel& value) {
   return object;
 }
 
+static void read(const Napi::Value& value, const Place& at, TopKKernel& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "name", out.name);
+  read_field(object, at, "slots", out.slots);
+  read_field(object, at, "loops", out.loops);
+  read_field(object, at, "length", out.length);
+  read_field(object, at, "count", out.count);
+  read_field(object, at, "input", out.input);
+  read_field(object, at, "output", out.output);
+}
+static Napi::Value write(Napi::Env env, const TopKKernel& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "topK");
+  object.Set("name", write(env, value.name));
+  object.Set("slots", write(env, value.slots));
+  object.Set("loops", write(env, value.loops));
+  object.Set("length", write(env, value.length));
+  object.Set("count", write(env, value.count));
+  object.Set("input", write(env, value.input));
+  object.Set("output", write(env, value.output));
+  return object;
+}
+
 static void read(const Napi::Value& value, const Place& at, ContractKernel& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "name", out.name);
@@ -534,13 +558,14 @@ static Napi::Value write(Napi::Env env, const ContractKernel& value) {
   return object;
 }
 
-static constexpr const char* kinds_of_Kernel[] = {"rows", "matmul", "attention", "contract"};
+static constexpr const char* kinds_of_Kernel[] = {"rows", "matmul", "attention", "topK", "contract"};
 static void read(const Napi::Value& value, const Place& at, Kernel& out) {
-  switch (read_kind(value, at, kinds_of_Kernel, 4)) {
+  switch (read_kind(value, at, kinds_of_Kernel, 5)) {
     case 0: read(value, at, out.emplace<0>()); break;  // RowsKernel
     case 1: read(value, at, out.emplace<1>()); break;  // MatmulKernel
     case 2: read(value, at, out.emplace<2>()); break;  // AttentionKernel
-    case 3: read(value, at, out.emplace<3>()); break;  // ContractKernel
+    case 3: read(value, at, out.emplace<3>()); break;  // TopKKernel
+    case 4: read(value, at, out.emplace<4>()); break;  // ContractKernel
   }
 }
 static Napi::Value write(Napi::Env env, const Kernel& value) {

@@ -240,6 +240,21 @@ struct AttentionKernel {
   HeadsAccess output{};
 };
 
+// The `count` largest elements of each row, largest first: value and index, both f32. Of equal elements (0 and -0 are
+// equal) the one of the lower index comes first, NaN before all others.
+struct TopKKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  std::vector<Loop> loops{};
+  // Elements of a row of the input: `count` to 2^24.
+  int64_t length = 0;
+  // 1 to 32.
+  int64_t count = 0;
+  Access input{};
+  // The row is `count` pairs, end to end: `rowStride` is 1.
+  Access output{};
+};
+
 // A general contraction by strides: the route of unfused plans. out[loops] = sum over contracted of a * b.
 struct ContractKernel {
   std::string name{};
@@ -253,7 +268,7 @@ struct ContractKernel {
   Access out{};
 };
 
-using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, ContractKernel>;
+using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, TopKKernel, ContractKernel>;
 
 // One kernel on certain buffers.
 struct PlanStep {

@@ -109,6 +109,43 @@ void check(Checker& checker, const AttentionKernel& kernel, const std::string& p
     facts.conditions.push_back({{queries}, unseen, place + ".keys: is less than past + queries"});
 }
 
+void check(Checker& checker, const TopKKernel& kernel, const std::string& place, KernelFacts& facts) {
+  // Indices are given as f32.
+  constexpr int64_t most_elements = 1 << 24;
+  constexpr int64_t most_kept = 32;
+  if (!checker.require(kernel.count >= 1 && kernel.count <= most_kept, place + ".count", "must be 1 to 32")) return;
+  if (!checker.require(kernel.length >= kernel.count && kernel.length <= most_elements, place + ".length",
+                       "must be the count to 2^24"))
+    return;
+  if (!checker.require(kernel.loops.size() < most_loops, place + ".loops", "are more than 7")) return;
+  std::vector<Linear> extents;
+  Wide rows = 1;
+  for (size_t i = 0; i < kernel.loops.size(); ++i) {
+    const std::string at = place + ".loops[" + std::to_string(i) + "].extent";
+    extents.push_back(checker.count(kernel.loops[i].extent, at, facts));
+    rows *= std::clamp<Wide>(checker.bounds.highest(extents.back()), 1, largest_extent + 1);
+    if (!checker.require(rows * kernel.length <= largest_scratch, at, "makes more than 2^40 values")) return;
+  }
+  const auto access = [&](const Access& access, int64_t row, bool writes, const char* name) {
+    const std::string at = place + "." + name;
+    if (!checker.slot(kernel.slots, access.slot, writes, at)) return;
+    const PlanDtype dtype = kernel.slots[static_cast<size_t>(access.slot)].dtype;
+    checker.require(writes ? dtype == PlanDtype::f32 : is_float(dtype), at, writes ? "must be f32" : "must be of a float dtype");
+    if (!checker.require(access.strides.size() == extents.size(), at + ".strides", "must have one stride per loop")) return;
+    std::vector<int64_t> strides = access.strides;
+    std::vector<Linear> all = extents;
+    strides.push_back(access.row_stride);
+    all.push_back(constant_of(row));
+    checker.range(access.slot, checker.linear(access.offset, at + ".offset"), strides, all, at, facts);
+  };
+  access(kernel.input, kernel.length, false, "input");
+  access(kernel.output, 2 * kernel.count, true, "output");
+  checker.require(kernel.output.row_stride == 1, place + ".output.rowStride", "must be 1");
+  for (size_t i = 0; i < extents.size(); ++i)
+    checker.require((i < kernel.output.strides.size() && kernel.output.strides[i] != 0) || checker.bounds.highest(extents[i]) <= 1,
+                    place, "loop " + std::to_string(i) + " moves nothing");
+}
+
 void check(Checker& checker, const ContractKernel& kernel, const std::string& place, KernelFacts& facts) {
   checker.require(kernel.loops.size() + kernel.contracted.size() <= most_loops, place + ".loops",
                   "and contracted loops are more than 8");

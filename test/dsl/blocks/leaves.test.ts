@@ -17,6 +17,7 @@ import {
   silu,
   softmax,
   sum,
+  topK,
   type WeftError,
 } from "@weft/dsl";
 import { suite } from "uvu";
@@ -129,7 +130,16 @@ test("embedding", () => {
 });
 
 test("reductions and elementwise blocks", () => {
-  const ops = [silu, softmax(hidden), sum(hidden), largest(hidden), exp, maximum, minimum].map((block) => {
+  const ops = [
+    silu,
+    softmax(hidden),
+    sum(hidden),
+    largest(hidden),
+    topK(hidden, axis("best", 5)),
+    exp,
+    maximum,
+    minimum,
+  ].map((block) => {
     const { op, label, attributes } = leafOf(block);
     return `${op} ${label} ${JSON.stringify(attributes)}`;
   });
@@ -138,6 +148,7 @@ test("reductions and elementwise blocks", () => {
     'softmax softmax {"axis":"hidden"}',
     'reduceSum reduceSum {"axis":"hidden"}',
     'reduceMax reduceMax {"axis":"hidden"}',
+    'topK topK {"axis":"hidden","into":"best","count":5}',
     "exp exp {}",
     "max maximum {}",
     "min minimum {}",

@@ -15,6 +15,25 @@ test("reductions take an axis away", () => {
   assert.equal(runOp("reduceMax", [tensor({ a: 2 }, [-3, -2])], { axis: "a" }), tensor({}, [-2]));
 });
 
+test("topK gives values with their indices, the largest first", () => {
+  const top = (values: readonly number[], count: number) =>
+    runOp("topK", [tensor({ a: values.length }, values)], { axis: "a", into: "kept", count });
+  assert.equal(top([3, 7, -1, 5], 3), tensor({ kept: 3, valueAndIndex: 2 }, [7, 1, 5, 3, 3, 0]));
+  // The lower index of equal ones first, zeros of either sign are equal, NaN before all.
+  assert.equal(top([2, 5, 5, 2], 3), tensor({ kept: 3, valueAndIndex: 2 }, [5, 1, 5, 2, 2, 0]));
+  assert.equal(
+    [...top([-0, 0], 2).data].filter((_, at) => at % 2 === 1),
+    [0, 1],
+  );
+  const { data } = top([Number.POSITIVE_INFINITY, Number.NaN, Number.NEGATIVE_INFINITY], 3);
+  assert.equal([data[1], data[3], data[5]], [1, 0, 2]);
+  // Of each row, along any axis.
+  assert.equal(
+    runOp("topK", [x], { axis: "a", into: "kept", count: 1 }),
+    tensor({ b: 3, kept: 1, valueAndIndex: 2 }, [4, 1, 5, 1, 6, 1]),
+  );
+});
+
 test("dot contracts by name", () => {
   const weight = tensor({ c: 2, b: 3 }, [1, 0, 1, 0, 2, 0]);
   assert.equal(runOp("dot", [x, weight], { contract: ["b"] }), tensor({ a: 2, c: 2 }, [4, 4, 10, 10]));

@@ -1,10 +1,12 @@
 #include "device.cuh"
 #include "numbers.cuh"
 #include "rows.cuh"
+#include "blocks.cuh"
 #include "gemv.cuh"
 #include "gemm.cuh"
 #include "attention.cuh"
 #include "flash.cuh"
+#include "top_k.cuh"
 
 // embedding
 // of model.embed_tokens
@@ -1264,13 +1266,31 @@ DEVICE void k15_rms_norm_matmul_body(const Args<4>& args, [[maybe_unused]] i64 b
 }
 WEFT_KERNEL(k15_rms_norm_matmul, 256, 2, 4)
 
+// top_k
+// of lm_head
+// b0 read f32, b1 write f32
+// the 32 largest of 320, 1 block a row
+DEVICE i64 k16_top_k_blocks([[maybe_unused]] const Args<2>& args) {
+  return 1LL * 1LL;
+}
+DEVICE void k16_top_k_body(const Args<2>& args, [[maybe_unused]] i64 block) {
+  const Global<float> b0 = global<float>(args.slot[0]);
+  const Global<float> b1 = global<float>(args.slot[1]);
+  let_next_start();
+  wait_for_inputs();
+  const i64 row = block / 1;
+  const i64 i0 = row;
+  select_top<32, 1, 8>(b0, 0LL + 320LL * i0, 1LL, 320, b1, 0LL + 64LL * i0, static_cast<i32>(block % 1), global<u64>(args.scratch), global<u32>(args.tickets), row);
+}
+WEFT_KERNEL(k16_top_k, 256, 1, 2)
+
 // embedding_2
 // of model.embed_tokens
 // b0 read i32, b1 read bf16, b2 write f32
-DEVICE i64 k16_embedding_2_blocks([[maybe_unused]] const Args<3>& args) {
+DEVICE i64 k17_embedding_2_blocks([[maybe_unused]] const Args<3>& args) {
   return ((1LL + 3) / 4);
 }
-DEVICE void k16_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block) {
+DEVICE void k17_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block) {
   const Global<i32> b0 = global<i32>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
@@ -1289,15 +1309,15 @@ DEVICE void k16_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block
     }
   }
 }
-WEFT_KERNEL(k16_embedding_2, 128, 1, 3)
+WEFT_KERNEL(k17_embedding_2, 128, 1, 3)
 
 // rope_3
 // of model.layers.*
 // b0 write f32, b1 write f32
-DEVICE i64 k17_rope_3_blocks([[maybe_unused]] const Args<2>& args) {
+DEVICE i64 k18_rope_3_blocks([[maybe_unused]] const Args<2>& args) {
   return ((1LL + 3) / 4);
 }
-DEVICE void k17_rope_3_body(const Args<2>& args, [[maybe_unused]] i64 block) {
+DEVICE void k18_rope_3_body(const Args<2>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<float> b1 = global<float>(args.slot[1]);
   const i64 s1 = symbol(args, 1);
@@ -1323,16 +1343,16 @@ DEVICE void k17_rope_3_body(const Args<2>& args, [[maybe_unused]] i64 block) {
     }
   }
 }
-WEFT_KERNEL(k17_rope_3, 128, 1, 2)
+WEFT_KERNEL(k18_rope_3, 128, 1, 2)
 
 // rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2
 // of model.layers.*.input_layernorm, model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*, model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*.self_attn.v_proj
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read bf16, b4 read f32, b5 read f32, b6 write f32, b7 read bf16, b8 read bf16, b9 write bf16, b10 read bf16, b11 write bf16
 // 1 row: the weights are streamed
-DEVICE i64 k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_blocks([[maybe_unused]] const Args<12>& args) {
+DEVICE i64 k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_blocks([[maybe_unused]] const Args<12>& args) {
   return args.blocks;
 }
-DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(const Args<12>& args, [[maybe_unused]] i64 block) {
+DEVICE void k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(const Args<12>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<bf16> b2 = global<bf16>(args.slot[2]);
@@ -1574,16 +1594,16 @@ DEVICE void k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
     }
   }
 }
-WEFT_KERNEL(k18_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2, 256, 2, 12)
+WEFT_KERNEL(k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2, 256, 2, 12)
 
 // attend_3
 // of model.layers.*
 // b0 read f32, b1 read bf16, b2 read bf16, b3 write f32
 // 4 heads on 2 of 16; 2 heads a block, up to 32 blocks share the keys
-DEVICE i64 k19_attend_3_blocks([[maybe_unused]] const Args<4>& args) {
+DEVICE i64 k20_attend_3_blocks([[maybe_unused]] const Args<4>& args) {
   return 1LL * 64LL;
 }
-DEVICE void k19_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
+DEVICE void k20_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<bf16> b2 = global<bf16>(args.slot[2]);
@@ -1605,16 +1625,16 @@ DEVICE void k19_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const HeadsPlace output_place = {0LL, 64, 16};
   attend_split<SplitShape<2, 16, 8, true, 4>, float, bf16, bf16, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, query, head_group, head_group / 1, seen, 0.25f, split, splits, part_of(global<float>(args.scratch), (query * 2 + head_group) * 1152), global<u32>(args.tickets), query * 2 + head_group);
 }
-WEFT_KERNEL(k19_attend_3, 128, 1, 4)
+WEFT_KERNEL(k20_attend_3, 128, 1, 4)
 
 // matmul_add_5
 // of model.layers.*.self_attn.o_proj, model.layers.*
 // b0 read f32, b1 read bf16, b2 read f32, b3 write f32
 // 1 row: the weights are streamed
-DEVICE i64 k20_matmul_add_5_blocks([[maybe_unused]] const Args<4>& args) {
+DEVICE i64 k21_matmul_add_5_blocks([[maybe_unused]] const Args<4>& args) {
   return args.blocks;
 }
-DEVICE void k20_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 block) {
+DEVICE void k21_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
@@ -1659,4 +1679,4 @@ DEVICE void k20_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 bloc
     }
   }
 }
-WEFT_KERNEL(k20_matmul_add_5, 256, 2, 4)
+WEFT_KERNEL(k21_matmul_add_5, 256, 2, 4)

@@ -294,4 +294,37 @@ test("weights that are not finite are named, when they are met", async () => {
   });
 });
 
+test("where the device picks the likeliest tokens out, they give the text that the logits give", async ({
+  directory,
+}) => {
+  using model = await openOn("cuda-sim", directory, { capacity: 64, chunk: 8 });
+  assert.equal(
+    model.plan.programs.map(({ outputs }) => outputs.map(({ name }) => name)),
+    [
+      ["logits", "candidates"],
+      ["logits", "candidates"],
+    ],
+  );
+  const found = new Set<string>();
+  const ways: readonly GenerateOptions[] = [
+    { temperature: 0 },
+    { temperature: 0.9, topK: 20, seed: 3 },
+    { temperature: 0.9, topK: 20, topP: 0.8, minP: 0.02, seed: 4 },
+    // More than there are, and a penalty: all logits are looked at.
+    { temperature: 0.9, topK: 40, seed: 5 },
+    { temperature: 0.9, topK: 20, repetitionPenalty: 1.3, seed: 6 },
+  ];
+  for (const options of ways) {
+    const texts: number[][] = [];
+    // Probabilities of the tokens need all logits.
+    for (const logprobs of [false, true]) {
+      const { tokens } = await generate(model, prompt, { ...options, logprobs, maxTokens: 12 }).finish();
+      texts.push([...tokens]);
+    }
+    assert.equal(texts[0], texts[1], JSON.stringify(options));
+    found.add(texts[0]!.join());
+  }
+  assert.is(found.size, ways.length);
+});
+
 test.run();

@@ -52,6 +52,34 @@ const anyOptions = fc.record({
   seed: fc.nat(),
 });
 
+test("picks the same token from the likeliest ones alone", () => {
+  let compared = 0;
+  fc.assert(
+    fc.property(logitList, anyOptions, fc.nat(5000), (logits, options, step) => {
+      const sampler = create({ ...options, repetitionPenalty: 1 });
+      const count = Math.min(32, logits.length);
+      if (sampler.candidatesNeeded > count) return;
+      const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+      const candidates = Float32Array.from(order.slice(0, count).flatMap((id) => [logits[id]!, id]));
+      assert.is(right(sampler.sampleCandidates(candidates, step)), right(sampler.sample(logits, step)));
+      compared++;
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(compared > 300, `${compared}`);
+  for (const options of [{ temperature: 0.7 }, { temperature: 0, repetitionPenalty: 1.1 }])
+    assert.is(create(options).candidatesNeeded, Number.POSITIVE_INFINITY);
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY])
+    assert.match(
+      left(create({ temperature: 0 }).sampleCandidates(Float32Array.of(bad, 7, 1, 2), 3)),
+      new RegExp(`logits must be finite; given ${bad} for token 7 at step 3`),
+    );
+  assert.match(
+    left(create({ temperature: 0 }).sampleCandidates(Float32Array.of(Number.NEGATIVE_INFINITY, 0), 3)),
+    /at least one token must be allowed/,
+  );
+});
+
 test("agrees with the plain reference for any logits, options, history and step", () => {
   let compared = 0;
   fc.assert(

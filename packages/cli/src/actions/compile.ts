@@ -35,7 +35,7 @@ export async function compileModel(path: string, options: CompileOptions): Promi
   using _ = stopsInOrder();
   // Whether there is a compiler is the quicker question.
   const compiler = await nvccCompiler({ signal: interruption });
-  const { plan } = compileTarget(await openTarget(path, options.export), options).compiled;
+  const { plan } = compileTarget(await openTarget(path, options.export), options, "cuda").compiled;
   const cudaPlan = emitCuda(plan);
   const started = performance.now();
   const progress = new Progress();

@@ -67,7 +67,7 @@ function expression(target: Target, format: Format): string {
 }
 
 function compiledStage(target: Target, stage: Exclude<Stage, "expr">, options: DumpOptions): string {
-  const { compiled } = compileTarget(target, options);
+  const { compiled } = compileTarget(target, options, stage === "cuda" ? "cuda" : "cpu");
   const names = compiled.plan.programs.map((program) => program.name);
   const { program } = options;
   if (program !== undefined && !names.includes(program)) {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Compiled, compile, expandBlock, type Pass, type ProgramInput, precision } from "@weft/compiler";
 import { type Axis, axis, type Dtype, type Graph, orThrow } from "@weft/dsl";
-import { compileQwen3, prepareQwen3 } from "@weft/qwen3";
+import { compileQwen3, type DeviceName, prepareQwen3, usualOn } from "@weft/qwen3";
 import type { WeightSource } from "@weft/runtime";
 import type { Lead, TargetOptions } from "../commands/options.ts";
 import { remark } from "../terminal/output.ts";
@@ -19,10 +19,15 @@ export interface CompiledTarget {
   readonly weights: WeightSource | undefined;
 }
 
-export function compileTarget(target: Target, options: TargetOptions): CompiledTarget {
+/** `device`: whose plan of a model is wanted; its dtype and outputs differ. Default: the CPU's. */
+export function compileTarget(
+  target: Target,
+  options: TargetOptions,
+  device: DeviceName = "cpu",
+): CompiledTarget {
   if (target.kind === "model") {
     refuseOption("--lead", options.lead, "a model leads with seq; its size is --chunk");
-    return compileModel(target, options);
+    return compileModel(target, options, device);
   }
   refuseOption(
     "--capacity",
@@ -60,24 +65,27 @@ function leadingAxes(lead: readonly Lead[]): readonly Axis[] {
   return lead.map(({ name, size }) => axis(name, { symbol: name, max: size }));
 }
 
-function compileModel(target: ModelTarget, options: TargetOptions): CompiledTarget {
+function compileModel(target: ModelTarget, options: TargetOptions, device: DeviceName): CompiledTarget {
   const { capacity, chunk, dtype } = options;
   const weights = ["model.safetensors", "model.safetensors.index.json"];
   if (weights.some((name) => existsSync(join(target.directory, name)))) {
-    const { compiled, weights } = orThrow(prepareQwen3(target.directory, { capacity, chunk, dtype }));
+    const { compiled, weights } = orThrow(prepareQwen3(target.directory, { capacity, chunk, dtype, device }));
     return { compiled, weights };
   }
   // The plan of a model that is not fetched yet is worth seeing: its configuration is all that it takes.
-  const stored: Dtype = dtype === "bf16" ? "bf16" : (target.config.dtype ?? "f32");
+  const usual = usualOn(device);
+  const policy = dtype ?? usual.dtype;
+  const stored: Dtype = policy === "bf16" ? "bf16" : (target.config.dtype ?? "f32");
   remark(`${target.directory} holds no weights; planned from config.json with ${stored} weights`);
   const room = capacity ?? Math.min(target.config.maxPositions, 4096);
   const compiled = orThrow(
     compileQwen3(target.config, {
       capacity: room,
       chunk: Math.min(chunk ?? 512, room),
-      policy: dtype ?? "f32",
+      policy,
       storage: () => stored,
       logits: "last",
+      candidates: usual.candidates,
     }),
   );
   return { compiled, weights: undefined };

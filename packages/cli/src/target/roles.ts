@@ -19,6 +19,8 @@ export function rolesOf(group: FusedGroup, graph: Graph, path: string): readonly
       return matmulRoles(group, own);
     case "attention":
       return ["attention has a kernel of its own: scores are weighed as they come and never stored"];
+    case "topK":
+      return ["the largest of a row are picked by a kernel of its own, which keeps a list in each warp"];
     case "contract":
       return ["a product that the matrix template does not fit"];
     case "move":

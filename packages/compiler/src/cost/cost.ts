@@ -158,6 +158,13 @@ function kernelCost(kernel: Kernel, symbols: readonly number[]): StepCost {
       tally.heads("write", kernel.output, queries * kernel.heads * kernel.headDim);
       break;
     }
+    case "topK": {
+      const rows = kernel.loops.reduce((product, one) => product * tally.size(one.extent), 1);
+      tally.touch("read", kernel.input, rows * kernel.length);
+      tally.touch("write", kernel.output, rows * kernel.count * 2);
+      tally.operations += rows * kernel.length;
+      break;
+    }
     case "contract": {
       const extents = [...kernel.loops, ...kernel.contracted].map((one) => tally.size(one.extent));
       const touched = (access: Access) =>

@@ -5,6 +5,7 @@ import { emitContract } from "./contract-kernel.ts";
 import { type KernelContext, type KernelText, type PreludeFile, preludeFiles } from "./kernel.ts";
 import { emitMatmul } from "./matmul/index.ts";
 import { emitRows } from "./rows/rows-kernel.ts";
+import { emitTopK } from "./top-k-kernel.ts";
 import { type CudaFunction, type CudaLaunch, type CudaPlan, cudaVersion } from "./types.ts";
 
 export function emitCuda(plan: Plan): CudaPlan {
@@ -58,6 +59,8 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
       return emitMatmul(kernel, context);
     case "attention":
       return emitAttention(kernel, context);
+    case "topK":
+      return emitTopK(kernel, context);
     case "contract":
       return emitContract(kernel, context);
     default:

@@ -8,10 +8,12 @@ export const preludeFiles = [
   "device.cuh",
   "numbers.cuh",
   "rows.cuh",
+  "blocks.cuh",
   "gemv.cuh",
   "gemm.cuh",
   "attention.cuh",
   "flash.cuh",
+  "top_k.cuh",
 ] as const;
 export type PreludeFile = (typeof preludeFiles)[number];
 

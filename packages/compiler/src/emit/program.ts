@@ -274,6 +274,9 @@ class ProgramEmitter {
       case "attention":
         this.#attention(group);
         return;
+      case "topK":
+        this.#topK(group);
+        return;
       case "contract":
         this.#contract(group);
         return;
@@ -384,6 +387,32 @@ class ProgramEmitter {
       key: access(this.#storageOf(key)!, keyAxis, kvHeads, "read"),
       value: access(this.#storageOf(value)!, keyAxis, kvHeads, "read"),
       output: access(this.#storage.get(node.id)!, sequence, heads, "write"),
+    };
+    this.#push(kernel, bindings, group);
+  }
+
+  #topK(group: FusedGroup & { kind: "topK" }): void {
+    const node = this.#graph.nodes[group.node]!;
+    const { axis, count } = attributesOf(node, "topK");
+    const bindings = new Bindings(this.#assembly);
+    const input = node.inputs[0]!;
+    const { axes } = this.#graph.nodes[input]!.type;
+    const outer = axes.filter((one) => one.name !== axis);
+    const access = (storage: Storage, row: string, kind: "read" | "write"): Access => ({
+      slot: bindings.slot(storage.buffer, kind),
+      offset: this.#assembly.affine(storage.offset),
+      strides: outer.map((one) => storage.strides.get(one.name) ?? 0),
+      rowStride: storage.strides.get(row)!,
+    });
+    const kernel: Kernel = {
+      kind: "topK",
+      name: kernelName(this.#graph, [node.id]),
+      slots: bindings.slots,
+      loops: outer.map((one) => ({ axis: one.name, extent: this.#assembly.affine(sumOf(one.size)) })),
+      length: axes.find((one) => one.name === axis)!.size as number,
+      count,
+      input: access(this.#storageOf(input)!, axis, "read"),
+      output: access(this.#storage.get(node.id)!, "valueAndIndex", "write"),
     };
     this.#push(kernel, bindings, group);
   }

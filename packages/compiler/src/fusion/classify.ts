@@ -11,7 +11,17 @@ import { applyView, contiguousStrides, isView, stateStrides, type View } from ".
  * `inline`: index arithmetic, computed wherever it is used. `view`: a change of axes. `map` and `reduce` go into row
  * programs. The rest have kernels of their own.
  */
-export type NodeKind = "leaf" | "saved" | "inline" | "view" | "map" | "reduce" | "dot" | "attend" | "state";
+export type NodeKind =
+  | "leaf"
+  | "saved"
+  | "inline"
+  | "view"
+  | "map"
+  | "reduce"
+  | "dot"
+  | "attend"
+  | "topK"
+  | "state";
 
 export interface Classified {
   readonly kinds: readonly NodeKind[];
@@ -40,6 +50,8 @@ function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): Node
       return "dot";
     case "attend":
       return "attend";
+    case "topK":
+      return "topK";
     case "reduceSum":
     case "reduceMax":
       return "reduce";
@@ -107,7 +119,7 @@ function storeWhatKernelsRead(graph: Graph, kinds: NodeKind[]): void {
   };
   for (const node of graph.nodes) {
     const kind = kinds[node.id]!;
-    if (kind === "view" || kind === "dot" || kind === "state") node.inputs.forEach(store);
+    if (kind === "view" || kind === "dot" || kind === "topK" || kind === "state") node.inputs.forEach(store);
     // The queries' indices become a symbol of the kernel; the other three are read.
     if (kind === "attend") node.inputs.slice(0, 3).forEach(store);
     if (node.op === "gather") store(node.inputs[0]!);

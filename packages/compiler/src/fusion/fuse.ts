@@ -53,6 +53,7 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
   for (const node of graph.nodes) {
     const kind = classified.kinds[node.id]!;
     if (kind === "attend") add({ kind: "attention", node: node.id });
+    else if (kind === "topK") add({ kind: "topK", node: node.id });
     else if (kind === "state") add({ kind: "state", node: node.id });
     else if (kind === "dot" && !options.enabled) add({ kind: "contract", node: node.id });
   }

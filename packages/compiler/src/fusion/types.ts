@@ -41,6 +41,12 @@ export interface FusedAttention {
   readonly node: NodeId;
 }
 
+/** The largest elements of rows. */
+export interface FusedTopK {
+  readonly kind: "topK";
+  readonly node: NodeId;
+}
+
 /** A product that no template fits. */
 export interface FusedContract {
   readonly kind: "contract";
@@ -62,7 +68,14 @@ export interface FusedState {
   readonly node: NodeId;
 }
 
-export type FusedGroup = FusedRows | FusedMatmul | FusedAttention | FusedContract | FusedMove | FusedState;
+export type FusedGroup =
+  | FusedRows
+  | FusedMatmul
+  | FusedAttention
+  | FusedTopK
+  | FusedContract
+  | FusedMove
+  | FusedState;
 
 export interface FusedGraph {
   /** Of the same meaning as the graph that was given; its nodes are in an order that states allow. */

@@ -24,6 +24,7 @@ function elementwiseAlong(node: GraphNode, axis: string): boolean {
   switch (node.op) {
     case "reduceSum":
     case "reduceMax":
+    case "topK":
     case "softmax":
     case "rmsNorm":
     case "slice":

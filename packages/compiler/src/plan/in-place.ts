@@ -51,6 +51,7 @@ export function writesInPlace(kernel: Kernel, read: number, written: number): bo
       return users.length === 1 && readsBeforeStoring(users[0]!.epilogue, read, written);
     }
     case "attention":
+    case "topK":
     case "contract":
       return false;
     default:

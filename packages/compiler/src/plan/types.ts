@@ -272,6 +272,24 @@ export interface AttentionKernel {
   output: HeadsAccess;
 }
 
+/**
+ * The `count` largest elements of each row, largest first: value and index, both f32. Of equal elements (0 and -0 are
+ * equal) the one of the lower index comes first, NaN before all others.
+ */
+export interface TopKKernel {
+  kind: "topK";
+  name: string;
+  slots: Slot[];
+  loops: Loop[];
+  /** Elements of a row of the input: `count` to 2^24. */
+  length: number;
+  /** 1 to 32. */
+  count: number;
+  input: Access;
+  /** The row is `count` pairs, end to end: `rowStride` is 1. */
+  output: Access;
+}
+
 /** A general contraction by strides: the route of unfused plans. out[loops] = sum over contracted of a * b. */
 export interface ContractKernel {
   kind: "contract";
@@ -286,7 +304,7 @@ export interface ContractKernel {
   out: Access;
 }
 
-export type Kernel = RowsKernel | MatmulKernel | AttentionKernel | ContractKernel;
+export type Kernel = RowsKernel | MatmulKernel | AttentionKernel | TopKKernel | ContractKernel;
 
 /** One kernel on certain buffers. */
 export interface PlanStep {

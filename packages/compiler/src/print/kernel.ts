@@ -138,6 +138,12 @@ export function printKernel(plan: Plan, kernel: Kernel): string {
       );
       break;
     }
+    case "topK":
+      lines.push(
+        `  for ${formatLoops(plan, kernel.loops)}`,
+        `    ${formatAccess(plan, kernel.output, kernel.loops)} = the ${kernel.count} largest of ${kernel.length} in ${formatAccess(plan, kernel.input, kernel.loops)}`,
+      );
+      break;
     case "contract": {
       const all = [...kernel.loops, ...kernel.contracted];
       lines.push(

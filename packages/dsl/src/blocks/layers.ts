@@ -1,5 +1,6 @@
 /** Blocks with weights or a structure of their own: the layers a transformer is made of. */
 import { type Axis, formatSize } from "../axis.ts";
+import { mostTopK, valueAndIndex } from "../ops/reduction.ts";
 import type { Block } from "./block.ts";
 import { blockError } from "./block.ts";
 import { axisList, leaf, namedLeaf } from "./leaf.ts";
@@ -223,6 +224,27 @@ export function largest<const Name extends string>(axis: Axis<Name>): Block<[Nam
     site: captureSite(largest),
     attributes: { axis: axis.name },
   }) as Block<[Name], []>;
+}
+
+/**
+ * The largest elements along one axis with their indices, the largest first; of equal ones the lower index first.
+ *
+ * Wires: [..., axis] -> [..., into, valueAndIndex]: of the last axis, element 0 is the value and element 1 its index.
+ * @param into its size is how many are kept: 1 to 32
+ * @example const candidates = topK(vocab, axis("candidate", 20));
+ */
+export function topK<const Name extends string, const Into extends string>(
+  axis: Axis<Name>,
+  into: Axis<Into>,
+): Block<[Name], [Into, "valueAndIndex"]> {
+  const { name, size: count } = into;
+  if (typeof count !== "number" || count > mostTopK) {
+    throw blockError("topK", `keeps 1 to ${mostTopK} elements`, formatSize(count));
+  }
+  return leaf("topK", tensorWire([axis]), tensorWire([into, valueAndIndex]), {
+    site: captureSite(topK),
+    attributes: { axis: axis.name, into: name, count },
+  }) as Block<[Name], [Into, "valueAndIndex"]>;
 }
 
 function distinct(source: string, axes: readonly Axis[]): void {

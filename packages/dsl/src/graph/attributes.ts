@@ -93,6 +93,7 @@ export const attributeChecks: { readonly [K in OpName]: Check } = {
   stateAppend: attributes<"stateAppend">({ state: text, axis: text, into: text, past: text, axes, dtype }),
   reduceSum: attributes<"reduceSum">({ axis: text }),
   reduceMax: attributes<"reduceMax">({ axis: text }),
+  topK: attributes<"topK">({ axis: text, into: text, count: integer(1) }),
   dot: attributes<"dot">({ contract: names }),
   gather: attributes<"gather">({ axis: text }),
   rename: attributes<"rename">({ from: text, to: text }),

@@ -39,6 +39,8 @@ interface StateAttributes {
 interface ReductionAttributes {
   reduceSum: { readonly axis: string };
   reduceMax: { readonly axis: string };
+  /** The axis becomes the axis `into` of the `count` that are kept, and the pair of value and index. */
+  topK: { readonly axis: string; readonly into: string; readonly count: number };
 }
 
 interface ContractionAttributes {

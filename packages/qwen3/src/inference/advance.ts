@@ -19,7 +19,7 @@ export interface Advanced {
   readonly prefilled: number;
   /** Tokens that were dropped from the front, or left out there, to make room. */
   readonly dropped: number;
-  /** Logits of the last token: a view as `ContextCache.append` gives it. */
+  /** Logits of the last token, or the output that was asked for: a view as `ContextCache.append` gives it. */
   readonly logits: Float32Array;
 }
 

@@ -2,6 +2,7 @@
  * The tokens that a model has seen, with their keys and values in its cache. The invariant, checked at every step:
  * the cache holds exactly `tokens`, one position for each.
  */
+import { candidatesOutput } from "@weft/compiler";
 import { internalProblem, type Problem, showGiven, userProblem, WeftError } from "../config/problems.ts";
 import { checkTokenIds } from "../text/token-ids.ts";
 import type { Engine, Resident } from "./engine.ts";
@@ -10,6 +11,8 @@ import type { PackedState } from "./state-layout.ts";
 export interface AppendOptions {
   /** False: the logits of the last token are not needed and not copied. Default true. */
   readonly wantLogits?: boolean | undefined;
+  /** The output that is given in place of the logits: one row for the last token. Default `logits`. */
+  readonly output?: string | undefined;
   /** Ends the work between two steps; the tokens of finished steps stay in the cache. Throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Told after each step how many of the tokens are done. */
@@ -88,6 +91,12 @@ export class ContextCache {
     return this.#dropped;
   }
 
+  /** Of the likeliest tokens, how many the output `candidates` holds for each row; 0 where there is none. */
+  get candidates(): number {
+    const output = this.#engine.outputs.find(({ name }) => name === candidatesOutput);
+    return output === undefined ? 0 : output.width / 2;
+  }
+
   /**
    * Runs tokens on top of what is cached, in chunks, and gives the logits `[vocab]` of the last one: a view that the
    * next `append` of this context overwrites.
@@ -100,14 +109,13 @@ export class ContextCache {
   ): Promise<Float32Array>;
   append(tokens: readonly number[], options: AppendOptions): Promise<Float32Array | undefined>;
   async append(tokens: readonly number[], options: AppendOptions = {}): Promise<Float32Array | undefined> {
-    const { wantLogits = true } = options;
-    const wanted = wantLogits ? ["logits"] : [];
-    let logits: Float32Array | undefined;
-    await this.run(tokens, this.#engine.chunk, wanted, options, ({ outputs }) => {
-      const values = outputs.logits;
-      logits = values?.subarray(values.length - this.#widthOf("logits"));
+    const { wantLogits = true, output = "logits" } = options;
+    let row: Float32Array | undefined;
+    await this.run(tokens, this.#engine.chunk, wantLogits ? [output] : [], options, ({ outputs }) => {
+      const values = outputs[output];
+      row = values?.subarray(values.length - this.#widthOf(output));
     });
-    return logits;
+    return row;
   }
 
   /**

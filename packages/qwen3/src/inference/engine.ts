@@ -136,7 +136,8 @@ function outputsOf(plan: Plan): OutputShape[] {
   const program = plan.programs.find(({ name }) => name === "prefill") ?? plan.programs[0];
   return (program?.outputs ?? []).map(({ name, shape }) => ({
     name,
-    width: shape.at(-1)?.constant ?? 1,
+    // The first axis is the sequence.
+    width: shape.slice(1).reduce((product, one) => product * one.constant, 1),
     everyPosition: (shape[0]?.terms.length ?? 0) > 0 || program?.name === "decode",
   }));
 }

@@ -1,4 +1,5 @@
 /** Generation: a stream of tokens with the text that they complete, and a summary at the end. */
+import { candidatesOutput } from "@weft/compiler";
 import { TextStream } from "../text/text-stream.ts";
 import { checkTokenIds } from "../text/token-ids.ts";
 import { advanceTo, clipBlock } from "./advance.ts";
@@ -171,11 +172,16 @@ async function* tokensOf(
   const seen = sampler.options.repetitionPenalty === 1 ? undefined : new Set(promptTokens);
   const budget = setup.maxTokens ?? (setup.clip === "error" ? Number.POSITIVE_INFINITY : context.capacity);
 
-  let logits = await prefill(progress, options);
-  while (logits !== undefined) {
-    const current = logits;
+  // Where the device has picked out all that the sampler looks at, the logits stay there.
+  const fromCandidates = !setup.logprobs && sampler.candidatesNeeded <= context.candidates;
+  const output = fromCandidates ? candidatesOutput : "logits";
+  let row = await prefill(progress, options, output);
+  while (row !== undefined) {
+    const current = row;
     const position = context.dropped + context.length;
-    const picked = stopwatch.measureNow("decode", () => sampler.sample(current, position, seen));
+    const picked = stopwatch.measureNow("decode", () =>
+      fromCandidates ? sampler.sampleCandidates(current, position) : sampler.sample(current, position, seen),
+    );
     if (picked._tag === "Left") throw await explainNonFinite(model, picked.left);
     const token = picked.right;
     stopwatch.token();
@@ -195,18 +201,23 @@ async function* tokensOf(
       ...(finish === undefined ? {} : { finish }),
     };
     if (finish !== undefined || signal?.aborted) return;
-    logits = await stopwatch.measure("decode", () => decode(progress, token));
+    row = await stopwatch.measure("decode", () => decode(progress, token, output));
   }
 }
 
 /** Runs the prompt. Undefined: aborted. */
-async function prefill(progress: Progress, options: GenerateOptions): Promise<Float32Array | undefined> {
+async function prefill(
+  progress: Progress,
+  options: GenerateOptions,
+  output: string,
+): Promise<Float32Array | undefined> {
   const { context, setup, stopwatch, promptTokens } = progress;
   try {
     const advanced = await stopwatch.measure("prefill", () =>
       advanceTo(context, promptTokens, {
         clip: setup.clip,
         room: setup.reserve,
+        output,
         signal: setup.signal,
         onProgress: options.onPrefill,
       }),
@@ -222,7 +233,7 @@ async function prefill(progress: Progress, options: GenerateOptions): Promise<Fl
 }
 
 /** Runs one token; makes room first where the context is full. */
-async function decode(progress: Progress, token: number): Promise<Float32Array> {
+async function decode(progress: Progress, token: number, output: string): Promise<Float32Array> {
   const { context } = progress;
   if (isFull(progress)) {
     const block = Math.min(clipBlock(context.capacity), context.length);
@@ -230,7 +241,7 @@ async function decode(progress: Progress, token: number): Promise<Float32Array> 
     progress.dropped += block;
   }
   progress.decoded++;
-  return context.append([token]);
+  return context.append([token], { output });
 }
 
 const isFull = ({ context, setup }: Progress) => context.length + setup.reserve >= context.capacity;

@@ -16,7 +16,13 @@ export {
   logitsOpenOptions,
 } from "./logits.ts";
 export { type LoadQwen3Options, loadQwen3, openQwen3 } from "./open.ts";
-export type { OpenOptions, OpenProgress, ResolvedOpenOptions } from "./options.ts";
+export {
+  type DeviceName,
+  type OpenOptions,
+  type OpenProgress,
+  type ResolvedOpenOptions,
+  usualOn,
+} from "./options.ts";
 export { type PreparedQwen3, prepareQwen3, requiredTensors } from "./prepare.ts";
 export { Qwen3 } from "./qwen3.ts";
 export type { PackedState } from "./state-layout.ts";

@@ -1,5 +1,6 @@
 /** How a checkpoint is opened: the options, their defaults, and the check that they make sense together. */
 import type { PrecisionPolicy } from "@weft/compiler";
+import { mostTopK } from "@weft/dsl";
 import type { Device } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
 import { type Problem, type Problems, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
@@ -61,6 +62,8 @@ export interface ResolvedOpenOptions {
   readonly chunk: number;
   readonly logits: "last" | "all";
   readonly observe: readonly string[];
+  /** Of the likeliest tokens that the device picks out, so that the logits need not be copied; 0: none. */
+  readonly candidates: number;
   readonly fusion: boolean;
 }
 
@@ -94,7 +97,8 @@ export function resolveOpenOptions(
   if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) {
     complain("the memory limit must be a positive integer of bytes", limit, "leave it out for no limit");
   }
-  const dtype = options.dtype ?? usualDtype(options.device);
+  const usual = usualOn(options.device);
+  const dtype = options.dtype ?? usual.dtype;
   if (dtype !== "f32" && dtype !== "bf16") complain("dtype must be f32 or bf16", dtype, "f32 is the default");
   const logits = options.logits ?? "last";
   if (logits !== "last" && logits !== "all") complain("logits must be last or all", logits, "leave it out");
@@ -116,14 +120,16 @@ export function resolveOpenOptions(
     chunk: Math.min(chunk, capacity),
     logits,
     observe: options.observe ?? [],
+    candidates: logits === "last" ? usual.candidates : 0,
     fusion: options.fusion ?? true,
   }));
 }
 
-/** Parity on the CPU, speed on a GPU. */
-function usualDtype(device: OpenOptions["device"]): PrecisionPolicy {
+/** Parity on the CPU, which has its logits at hand; speed on a GPU, which picks out the likeliest tokens. */
+export function usualOn(device: OpenOptions["device"]): Pick<ResolvedOpenOptions, "dtype" | "candidates"> {
   const name = typeof device === "object" ? device.name : device;
-  return name?.startsWith("cuda") === true ? "bf16" : "f32";
+  const isGpu = name?.startsWith("cuda") === true;
+  return { dtype: isGpu ? "bf16" : "f32", candidates: isGpu ? mostTopK : 0 };
 }
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;

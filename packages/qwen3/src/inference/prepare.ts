@@ -118,7 +118,7 @@ const dtypeOf = (bound: BoundWeights, name: string): "f32" | "bf16" | "f16" =>
 function compileBound(
   config: Qwen3Config,
   bound: BoundWeights,
-  { dtype, capacity, chunk, logits, observe, fusion }: ResolvedOpenOptions,
+  { dtype, capacity, chunk, logits, observe, candidates, fusion }: ResolvedOpenOptions,
   record: boolean,
 ): Checked<Compiled> {
   return compileQwen3(config, {
@@ -130,6 +130,7 @@ function compileBound(
       dtype === "bf16" && bound.tensors.get(name)!.shape.length > 1 ? "bf16" : dtypeOf(bound, name),
     logits,
     observe,
+    candidates,
     fusion,
     record,
   });

@@ -1,6 +1,7 @@
 /** Compiles a Qwen3 model into one plan with a prefill and a decode program. */
 import {
   type Compiled,
+  candidates,
   compile,
   compileRepeated,
   expandBlock,
@@ -29,6 +30,8 @@ export interface Qwen3CompileOptions {
   readonly logits: "last" | "all";
   /** Block paths whose residual stream becomes an output: `model.layers.0`. */
   readonly observe?: readonly string[];
+  /** How many of the likeliest tokens become an output beside the logits; default 0: none. */
+  readonly candidates?: number;
   readonly fusion?: boolean;
   /** Keep what `explain` and dumps need; default true. Without it, equal layers are compiled once. */
   readonly record?: boolean;
@@ -44,6 +47,9 @@ export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions)
     kvCache({ capacity: options.capacity, dtype: cacheDtype(options.policy) }),
     ...(options.logits === "last" ? [lastPosition(["logits"])] : []),
     precision({ policy: options.policy, storage: options.storage }),
+    ...(options.candidates
+      ? [candidates({ output: "logits", axis: "vocab", count: options.candidates })]
+      : []),
   ];
   const program = (name: string, chunk: number): ProgramInput => ({
     name,

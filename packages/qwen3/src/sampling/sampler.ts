@@ -57,14 +57,54 @@ export class Sampler {
    * Left: NaN or infinity among the logits (with token and step), no token that is allowed.
    */
   sample(logits: Float32Array, step: number, seen: Iterable<number> = []): Either.Either<Problems, number> {
-    const { temperature, topK, topP, minP, seed } = this.options;
+    const { topK } = this.options;
     const values = this.#penalise(logits, seen);
-    const best = checked(likeliest(values), values, step);
+    const id = likeliest(values);
+    const best = checked(id, values[id], step, logits.length);
     if (Either.isLeft(best) || this.greedy) return best;
-    const { weights, positions } = this.#scratchFor(values.length);
     const ids = topK > 0 && topK < values.length ? largestLogits(values, topK) : undefined;
     const pool = ids === undefined ? values : Float32Array.from(ids, (id) => values[id]!);
-    const largest = values[best.right]!;
+    return this.#draw(pool, ids, values[best.right]!, step);
+  }
+
+  /** How many of the likeliest tokens `sampleCandidates` must be given to pick as `sample` does; Infinity: it cannot. */
+  get candidatesNeeded(): number {
+    const { repetitionPenalty, topK } = this.options;
+    if (repetitionPenalty !== 1) return Number.POSITIVE_INFINITY;
+    if (this.greedy) return 1;
+    return topK > 0 ? topK : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * The token that `sample` gives, from the likeliest ones alone.
+   *
+   * @param candidates `[count, 2]`: logit and id, as the op `topK` gives them; at least `candidatesNeeded`
+   *
+   * Left: as `sample`.
+   */
+  sampleCandidates(candidates: Float32Array, step: number): Either.Either<Problems, number> {
+    const count = candidates.length / 2;
+    const best = checked(candidates[1] ?? -1, candidates[0], step, count);
+    if (Either.isLeft(best) || this.greedy) return best;
+    const kept = Math.min(this.options.topK, count);
+    // What follows picks in the order of ids.
+    const order = Array.from({ length: kept }, (_, rank) => rank).sort(
+      (a, b) => candidates[2 * a + 1]! - candidates[2 * b + 1]!,
+    );
+    const ids = Int32Array.from(order, (rank) => candidates[2 * rank + 1]!);
+    const pool = Float32Array.from(order, (rank) => candidates[2 * rank]!);
+    return this.#draw(pool, ids, candidates[0]!, step);
+  }
+
+  /** One of the pool, whose position `i` is the token `ids[i]`, or `i` itself. */
+  #draw(
+    pool: Float32Array,
+    ids: Int32Array | undefined,
+    largest: number,
+    step: number,
+  ): Either.Either<Problems, number> {
+    const { temperature, topP, minP, seed } = this.options;
+    const { weights, positions } = this.#scratchFor(pool.length);
     // So small a temperature is greedy but for equal logits, and its inverse is still finite.
     const scale = 1 / Math.max(temperature, smallestTemperature);
     let total = 0;
@@ -107,11 +147,10 @@ export class Sampler {
 }
 
 /** Refuses NaN, infinity, and logits that forbid everything. */
-function checked(best: number, logits: Float32Array, step: number): Checked<number> {
-  const largest = logits[best];
-  if (largest === undefined) {
+function checked(best: number, largest: number | undefined, step: number, count: number): Checked<number> {
+  if (largest === undefined || largest === Number.NEGATIVE_INFINITY) {
     return refuse("sampling", "at least one token must be allowed", {
-      given: logits.length === 0 ? "no logits" : `-Infinity for every token at step ${step}`,
+      given: count === 0 ? "no logits" : `-Infinity for every token at step ${step}`,
       remedy: "check what masks the logits",
     });
   }

@@ -74,7 +74,7 @@ function emitFlash(kernel: AttentionKernel, context: KernelContext): KernelText 
   );
   return {
     parts: [part],
-    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "gemv.cuh", "attention.cuh", "flash.cuh"],
+    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "blocks.cuh", "attention.cuh", "flash.cuh"],
     scratchBytes: 0,
     tickets: 0,
   };
@@ -139,7 +139,7 @@ function emitSplit(kernel: AttentionKernel, context: KernelContext): KernelText 
   );
   return {
     parts: [part],
-    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "gemv.cuh", "attention.cuh"],
+    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "blocks.cuh", "attention.cuh"],
     scratchBytes: splits === 1 ? 0 : 4 * queries * groups * splits * group * record,
     tickets: splits === 1 ? 0 : queries * groups,
   };

@@ -115,7 +115,7 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
   );
   return {
     parts: [part],
-    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "gemv.cuh"],
+    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "blocks.cuh", "gemv.cuh"],
     scratchBytes: 4 * scratch,
     tickets: ticket,
   };
