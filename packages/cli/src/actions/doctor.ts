@@ -4,7 +4,7 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { formatBytes } from "@weft/compiler";
 import { WeftError } from "@weft/dsl";
 import { type CpuDescription, describeCpu } from "@weft/runtime-cpu";
-import { describeNvrtc, findHostCompiler, findNvcc, openGpu } from "@weft/runtime-cuda";
+import { findHostCompiler, findNvcc, findNvrtc, openGpu } from "@weft/runtime-cuda";
 import type { DoctorOptions } from "../commands/doctor.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { formatTable } from "../terminal/table.ts";
@@ -116,7 +116,7 @@ async function kernelCompilers(): Promise<Device[]> {
 
 function nvrtc(): Device {
   try {
-    const { version, path } = describeNvrtc();
+    const { version, path } = findNvrtc();
     return { name: "NVRTC", available: true, note: `${version}, ${path}` };
   } catch (error) {
     return { name: "NVRTC", available: false, note: reason(error) };

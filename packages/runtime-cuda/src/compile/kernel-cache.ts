@@ -137,13 +137,3 @@ export async function cachedCompilation(
   cache.write(inputs, compilation);
   return compilation;
 }
-
-/** The image alone. @throws WeftError whatever the compiler throws; never because of the cache. */
-export async function cachedCompile(
-  cache: KernelCache,
-  compiler: Compiler,
-  source: string,
-  target: string,
-): Promise<Uint8Array> {
-  return (await cachedCompilation(cache, compiler, source, target)).image;
-}
