@@ -1,7 +1,8 @@
 /** Writes a folder of compiled kernels; `readCompiled` reads it. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CudaPlan, Plan } from "@weft/compiler";
+import { makeFolder } from "@weft/runtime";
 import type { TargetImages } from "./compile-ahead.ts";
 import type { CudaCompiler } from "./compiler.ts";
 import {
@@ -29,7 +30,7 @@ export interface CompiledParts {
  * @throws the system's error for a folder that cannot be written
  */
 export function writeCompiled(directory: string, parts: CompiledParts): CompiledManifest {
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   const before = namedBefore(directory);
   const write = (file: string, content: Uint8Array): StoredFile => {
     const temporary = join(directory, `${file}.tmp`);
