@@ -5,6 +5,7 @@ export {
   type FindNvccOptions,
   type FoundNvcc,
   findNvcc,
+  formatTried,
   type NvccSearch,
   requireNvcc,
   type TriedPlace,
