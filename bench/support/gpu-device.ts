@@ -1,16 +1,15 @@
 /** A GPU or the simulated one, by name, for checks and benchmarks. */
-import { WeftError } from "@weft/dsl";
 import {
   type Compiler,
   type CudaDevice,
   cudaDevice,
+  gpuCompiler,
   hostKernelCompiler,
   KernelCache,
-  nvccCompiler,
-  nvrtcCompiler,
   type OpenGpuOptions,
   openGpu,
   openSimulator,
+  type PreparationOptions,
   prepareByCompiling,
   simulatedDevice,
 } from "@weft/runtime-cuda";
@@ -26,22 +25,13 @@ export const openByName = (
 
 /** A device whose kernels are changed before they are compiled, for checks of what happens then; nothing is cached. */
 export async function openEdited(name: GpuName, edit: (source: string) => string): Promise<CudaDevice> {
-  const compiler = await compilerOf(name);
-  const edited: Compiler = {
-    ...compiler,
-    compile: (source, target) => compiler.compile(edit(source), target),
+  const prepare: PreparationOptions["prepare"] = async (plan, facts) => {
+    const compiler: Compiler = await (name === "cuda" ? gpuCompiler(facts) : hostKernelCompiler());
+    const edited: Compiler = {
+      ...compiler,
+      compile: (source, target) => compiler.compile(edit(source), target),
+    };
+    return prepareByCompiling(edited, new KernelCache({ directory: "" }))(plan, facts);
   };
-  const prepare = prepareByCompiling(edited, new KernelCache({ directory: "" }));
   return name === "cuda" ? cudaDevice({ prepare }) : simulatedDevice({ prepare });
-}
-
-/** The one that the device by this name compiles with. */
-async function compilerOf(name: GpuName): Promise<Compiler> {
-  if (name === "cuda-sim") return hostKernelCompiler();
-  try {
-    return nvrtcCompiler();
-  } catch (error) {
-    if (!(error instanceof WeftError)) throw error;
-    return nvccCompiler();
-  }
 }

@@ -134,6 +134,22 @@ test("explain names kernels, neighbours, buffers and refusals", async () => {
   assert.ok(json.programs[0].refusals.length > 0);
 });
 
+test("explain of a file without symbols does not say at which values", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "graph.ts");
+    writeFileSync(
+      file,
+      `import { expandBlock } from "@weft/compiler";
+import { axis, linear } from "@weft/dsl";
+const up = linear("up", axis("a", 4), axis("b", 8));
+export default expandBlock(up, { name: "up", lead: [] });`,
+    );
+    const { code, stdout, stderr } = await weft("explain", file, "up");
+    assert.is(code, 0, stderr);
+    assert.match(stdout, /^ +\d+ B read, \d+ B written$/m);
+  });
+});
+
 test("explain of an unknown path says which was meant", async () => {
   const near = await weft("explain", tiny, "model.layers.0.self_attn.q_nrm");
   assert.is(near.code, 2);
@@ -178,6 +194,32 @@ test("doctor says what is here and what will be used", async () => {
     (await weft("doctor")).stdout,
     /device cuda +(available: .+multiprocessors|not available: .+)/,
   );
+});
+
+test("doctor names each place once, on a line of its own", async () => {
+  const kept = { ...process.env };
+  const set = (environment: NodeJS.ProcessEnv) => {
+    for (const name of Object.keys(process.env)) delete process.env[name];
+    Object.assign(process.env, environment);
+  };
+  await withFolder(async (folder) => {
+    const library = join(folder, "no-driver.so");
+    const path = ["a", "b"].map((name) => join(folder, name)).join(":");
+    set({ ...kept, PATH: path, CUDA_HOME: join(folder, "toolkit"), WEFT_LIBCUDA: library });
+    for (const name of ["WEFT_NVCC", "VIRTUAL_ENV"]) delete process.env[name];
+    try {
+      const text = (await weft("doctor")).stdout;
+      const lines = text.split("\n").map((line) => line.trim());
+      assert.is(text.split(library).length - 1, 1);
+      // A machine with a toolkit in the usual folder has nothing to list.
+      if (!/^nvcc +available/m.test(text)) {
+        assert.ok(lines.includes("PATH (2 folders): nothing there"), text);
+        assert.ok(lines.includes(`${join(folder, "toolkit/bin/nvcc")}: nothing there`), text);
+      }
+    } finally {
+      set(kept);
+    }
+  });
 });
 
 test("dump prints the CUDA text of a plan, and its launches as JSON", async () => {

@@ -43,6 +43,12 @@ test("no command at all prints the help and is wrong usage", async () => {
   assert.match(stderr, "Usage: weft COMMAND");
 });
 
+test("a model that is not there is one cause, and named once", async () => {
+  const { code, stderr } = await weft("generate", "nowhere", "--prompt", "x");
+  assert.is(code, 2);
+  assert.is(stderr, "[nowhere] must exist; given no such directory; check the path of the model\n");
+});
+
 const mistakes: readonly [string, readonly string[], RegExp][] = [
   ["an unknown command", ["sumary", tiny], /unknown command 'sumary'\n\(Did you mean summary\?\)/],
   [

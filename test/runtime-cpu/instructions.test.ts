@@ -108,6 +108,11 @@ for (const dtype of ["f32", "bf16", "f16", "i32"] as PlanDtype[]) {
       rowsPlan(3, 600, (body, x) => body.round(dtype, body.binary("mul", x, body.constant(7.3)))),
       0,
     );
+    // Beyond the ranges of i32 and f16.
+    await run(
+      rowsPlan(3, 600, (body, x) => body.round(dtype, body.binary("mul", x, body.constant(3e9)))),
+      0,
+    );
   });
   test(`loads and stores of ${dtype}, contiguous, strided and broadcast`, async () => {
     const [rows, columns] = [5, 24];

@@ -47,11 +47,14 @@ function toF16(value: number): number {
   return Math.sign(value) * (result > 65504 ? Number.POSITIVE_INFINITY : result);
 }
 
+/** Toward zero, as far as the range goes; 0 for NaN. */
+const toI32 = (value: number): number => Math.min(Math.max(Math.trunc(value) || 0, -2147483648), 2147483647);
+
 /** The nearest value that the dtype can hold. */
 export function roundTo(dtype: PlanDtype, value: number): number {
   if (dtype === "bf16") return toBf16(Math.fround(value));
   if (dtype === "f16") return toF16(Math.fround(value));
-  if (dtype === "i32") return Math.trunc(value) || 0;
+  if (dtype === "i32") return toI32(value);
   return Math.fround(value);
 }
 
@@ -175,7 +178,8 @@ function runRow(
             );
           case "round":
             return broadcast([instruction.operand], (value) =>
-              instruction.dtype === "i32" ? Math.trunc(value) : roundTo(instruction.dtype, value),
+              // Registers are f32: the range's upper end is rounded once more.
+              Math.fround(roundTo(instruction.dtype, value)),
             );
           case "reduce": {
             const values = registers[instruction.operand]!;

@@ -24,7 +24,7 @@ import { threeLayers } from "../support/qwen3-config.ts";
 
 const test = suite("compiled folder");
 const { plan, cuda: cudaPlan } = emitQwen3(threeLayers, { policy: "f32", capacity: 64, chunk: 8 });
-const compiler = { name: "nvcc", version: "13.0.88", flags: ["-cubin"] };
+const compiler = { name: "nvcc", version: "13.0.88", toolkitVersion: "13.0", flags: ["-cubin"] };
 let root = "";
 let folder = "";
 const imageOf = (architecture: number) => cubinHeader(architecture, 100 + architecture);
@@ -74,6 +74,26 @@ test("a device gets the images that it executes, or hears what to compile for", 
     /\[compiled\] there must be images for the device's compute capability 10\.0; given sm_80, sm_90a; at .*model\.compiled; compile it for this device too: `weft compile --target sm_100a`$/,
   );
   assert.throws(() => read.imagesFor(75), /no target of `weft compile` runs on it; there are sm_80, /);
+});
+
+test("a driver too old for the toolkit of the images is refused before it sees them", async () => {
+  const read = await readCompiled(folder);
+  assert.is(read.manifest.compiler.toolkitVersion, "13.0");
+  for (const driver of [13000, 13020, 14000]) assert.is(read.imagesFor(90, driver).length, 1);
+  const message =
+    /\[compiled\] the driver must support the CUDA version of the images; given images of nvcc 13\.0 and a driver for CUDA 12\.8; at .*model\.compiled; update the NVIDIA driver, or compile it again with nvcc of CUDA 12$/;
+  assert.throws(() => read.imagesFor(90, 12080), message);
+  const facts = { computeCapability: 90, driverVersion: 12080 };
+  const error = await prepareFromFolder(read)(plan, facts).catch((reason: unknown) => reason);
+  assert.match((error as Error).message, message);
+  assert.is((await prepareFromFolder(read)(plan, { ...facts, driverVersion: 13000 })).toolkitVersion, "13.0");
+});
+
+test("a folder of an earlier version, which does not name its toolkit, says so", async () => {
+  edit(({ compiler: { toolkitVersion: _, ...before } }) => ({ version: 1, compiler: before }));
+  assert.match(await refusal(), /its version must be 2, which this Weft reads; given 1; at .*manifest/);
+  edit(() => ({ version: 2 }));
+  assert.match(await refusal(), /the file must describe compiled kernels/);
 });
 
 test("targets with the suffix a run on one compute capability, others on later minor ones", () => {

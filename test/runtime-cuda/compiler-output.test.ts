@@ -31,10 +31,13 @@ test("an error in generated text names the kernel and the blocks that it serves"
   const output =
     'kernels.cu(13): error: identifier "y" is undefined\n    y = bad(x);\n    ^\n\n1 error detected';
   assert.equal(messages(output), [
-    'internal: [nvcc 13.0.88] kernels must compile for sm_90a; given identifier "y" is undefined in matmul_add; at model.layers.*.mlp.down_proj, model.layers.* (kernels.cu:13); please report this with the command',
+    'internal: [nvcc 13.0.88] kernels must compile for sm_90a; given identifier "y" is undefined in matmul_add, `y = bad(x);`; at model.layers.*.mlp.down_proj, model.layers.* (kernels.cu:13); please report this with the command',
   ]);
   // Of other compilers.
-  assert.match(messages("kernels.cu:6:3: error: no")[0]!, /given no in rms_norm; at model\.norm \(kernels/);
+  assert.match(
+    messages("kernels.cu:6:3: error: no")[0]!,
+    /given no in rms_norm, `DEVICE i64 .*`; at model\.norm \(kernels/,
+  );
 });
 
 test("an error inside a template of the prelude names the kernel that uses it", () => {
@@ -46,7 +49,10 @@ test("an error inside a template of the prelude names the kernel that uses it", 
 kernels.cu(6): error: second
 `;
   const [first, second] = messages(output);
-  assert.match(first!, /must have class type in matmul_add; at model.*down_proj.* \(device\.cuh:1\)/);
+  assert.match(
+    first!,
+    /must have class type in matmul_add, `template .* return x\.foo; }`; at model.*down_proj.* \(device\.cuh:1\)/,
+  );
   assert.match(second!, /given second in rms_norm/);
 });
 

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cacheStatus, clearCache } from "@weft/runtime";
-import { type Compiler, cachedCompilation, cachedCompile, KernelCache } from "@weft/runtime-cuda";
+import { type Compiler, cachedCompilation, KernelCache } from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 
@@ -65,9 +65,9 @@ test("whatever the image depends on makes an entry of its own", async () => {
     Object.assign(new CountingCompiler(), { flags: ["-O3", "-g"] }),
     Object.assign(new CountingCompiler(), { flags: ["-O3 -g"] }),
   ];
-  for (const one of variants) await cachedCompile(open(), one, "source", "sm_90a");
-  await cachedCompile(open(), compiler, "source ", "sm_90a");
-  await cachedCompile(open(), compiler, "source", "sm_80");
+  for (const one of variants) await cachedCompilation(open(), one, "source", "sm_90a");
+  await cachedCompilation(open(), compiler, "source ", "sm_90a");
+  await cachedCompilation(open(), compiler, "source", "sm_80");
   assert.is(files().length, 7);
   assert.is(compiler.count, 3);
 });
@@ -90,13 +90,13 @@ const damages: Readonly<Record<string, (entry: Buffer) => Buffer>> = {
 for (const [name, damage] of Object.entries(damages)) {
   test(`an entry that was ${name} is removed with a remark and made again`, async () => {
     const compiler = new CountingCompiler();
-    const whole = await cachedCompile(open(), compiler, "source", "sm_90a");
+    const whole = await cachedCompilation(open(), compiler, "source", "sm_90a");
     const [file] = files();
     const entry = readFileSync(file!);
     writeFileSync(file!, damage(entry));
-    const again = await cachedCompile(open(), compiler, "source", "sm_90a");
+    const again = await cachedCompilation(open(), compiler, "source", "sm_90a");
     assert.is(compiler.count, 2);
-    assert.equal([...again], [...whole]);
+    assert.equal([...again.image], [...whole.image]);
     assert.is(remarks.length, 1);
     assert.ok(remarks[0]!.startsWith(`[kernel cache] removed ${file}: it`), remarks[0]);
     assert.equal(readFileSync(file!), entry);
@@ -105,12 +105,12 @@ for (const [name, damage] of Object.entries(damages)) {
 
 test("a sound entry under a wrong name is not believed", async () => {
   const compiler = new CountingCompiler();
-  await cachedCompile(open(), compiler, "one", "sm_90a");
+  await cachedCompilation(open(), compiler, "one", "sm_90a");
   const [one] = files();
-  await cachedCompile(open(), compiler, "two", "sm_90a");
+  await cachedCompilation(open(), compiler, "two", "sm_90a");
   const two = files().find((file) => file !== one)!;
   renameSync(one!, two);
-  const image = await cachedCompile(open(), compiler, "two", "sm_90a");
+  const { image } = await cachedCompilation(open(), compiler, "two", "sm_90a");
   assert.is(Buffer.from(image).toString("latin1"), "\0two\nsm_90a\xff");
   assert.match(remarks[0]!, "it was compiled from other inputs");
 });
@@ -119,30 +119,30 @@ test("beyond the limit the entries that were not used for longest go", async () 
   const compiler = new CountingCompiler();
   const source = (name: string) => name.repeat(1000);
   for (const [index, name] of ["a", "b", "c"].entries()) {
-    await cachedCompile(open(), compiler, source(name), "sm_90a");
+    await cachedCompilation(open(), compiler, source(name), "sm_90a");
     const file = files().find((one) => readFileSync(one, "utf8").includes(source(name)))!;
     utimesSync(file, index + 1, index + 1);
   }
   const size = readFileSync(files()[0]!).length;
   // Reading counts as use: b is now the oldest, then c.
-  await cachedCompile(open(), compiler, source("a"), "sm_90a");
-  await cachedCompile(open(3 * size), compiler, source("d"), "sm_90a");
+  await cachedCompilation(open(), compiler, source("a"), "sm_90a");
+  await cachedCompilation(open(3 * size), compiler, source("d"), "sm_90a");
   assert.is(files().length, 3);
   assert.is(compiler.count, 4);
-  for (const name of ["a", "c", "d"]) await cachedCompile(open(), compiler, source(name), "sm_90a");
+  for (const name of ["a", "c", "d"]) await cachedCompilation(open(), compiler, source(name), "sm_90a");
   assert.is(compiler.count, 4);
   // What fits at no time drives nothing out.
-  await cachedCompile(open(size), compiler, source("eeeee"), "sm_90a");
+  await cachedCompilation(open(size), compiler, source("eeeee"), "sm_90a");
   assert.is(files().length, 3);
 });
 
 test("what a dead process left behind goes with time, what a living one writes stays", async () => {
   const cache = open();
-  await cachedCompile(cache, new CountingCompiler(), "a", "sm_90a");
+  await cachedCompilation(cache, new CountingCompiler(), "a", "sm_90a");
   const [old, young] = ["old", "young"].map((name) => join(directory, `${name}.tmp`)) as [string, string];
   for (const file of [old, young]) writeFileSync(file, "half");
   utimesSync(old, 1, 1);
-  await cachedCompile(cache, new CountingCompiler(), "b", "sm_90a");
+  await cachedCompilation(cache, new CountingCompiler(), "b", "sm_90a");
   assert.not.ok(existsSync(old));
   assert.ok(existsSync(young));
 });
@@ -151,7 +151,7 @@ test("a folder that cannot be used fails nothing, and no folder keeps nothing", 
   writeFileSync(directory, "a file where the folder should be");
   const compiler = new CountingCompiler();
   for (const cache of [open(), new KernelCache({ directory: "" })]) {
-    for (let time = 0; time < 2; time++) await cachedCompile(cache, compiler, "source", "sm_90a");
+    for (let time = 0; time < 2; time++) await cachedCompilation(cache, compiler, "source", "sm_90a");
   }
   assert.is(compiler.count, 4);
   assert.equal(remarks, []);
@@ -163,7 +163,7 @@ test("what the compiler throws is thrown, and nothing is kept", async () => {
     compile: () => Promise.reject(new Error("does not compile")),
   });
   try {
-    await cachedCompile(open(), compiler, "source", "sm_90a");
+    await cachedCompilation(open(), compiler, "source", "sm_90a");
     assert.unreachable();
   } catch (error) {
     assert.is((error as Error).message, "does not compile");
@@ -174,7 +174,7 @@ test("what the compiler throws is thrown, and nothing is kept", async () => {
 test("status counts entries and bytes; clear removes them and nothing else", async () => {
   const environment = { WEFT_CACHE_DIR: folder };
   assert.equal(cacheStatus("kernels", environment), { kind: "kernels", directory, entries: 0, bytes: 0 });
-  for (const name of ["a", "b"]) await cachedCompile(open(), new CountingCompiler(), name, "sm_90a");
+  for (const name of ["a", "b"]) await cachedCompilation(open(), new CountingCompiler(), name, "sm_90a");
   const bytes = files().reduce((sum, file) => sum + readFileSync(file).length, 0);
   writeFileSync(join(directory, "notes.txt"), "of the user");
   const status = { kind: "kernels", directory, entries: 2, bytes };

@@ -7,6 +7,7 @@ import {
   type Compiler,
   compileAhead,
   findNvcc,
+  formatTried,
   KernelCache,
   type KernelResources,
   nvccCompiler,
@@ -23,8 +24,7 @@ const suiteOfNvcc = suite("nvcc");
 const venv = join(import.meta.dirname, "../../.cache/venv");
 const { nvcc, tried } = await findNvcc({ venv });
 if (nvcc === undefined) {
-  const places = tried.map(({ place, found }) => `${place} (${found})`).join(", ");
-  console.log(`  skipped: kernels are not compiled here, there is no nvcc; tried ${places}`);
+  console.log(`  skipped: kernels are not compiled here, there is no nvcc; ${formatTried(tried)}`);
 }
 const test = nvcc === undefined ? suiteOfNvcc.skip : suiteOfNvcc;
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { selfContained } from "@weft/compiler";
-import { cachedCompile, cubinArchitecture, KernelCache, nvrtcCompiler } from "@weft/runtime-cuda";
+import { cachedCompilation, cubinArchitecture, KernelCache, nvrtcCompiler } from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 
@@ -35,7 +35,8 @@ test("an image for the target, read from the cache the second time", async () =>
       },
     };
     for (let time = 0; time < 2; time++) {
-      assert.is(cubinArchitecture(await cachedCompile(cache, counting, source, "sm_90a")), 90);
+      const { image } = await cachedCompilation(cache, counting, source, "sm_90a");
+      assert.is(cubinArchitecture(image), 90);
     }
     assert.is(count, 1);
     assert.match(compiler!.version, /^\d+\.\d+$/);

@@ -2,7 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type RecordedCall, type RecordingOptions, recordingDevice } from "@weft/runtime-cuda";
+import {
+  type DeviceFacts,
+  type RecordedCall,
+  type RecordingOptions,
+  recordingDevice,
+} from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -67,6 +72,27 @@ test("one allocation a class, as predicted; all given back", async () => {
   executable[Symbol.dispose]();
   device[Symbol.dispose]();
   assert.equal(device.takeCalls().live, {});
+});
+
+test("launches overlap where it is asked for, and the GPU and its driver can", async () => {
+  const overlaps = async (facts: Partial<DeviceFacts>, overlapLaunches = true) => {
+    using device = await open({ facts, overlapLaunches });
+    const executable = await device.load(plan, exampleWeights);
+    device.takeCalls();
+    await executable.run("step", stepRun(0));
+    return only(device.takeCalls().calls, "launch").map((call) => call.overlaps ?? 0);
+  };
+  const [some, none] = [
+    [0, 1, 1],
+    [0, 0, 0],
+  ];
+  // The first one follows a copy.
+  assert.equal(await overlaps({}), some);
+  assert.equal(await overlaps({ driverVersion: 12030 }), some);
+  assert.equal(await overlaps({ computeCapability: 121 }), some);
+  assert.equal(await overlaps({}, false), none);
+  assert.equal(await overlaps({ driverVersion: 12020 }), none);
+  assert.equal(await overlaps({ computeCapability: 89 }), none);
 });
 
 test("a device that is disposed gives back what its executables hold", async () => {

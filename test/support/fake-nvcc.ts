@@ -18,11 +18,20 @@ export interface FakeNvcc {
   compiled(): string[];
 }
 
+export interface FakeNvccOptions {
+  /** What it prints, instead of compiling, before it ends with code 2. */
+  readonly failure?: string;
+  /** What it says that it compiles for. */
+  readonly architectures?: readonly number[];
+}
+
 /**
  * Writes the program. It takes every kernel that the text declares for one of 40 registers.
- * @param failure what it prints, instead of compiling, before it ends with code 2
  */
-export function writeFakeNvcc(path: string, { failure = "" } = {}): FakeNvcc {
+export function writeFakeNvcc(
+  path: string,
+  { failure = "", architectures = [80, 89, 90, 100, 120, 121] }: FakeNvccOptions = {},
+): FakeNvcc {
   mkdirSync(dirname(path), { recursive: true });
   const calls = `${path}.calls`;
   const program = `#!${process.execPath}
@@ -30,6 +39,10 @@ const { appendFileSync, readFileSync, writeFileSync } = require("node:fs");
 const argv = process.argv.slice(2);
 if (argv[0] === "--version") {
   console.log("Cuda compilation tools, release 13.0, V13.0.88");
+  process.exit(0);
+}
+if (argv[0] === "--list-gpu-arch") {
+  for (const one of ${JSON.stringify(architectures)}) console.log("compute_" + one);
   process.exit(0);
 }
 const target = argv.find((one) => one.startsWith("-arch=")).slice(6);

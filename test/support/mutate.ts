@@ -1,5 +1,5 @@
 /** Random damage to plain data, as a hand or a bad disk would do it. */
-import fc from "fast-check";
+import fc from "./fast-check.ts";
 
 export interface Mutation {
   /** Which place of the data, counted through all of its values. */

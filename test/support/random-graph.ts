@@ -3,7 +3,7 @@
  * failing case shrinks to few instructions and small numbers. Values stay finite by interval arithmetic.
  */
 import type { Graph, GraphNode, NodeId } from "@weft/dsl";
-import fc from "fast-check";
+import fc from "./fast-check.ts";
 import { type Instruction, type InstructionKind, steps } from "./graph-instructions.ts";
 import { outputOf } from "./graph-states.ts";
 import { GraphWriter, indexRange, inputRange, type Sizes } from "./graph-writer.ts";

@@ -193,7 +193,7 @@ DEVICE void mma_16816(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// ---- conversions, round to nearest even
+// ---- conversions; between floats to nearest, ties to even
 
 DEVICE u32 bits_of(float value) { return __float_as_uint(value); }
 DEVICE float float_of(u32 bits) { return __uint_as_float(bits); }
@@ -206,6 +206,13 @@ DEVICE f16 narrow_f16(float value) {
 DEVICE float widen_f16(f16 value) {
   float result;
   asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+}
+
+// Toward zero; what lies beyond the range becomes its nearest end, NaN becomes 0.
+DEVICE i32 to_i32(float value) {
+  i32 result;
+  asm("cvt.rzi.s32.f32 %0, %1;" : "=r"(result) : "f"(value));
   return result;
 }
 

@@ -30,7 +30,7 @@ struct Narrow<f16> {
 };
 template <>
 struct Narrow<i32> {
-  DEVICE i32 of(float value) { return static_cast<i32>(value); }
+  DEVICE i32 of(float value) { return to_i32(value); }
 };
 
 // Whether two types are one.

@@ -1,4 +1,5 @@
-// Conversions between f32 and f16 in integer arithmetic: not every compiler has a 16-bit float type.
+// Conversions between f32 and f16 in integer arithmetic: not every compiler has a 16-bit float type. And to i32, where C++
+// leaves open what the device defines.
 #pragma once
 
 DEVICE u32 bits_of(float value) { return __builtin_bit_cast(u32, value); }
@@ -26,6 +27,11 @@ DEVICE float widen_f16(f16 value) {
   // Subnormal: a multiple of 2^-24.
   if (magnitude < 0x400u) return float_of(sign | bits_of(static_cast<float>(magnitude) * 5.9604644775390625e-8f));
   return float_of(sign | ((magnitude << 13) + 0x38000000u));
+}
+
+DEVICE i32 to_i32(float value) {
+  if (!(value > -2147483648.0f)) return value <= -2147483648.0f ? -2147483647 - 1 : 0;
+  return value >= 2147483648.0f ? 2147483647 : static_cast<i32>(value);
 }
 
 DEVICE float fast_rsqrt(float x) { return 1.0f / sqrtf(x); }

@@ -28,6 +28,8 @@ export interface RecordedCall {
   readonly threads?: number;
   readonly shared?: number;
   readonly value?: number;
+  /** 1 for a launch that may start before the one in front has ended. */
+  readonly overlaps?: number;
   /** The argument of a launch, in words of 8 bytes. */
   readonly words?: readonly number[];
   readonly isCaptured?: true;
@@ -52,16 +54,17 @@ export interface Addon extends SharedAddon {
     compiled: CompiledHandle,
     images: readonly Uint8Array[],
     weights: readonly BoundWeight[],
-    options: { memoryLimitBytes: number; checkWeights: boolean },
+    options: { memoryLimitBytes: number; checkWeights: boolean; toolkitVersion?: string },
     onProgress: ((done: number, total: number) => void) | undefined,
   ): Promise<ExecutableHandle>;
   compileText(
+    path: string,
     text: string,
     name: string,
     arch: string,
     options: readonly string[],
   ): Promise<{ image?: Uint8Array; log: string }>;
-  describeCompiler(): { path: string; major: number; minor: number };
+  listCompilers(): { path: string; major: number; minor: number; architectures: number[] }[];
 }
 
 /** The same place seen from src/ and from dist/. WEFT_CUDA_ADDON names another build (the sanitizers'). */

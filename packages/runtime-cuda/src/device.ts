@@ -132,7 +132,7 @@ class NativeDevice implements RecordingDevice {
     const prepared = native(() => this.#native.preparePlan(plan));
     // Before kernels are compiled, which may take long.
     this.#bind(prepared, weights);
-    const { cudaPlan, images } = await this.#options.prepare(plan, this.facts);
+    const { cudaPlan, images, toolkitVersion } = await this.#options.prepare(plan, this.facts);
     const compiled = native(() => this.#native.prepareCuda(prepared, cudaPlan));
     this.#predicted.set(plan.hash, this.#native.predict(compiled));
     const bound = this.#bind(prepared, weights);
@@ -142,7 +142,11 @@ class NativeDevice implements RecordingDevice {
         compiled,
         images,
         bound,
-        { memoryLimitBytes: limit, checkWeights: options.checkWeights ?? this.#options.checkWeights ?? true },
+        {
+          memoryLimitBytes: limit,
+          checkWeights: options.checkWeights ?? this.#options.checkWeights ?? true,
+          ...(toolkitVersion === undefined ? {} : { toolkitVersion }),
+        },
         options.onProgress,
       ),
     );

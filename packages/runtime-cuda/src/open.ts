@@ -1,14 +1,13 @@
 /** Devices with everything that they need: kernels are emitted, compiled once, and kept in the cache. */
 import { emitCuda, type Plan } from "@weft/compiler";
-import { type Problem, WeftError } from "@weft/dsl";
 import type { Compiler } from "./compile/compiler.ts";
+import { gpuCompiler } from "./compile/gpu-compiler.ts";
 import { hostKernelCompiler } from "./compile/host-compiler.ts";
 import { KernelCache, type KernelCacheOptions } from "./compile/kernel-cache.ts";
-import { nvccCompiler } from "./compile/nvcc.ts";
-import { nvrtcCompiler } from "./compile/nvrtc.ts";
 import { prepareByCompiling, prepareFromFolder } from "./compile/prepare.ts";
 import type { CompiledFolder } from "./compile/read-compiled.ts";
 import { type CudaDevice, cudaDevice, simulatedDevice } from "./device.ts";
+import type { DeviceFacts } from "./facts.ts";
 import type { CudaOptions, PreparationOptions, SimulatedOptions } from "./options.ts";
 
 export interface KernelOptions {
@@ -52,32 +51,21 @@ function fromFolder(compiled: CompiledFolder): PreparationOptions {
   };
 }
 
-/** The compiler is looked for when the first plan is loaded. */
+/** The compiler is looked for when the first plan is loaded; where there is none, again when the next one is. */
 function compiledBy(
-  find: () => Promise<Compiler>,
+  find: (facts: DeviceFacts) => Promise<Compiler>,
   options: KernelCacheOptions | undefined,
 ): PreparationOptions {
   const cache = new KernelCache(options);
   let found: Promise<Compiler> | undefined;
   return {
     prepare: async (plan, facts) => {
-      found ??= find();
+      found ??= find(facts).catch((error: unknown) => {
+        found = undefined;
+        throw error;
+      });
       return prepareByCompiling(await found, cache)(plan, facts);
     },
     emit,
   };
-}
-
-/** NVRTC, which is quick and needs no toolkit; nvcc where it is all that there is. */
-async function gpuCompiler(): Promise<Compiler> {
-  const problems: Problem[] = [];
-  for (const find of [nvrtcCompiler, nvccCompiler]) {
-    try {
-      return await find();
-    } catch (error) {
-      if (!(error instanceof WeftError)) throw error;
-      problems.push(...error.problems);
-    }
-  }
-  throw new WeftError(problems as [Problem, ...Problem[]]);
 }

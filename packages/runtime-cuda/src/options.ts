@@ -7,6 +7,8 @@ export interface PreparedCuda {
   readonly cudaPlan: CudaPlan;
   /** One for each of `cudaPlan.modules`: a cubin, or what the simulator's compiler made. */
   readonly images: readonly Uint8Array[];
+  /** CUDA version of the compiler, "13.0", where it is known: told when the driver refuses an image. */
+  readonly toolkitVersion?: string;
 }
 
 export interface PreparationOptions {
@@ -29,8 +31,9 @@ export interface ExecutionOptions {
   /** Waits after every kernel, so that an error names the one that made it. Slow; no graphs. Default: false. */
   readonly waitForEachLaunch?: boolean;
   /**
-   * Lets each kernel start before the one in front has ended (programmatic dependent launch, from sm_90 on); kernels
-   * fetch weights meanwhile and wait for their inputs themselves. Default: false, until it was measured.
+   * Lets each kernel start before the one in front has ended (programmatic dependent launch); kernels fetch weights
+   * meanwhile and wait for their inputs themselves. Ignored below compute capability 9.0, and with a driver for a CUDA
+   * version below 12.3, which cannot capture such launches. Default: false, until it was measured.
    */
   readonly overlapLaunches?: boolean;
 }

@@ -136,7 +136,7 @@ struct SelectInstruction {
   int64_t otherwise = 0;
 };
 
-// Rounds to the values of a narrower type, nearest even; registers stay f32. `i32` truncates toward zero.
+// Rounds to the values of a narrower type, nearest even; registers stay f32. `i32` truncates toward zero, saturates, and makes NaN 0.
 struct RoundInstruction {
   PlanDtype dtype{};
   int64_t operand = 0;

@@ -2,9 +2,9 @@
 import { type InterpreterState, interpret } from "@weft/compiler";
 import { axis, GraphBuilder } from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
-import fc from "fast-check";
 import { suite } from "uvu";
 import { expectOutputsClose } from "../../support/expect-close.ts";
+import fc from "../../support/fast-check.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomRuns, randomValues } from "../../support/random-values.ts";
 import { runOnDevice, runsOnDevice } from "../../support/run-plan.ts";

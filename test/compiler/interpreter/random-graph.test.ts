@@ -2,10 +2,10 @@
 
 import { dotArrays, expandGraph, interpret } from "@weft/compiler";
 import { type Graph, type OpAttributes, type OpDefinition, opNames, opTable } from "@weft/dsl";
-import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { expectClose, expectOutputsClose } from "../../support/expect-close.ts";
+import fc from "../../support/fast-check.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomValues } from "../../support/random-values.ts";
 

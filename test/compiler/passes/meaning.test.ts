@@ -9,10 +9,10 @@ import {
   simplify,
 } from "@weft/compiler";
 import { axis, findAxis, type Graph, GraphBuilder, orThrow, type TensorArray, verifyGraph } from "@weft/dsl";
-import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { expectOutputsClose } from "../../support/expect-close.ts";
+import fc from "../../support/fast-check.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomValues } from "../../support/random-values.ts";
 

@@ -2,9 +2,9 @@
 import { type Compiled, compile, lifetimesOf, type Plan, verifyPlan } from "@weft/compiler";
 import { formatProblem, orThrow } from "@weft/dsl";
 import { compileQwen3 } from "@weft/qwen3";
-import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { threeLayers } from "../../support/qwen3-config.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 

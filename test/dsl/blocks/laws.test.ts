@@ -26,9 +26,9 @@ import {
   stage,
   tanh,
 } from "@weft/dsl";
-import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { axes } from "./axes.ts";
 
 const { hidden, intermediate } = axes;

@@ -14,9 +14,9 @@ import {
   tanh,
   WeftError,
 } from "@weft/dsl";
-import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 
 const test = suite("blocks: pointwise");
 

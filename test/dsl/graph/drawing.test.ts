@@ -1,8 +1,8 @@
 /** DOT and Mermaid: golden pictures, folding, and labels that cannot break out of their quotes. */
 import { type Graph, GraphBuilder, graphToDot, graphToMermaid } from "@weft/dsl";
-import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { layeredGraph } from "../../support/layered-graph.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 

@@ -1,9 +1,9 @@
 /** Graphs as JSON: exact round trips, and messages for files that are broken, old or wrong. */
 import { axis, formatProblems, GraphBuilder, graphFromJson, graphToJson } from "@weft/dsl";
-import fc from "fast-check";
 import { isLeft, isRight } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { layeredGraph } from "../../support/layered-graph.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 

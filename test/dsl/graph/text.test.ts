@@ -1,9 +1,9 @@
 /** The text form: golden listings, parse(print(g)) = g, folding, and the messages of the parser. */
 import { axis, foldGraph, formatProblems, type Graph, GraphBuilder, parseGraph, printGraph } from "@weft/dsl";
-import fc from "fast-check";
 import { isLeft } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { layeredGraph } from "../../support/layered-graph.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 

@@ -2,10 +2,10 @@
 
 import { interpret } from "@weft/compiler";
 import { axis, formatProblems, type Graph, GraphBuilder, type GraphNode, verifyGraph } from "@weft/dsl";
-import fc from "fast-check";
 import { isRight } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { mutate, mutations } from "../../support/mutate.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomValues } from "../../support/random-values.ts";

@@ -22,9 +22,9 @@ import {
   summary,
   tanh,
 } from "@weft/dsl";
-import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { axes, vocab } from "../blocks/axes.ts";
 import { qwen3Block } from "../blocks/yardstick.ts";
 

@@ -29,9 +29,9 @@ import {
   wire,
 } from "@weft/dsl";
 import { expectTypeOf } from "expect-type";
-import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { axes } from "../blocks/axes.ts";
 import { qwen3Block } from "../blocks/yardstick.ts";
 

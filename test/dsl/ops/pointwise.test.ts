@@ -7,9 +7,9 @@ import {
   roundTo,
   unaryFunctions,
 } from "@weft/dsl";
-import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { i32, runOp, tensor } from "../../support/run-op.ts";
 
 const test = suite("pointwise ops");
@@ -125,6 +125,11 @@ test("select does not let NaN of the other branch through", () => {
 test("cast", () => {
   const x = tensor({ a: 4 }, [1.75, -1.75, 0, 257.01]);
   assert.equal([...runOp("cast", [x], { dtype: "i32" }).data], [1, -1, 0, 257]);
+  const beyond = tensor({ a: 8 }, [2 ** 31, -(2 ** 31), 3e9, -3e9, Infinity, -Infinity, NaN, -0.5]);
+  assert.equal(
+    [...runOp("cast", [beyond], { dtype: "i32" }).data],
+    [2147483647, -2147483648, 2147483647, -2147483648, 2147483647, -2147483648, 0, 0],
+  );
   assert.equal([...runOp("cast", [x], { dtype: "bool" }).data], [1, 1, 0, 1]);
   // bf16 has 8 bits of significand: 257.01 lies between 256 and 258.
   assert.equal([...runOp("cast", [x], { dtype: "bf16" }).data], [1.75, -1.75, 0, 258]);

@@ -27,9 +27,9 @@ import {
   type WeftError,
   type WireSpec,
 } from "@weft/dsl";
-import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import fc from "../../support/fast-check.ts";
 import { axes, vocab } from "../blocks/axes.ts";
 import { folderOf } from "./compile.ts";
 

@@ -1,8 +1,8 @@
 import { editDistance, nearestName } from "@weft/dsl";
-import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { jsonMembers } from "../../../packages/qwen3/src/config/json-text.ts";
+import fc from "../../support/fast-check.ts";
 
 const test = suite("qwen3/config: JSON text and nearest names");
 

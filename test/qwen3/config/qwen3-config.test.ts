@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatProblems, type Problems } from "@weft/dsl";
-import fc from "fast-check";
 import * as Either from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -11,6 +10,7 @@ import {
   type Qwen3Config,
   readQwen3Config,
 } from "../../../packages/qwen3/src/config/index.ts";
+import fc from "../../support/fast-check.ts";
 
 const test = suite("qwen3/config: config.json");
 const fixtures = join(import.meta.dirname, "../../fixtures");

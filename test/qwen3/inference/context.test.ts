@@ -1,10 +1,10 @@
 /** The context cache: what it holds, prefix reuse, dropping the oldest, several contexts on one model. */
 import { formatProblems, WeftError } from "@weft/dsl";
 import { advanceTo, type ContextCache, type Qwen3, requiredTensors } from "@weft/qwen3";
-import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type CheckpointShape, writeCheckpoint } from "../../support/checkpoints.ts";
+import fc from "../../support/fast-check.ts";
 import { largestDifference } from "../../support/largest-difference.ts";
 import { type DeviceName, openOn } from "../../support/models.ts";
 import { inDirectory, rejectsWith } from "./support.ts";

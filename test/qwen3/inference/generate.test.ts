@@ -10,10 +10,10 @@ import {
   type Qwen3,
   writeSafetensors,
 } from "@weft/qwen3";
-import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { addTokenizer, type CheckpointShape, writeCheckpoint } from "../../support/checkpoints.ts";
+import fc from "../../support/fast-check.ts";
 import { openInterpreted, openOn } from "../../support/models.ts";
 import { inDirectory, rejectsWith } from "./support.ts";
 

@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { exponentialDecay } from "../../../packages/qwen3/src/sampling/exponential.ts";
+import fc from "../../support/fast-check.ts";
 
 const test = suite("qwen3/sampling: exponential");
 

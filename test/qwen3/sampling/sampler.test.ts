@@ -1,5 +1,4 @@
 import { formatProblems, type Problems } from "@weft/dsl";
-import fc from "fast-check";
 import * as Either from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -10,6 +9,7 @@ import {
   samplerOptionsOf,
   uniformAt,
 } from "../../../packages/qwen3/src/sampling/index.ts";
+import fc from "../../support/fast-check.ts";
 import { draw, keptTokens, penalised } from "./reference.ts";
 
 const test = suite("qwen3/sampling: sampler");

@@ -1,9 +1,9 @@
 /** Random conversations keep the invariants: whatever is sent, edited, cut short or refused. */
 import { type ChatMessage, type Qwen3, Session } from "@weft/qwen3";
-import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { addTokenizer, type CheckpointShape, writeCheckpoint } from "../../support/checkpoints.ts";
+import fc from "../../support/fast-check.ts";
 import { largestDifference } from "../../support/largest-difference.ts";
 import { openOn } from "../../support/models.ts";
 import { inDirectory } from "../inference/support.ts";

@@ -1,8 +1,8 @@
-import fc from "fast-check";
 import * as Either from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { StopStrings } from "../../../packages/qwen3/src/text/index.ts";
+import fc from "../../support/fast-check.ts";
 
 const test = suite("qwen3/text: stop strings");
 

@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatProblems, type Problems } from "@weft/dsl";
-import fc from "fast-check";
 import * as Either from "fp-ts/lib/Either.js";
 import { Tokenizer as LibraryTokenizer } from "tokenizers";
 import { suite } from "uvu";
@@ -14,6 +13,7 @@ import {
   TextStream,
   type Tokenizer,
 } from "../../../packages/qwen3/src/text/index.ts";
+import fc from "../../support/fast-check.ts";
 
 const test = suite("qwen3/text: tokenizer and text stream");
 const tiny = join(import.meta.dirname, "../../fixtures/tiny");

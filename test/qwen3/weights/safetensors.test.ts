@@ -1,10 +1,10 @@
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
 import * as Either from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openSafetensors, parseSafetensorsHeader } from "../../../packages/qwen3/src/weights/index.ts";
+import fc from "../../support/fast-check.ts";
 import { fixtures, inDirectory, left, refusedWith, right, writeRaw } from "./files.ts";
 
 const test = suite("qwen3/weights: safetensors headers");

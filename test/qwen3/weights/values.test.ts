@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { WeftError } from "@weft/dsl";
-import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -17,6 +16,7 @@ import {
   type TensorDtype,
   writeSafetensors,
 } from "../../../packages/qwen3/src/weights/index.ts";
+import fc from "../../support/fast-check.ts";
 import { fixtures, inDirectory, left, refusedWith, right } from "./files.ts";
 
 const test = suite("qwen3/weights: values");

@@ -1,6 +1,6 @@
 /** Runs in a process of its own, with the libraries that the environment names; prints what came of it as JSON. */
 import type { Plan } from "@weft/compiler";
-import { compileWithNvrtc, cudaDevice, describeNvrtc } from "@weft/runtime-cuda";
+import { compileWithNvrtc, cudaDevice, findNvrtc, gpuCompiler } from "@weft/runtime-cuda";
 import { examplePlan, exampleWeights, hidden, prepareExample } from "../example.ts";
 
 const failure = (error: unknown): string => (error as Error).message;
@@ -38,15 +38,33 @@ async function driver() {
   return { refused, facts: device.facts, times: steps.map(({ nanoseconds }) => nanoseconds), state };
 }
 
-async function compiler() {
-  const described = describeNvrtc();
-  const image = await compileWithNvrtc({ file: "kernels.cu", source: "int a;\n" }, "sm_90a");
-  const refused = await compileWithNvrtc(
-    { file: "kernels.cu", source: "int b;\nint error = x;" },
-    "sm_90a",
-  ).catch(failure);
-  return { ...described, image: Buffer.from(image).toString("latin1"), refused };
+/** What becomes of a sound image that the driver refuses. */
+async function image() {
+  const prepare = async (plan: Plan) => ({
+    ...(await prepareExample(plan)),
+    images: [cubin],
+    toolkitVersion: "13.1",
+  });
+  using device = await cudaDevice({ prepare });
+  return { refused: await device.load(examplePlan(), exampleWeights).then(() => "no error", failure) };
 }
 
-const work = process.env.WEFT_TEST_COMPILER === undefined ? driver : compiler;
+async function nvrtc() {
+  const found = findNvrtc();
+  const image = await compileWithNvrtc(found, "int a;\n", "sm_90a");
+  const refused = await compileWithNvrtc(found, "int b;\nint error = x;", "sm_90a").catch(failure);
+  return { ...found, image: Buffer.from(image).toString("latin1"), refused };
+}
+
+/** For the GPU and the driver that the environment describes. */
+async function compiler() {
+  const { name, version, compile } = await gpuCompiler({
+    driverVersion: Number(process.env.WEFT_TEST_DRIVER),
+    computeCapability: Number(process.env.WEFT_TEST_CAPABILITY),
+  });
+  const { image } = await compile("int a;\n", "sm_90a");
+  return { name, version, image: Buffer.from(image).toString("latin1") };
+}
+
+const work = { driver, image, nvrtc, compiler }[process.env.WEFT_TEST_WORK ?? "driver"]!;
 console.log(JSON.stringify(await work().catch((error: unknown) => ({ error: failure(error) }))));

@@ -1,7 +1,10 @@
 /*
  * A libcuda.so.1 without a GPU: device memory is the host's, kernels do nothing, every call is a line of the file that
  * WEFT_FAKE_LOG names. WEFT_FAKE_VERSION, WEFT_FAKE_COUNT and WEFT_FAKE_INIT change what the driver says of itself;
- * WEFT_FAKE_MISSING names an entry that it lacks.
+ * WEFT_FAKE_MISSING names an entry that it lacks, WEFT_FAKE_IMAGE is what it says of images.
+ *
+ * Another library is at work in the same process: its context is current on every thread when this one begins, and
+ * whenever a call leaves none on top of it, it sees to that again.
  */
 #include <stdarg.h>
 #include <stdint.h>
@@ -68,131 +71,171 @@ static Result device_attribute(int* value, int attribute, int device) {
   *value = attribute == 16 ? 132 : attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 97 ? 232448 : -1;
   return 0;
 }
-static Result total_mem(size_t* bytes, int device) {
-  (void)device;
-  *bytes = (size_t)80 << 30;
+
+#define OURS ((void*)0xc0)
+#define OTHERS ((void*)0xf0)
+static __thread void* contexts[8] = {OTHERS};
+static __thread int depth = 1;
+
+static Result push(void* context) {
+  if (depth == 8) return 1;
+  contexts[depth++] = context;
   return 0;
 }
+static Result pop(void** context) {
+  if (depth == 0) return 201;
+  *context = contexts[--depth];
+  if (depth != 1 || contexts[0] != OTHERS) note("the other library's context is gone");
+  return 0;
+}
+/* What every call does that needs a context: CUDA_ERROR_INVALID_CONTEXT without ours. */
+static Result in_context(void) {
+  const int is_ours = depth > 0 && contexts[depth - 1] == OURS;
+  if (depth <= 1) {
+    contexts[0] = OTHERS;
+    depth = 1;
+  }
+  if (!is_ours) note("no context of ours");
+  return is_ours ? 0 : 201;
+}
+#define NEEDS_CONTEXT                       \
+  do {                                      \
+    const Result refused = in_context();    \
+    if (refused) return refused;            \
+  } while (0)
+
 static Result retain(void** context, int device) {
   note("cuDevicePrimaryCtxRetain %d", device);
-  *context = (void*)0xc0;
+  *context = OURS;
   return 0;
 }
 static Result release(int device) {
   note("cuDevicePrimaryCtxRelease %d", device);
   return 0;
 }
-static Result set_current(void* context) {
-  note("cuCtxSetCurrent %p", context);
-  return 0;
-}
 static Result mem_info(size_t* available, size_t* total) {
+  NEEDS_CONTEXT;
   *available = (size_t)79 << 30;
   *total = (size_t)80 << 30;
   return 0;
 }
 static Result mem_alloc(Pointer* pointer, size_t bytes) {
+  NEEDS_CONTEXT;
   note("cuMemAlloc %zu", bytes);
   *pointer = (Pointer)(uintptr_t)aligned_alloc(256, (bytes + 255) / 256 * 256);
   return 0;
 }
 static Result mem_free(Pointer pointer) {
+  NEEDS_CONTEXT;
   note("cuMemFree");
   free((void*)(uintptr_t)pointer);
   return 0;
 }
 static Result host_alloc(void** pointer, size_t bytes, unsigned flags) {
+  NEEDS_CONTEXT;
   note("cuMemHostAlloc %zu %u", bytes, flags);
   *pointer = malloc(bytes);
   return 0;
 }
 static Result free_host(void* pointer) {
+  NEEDS_CONTEXT;
   note("cuMemFreeHost");
   free(pointer);
   return 0;
 }
 static Result to_device(Pointer to, const void* from, size_t bytes, void* stream) {
+  NEEDS_CONTEXT;
   note("cuMemcpyHtoDAsync %zu %p", bytes, stream);
   memcpy((void*)(uintptr_t)to, from, bytes);
   return 0;
 }
 static Result to_host(void* to, Pointer from, size_t bytes, void* stream) {
+  NEEDS_CONTEXT;
   note("cuMemcpyDtoHAsync %zu %p", bytes, stream);
   memcpy(to, (void*)(uintptr_t)from, bytes);
   return 0;
 }
 static Result on_device(Pointer to, Pointer from, size_t bytes, void* stream) {
+  NEEDS_CONTEXT;
   note("cuMemcpyDtoDAsync %zu %p", bytes, stream);
   memmove((void*)(uintptr_t)to, (void*)(uintptr_t)from, bytes);
   return 0;
 }
 static Result fill(Pointer pointer, unsigned char value, size_t bytes, void* stream) {
+  NEEDS_CONTEXT;
   note("cuMemsetD8Async %u %zu %p", value, bytes, stream);
   memset((void*)(uintptr_t)pointer, value, bytes);
   return 0;
 }
 static Result stream_create(void** stream, unsigned flags) {
+  NEEDS_CONTEXT;
   note("cuStreamCreate %u", flags);
   handle(stream);
   return 0;
 }
 static Result stream_destroy(void* stream) {
+  NEEDS_CONTEXT;
   note("cuStreamDestroy %p", stream);
   return 0;
 }
 static Result stream_wait(void* stream, void* event, unsigned flags) {
+  NEEDS_CONTEXT;
   note("cuStreamWaitEvent %p %p %u", stream, event, flags);
   return 0;
 }
 static Result event_create(void** event, unsigned flags) {
+  NEEDS_CONTEXT;
   note("cuEventCreate %u", flags);
   handle(event);
   return 0;
 }
 static Result event_destroy(void* event) {
+  NEEDS_CONTEXT;
   (void)event;
   note("cuEventDestroy");
   return 0;
 }
 static Result event_record(void* event, void* stream) {
+  NEEDS_CONTEXT;
   (void)event;
   note("cuEventRecord %p", stream);
   return 0;
 }
 static Result event_query(void* event) {
+  NEEDS_CONTEXT;
   static int count = 0;
   (void)event;
   /* Every other time the work is still under way. */
   return ++count % 2 ? 600 : 0;
 }
 static Result elapsed(float* milliseconds, void* from, void* to) {
+  NEEDS_CONTEXT;
   (void)from;
   (void)to;
   *milliseconds = 0.5f;
   return 0;
 }
 static Result module_load(void** module, const void* image) {
+  NEEDS_CONTEXT;
   note("cuModuleLoadData %02x%02x", ((const unsigned char*)image)[0], ((const unsigned char*)image)[1]);
   handle(module);
-  return 0;
+  return setting("WEFT_FAKE_IMAGE", 0);
 }
 static Result module_unload(void* module) {
+  NEEDS_CONTEXT;
   (void)module;
   note("cuModuleUnload");
   return 0;
 }
 static Result get_function(void** function, void* module, const char* name) {
+  NEEDS_CONTEXT;
   (void)module;
   note("cuModuleGetFunction %s", name);
   handle(function);
   return 0;
 }
-static Result func_get(int* value, int attribute, void* function) {
-  (void)function;
-  *value = attribute;
-  return 0;
-}
 static Result func_set(void* function, int attribute, int value) {
+  NEEDS_CONTEXT;
   (void)function;
   note("cuFuncSetAttribute %d %d", attribute, value);
   return 0;
@@ -209,6 +252,7 @@ struct Config {
   unsigned count;
 };
 static Result launch(const struct Config* config, void* function, void** params, void** extra) {
+  NEEDS_CONTEXT;
   (void)function;
   size_t bytes = 0;
   const Pointer* words = NULL;
@@ -222,31 +266,37 @@ static Result launch(const struct Config* config, void* function, void** params,
   return 0;
 }
 static Result begin_capture(void* stream, int mode) {
+  NEEDS_CONTEXT;
   note("cuStreamBeginCapture %p %d", stream, mode);
   return 0;
 }
 static Result end_capture(void* stream, void** graph) {
+  NEEDS_CONTEXT;
   note("cuStreamEndCapture %p", stream);
   handle(graph);
   return 0;
 }
 static Result instantiate(void** executable, void* graph, unsigned long long flags) {
+  NEEDS_CONTEXT;
   (void)graph;
   note("cuGraphInstantiateWithFlags %llu", flags);
   handle(executable);
   return 0;
 }
 static Result graph_launch(void* executable, void* stream) {
+  NEEDS_CONTEXT;
   (void)executable;
   note("cuGraphLaunch %p", stream);
   return 0;
 }
 static Result exec_destroy(void* executable) {
+  NEEDS_CONTEXT;
   (void)executable;
   note("cuGraphExecDestroy");
   return 0;
 }
 static Result graph_destroy(void* graph) {
+  NEEDS_CONTEXT;
   (void)graph;
   note("cuGraphDestroy");
   return 0;
@@ -264,10 +314,10 @@ static const struct {
     {"cuDeviceGet", (void*)device_get},
     {"cuDeviceGetName", (void*)device_name},
     {"cuDeviceGetAttribute", (void*)device_attribute},
-    {"cuDeviceTotalMem", (void*)total_mem},
     {"cuDevicePrimaryCtxRetain", (void*)retain},
     {"cuDevicePrimaryCtxRelease", (void*)release},
-    {"cuCtxSetCurrent", (void*)set_current},
+    {"cuCtxPushCurrent", (void*)push},
+    {"cuCtxPopCurrent", (void*)pop},
     {"cuMemGetInfo", (void*)mem_info},
     {"cuMemAlloc", (void*)mem_alloc},
     {"cuMemFree", (void*)mem_free},
@@ -288,7 +338,6 @@ static const struct {
     {"cuModuleLoadData", (void*)module_load},
     {"cuModuleUnload", (void*)module_unload},
     {"cuModuleGetFunction", (void*)get_function},
-    {"cuFuncGetAttribute", (void*)func_get},
     {"cuFuncSetAttribute", (void*)func_set},
     {"cuLaunchKernelEx", (void*)launch},
     {"cuStreamBeginCapture", (void*)begin_capture},

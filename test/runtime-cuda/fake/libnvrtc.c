@@ -1,9 +1,19 @@
-/* A libnvrtc.so.13 that compiles nothing: its image lists the options, or is an empty cubin where
-   WEFT_FAKE_CUBIN is set; a text with "error" in it has one. */
+/* An NVRTC that compiles nothing: its image lists its version and the options, or is an empty cubin where
+   WEFT_FAKE_CUBIN is set; a text with "error" in it has one. MAJOR and MINOR are its version, ARCHITECTURES what it
+   compiles for. */
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifndef MAJOR
+#define MAJOR 13
+#define MINOR 1
+#endif
+#ifndef ARCHITECTURES
+#define ARCHITECTURES 80, 89, 90, 100, 120, 121
+#endif
+static const int architectures[] = {ARCHITECTURES};
 
 struct Program {
   char text[256];
@@ -11,8 +21,16 @@ struct Program {
 };
 
 int nvrtcVersion(int* major, int* minor) {
-  *major = 13;
-  *minor = 1;
+  *major = MAJOR;
+  *minor = MINOR;
+  return 0;
+}
+int nvrtcGetNumSupportedArchs(int* count) {
+  *count = sizeof architectures / sizeof architectures[0];
+  return 0;
+}
+int nvrtcGetSupportedArchs(int* list) {
+  memcpy(list, architectures, sizeof architectures);
   return 0;
 }
 const char* nvrtcGetErrorString(int status) { return status == 6 ? "NVRTC_ERROR_COMPILATION" : "NVRTC_ERROR"; }
@@ -28,7 +46,7 @@ int nvrtcCreateProgram(struct Program** program, const char* text, const char* n
 int nvrtcCompileProgram(struct Program* program, int count, const char* const* options) {
   if (!getenv("WEFT_FAKE_CUBIN") && strstr(program->text, "error")) return 6;
   program->log[0] = 0;
-  snprintf(program->text, sizeof program->text, "%s", "");
+  snprintf(program->text, sizeof program->text, "%d.%d ", MAJOR, MINOR);
   for (int i = 0; i < count; ++i) {
     strncat(program->text, options[i], sizeof program->text - strlen(program->text) - 2);
     strcat(program->text, " ");

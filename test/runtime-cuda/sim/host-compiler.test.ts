@@ -49,7 +49,7 @@ test("names file, line and text of an error", async () => {
   const message = await rejection(compileForHost(module("no_such_function(args);"), compiler));
   assert.match(
     message,
-    /\[host compiler\] .*no_such_function.*; given no_such_function\(args\);; at double\.cu:5/,
+    /\[host compiler\] kernels must compile for cuda-sim; given .*no_such_function.*`no_such_function\(args\);`; at double\.cu:5/,
   );
 });
 
@@ -61,7 +61,7 @@ test("says what was tried", async () => {
   const compiler = { command: "no-such-compiler", args: [], version: "" };
   assert.match(
     await rejection(compileForHost(module(""), compiler)),
-    /no-such-compiler must compile double\.cu; given .*ENOENT/,
+    /\[host compiler\] no-such-compiler must run and end within 300 s; given .*ENOENT/,
   );
 });
 
@@ -71,12 +71,18 @@ test("reads the messages of GCC, clang and NVRTC", () => {
 a.cu:3:1: warning: unused
 a.cu:12: error: expected ';'
 kernels.cu(14): error: identifier "z" is undefined
-kernels.cu(15): error #20: identifier "w" is undefined`;
+kernels.cu(15): error #20-D: identifier "w" is undefined
+          detected during instantiation of "T bad(T)" at line 40 of "/tmp/kernels.cu"`;
   assert.equal(compilerMessages(output), [
-    { file: "x.cuh", line: 7, message: "y.h: No such file or directory" },
-    { file: "a.cu", line: 12, message: "expected ';'" },
-    { file: "kernels.cu", line: 14, message: 'identifier "z" is undefined' },
-    { file: "kernels.cu", line: 15, message: 'identifier "w" is undefined' },
+    { file: "x.cuh", line: 7, message: "y.h: No such file or directory", usedAt: undefined },
+    { file: "a.cu", line: 12, message: "expected ';'", usedAt: undefined },
+    { file: "kernels.cu", line: 14, message: 'identifier "z" is undefined', usedAt: undefined },
+    {
+      file: "kernels.cu",
+      line: 15,
+      message: 'identifier "w" is undefined',
+      usedAt: { file: "kernels.cu", line: 40 },
+    },
   ]);
 });
 

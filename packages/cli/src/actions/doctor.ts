@@ -4,7 +4,7 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { formatBytes } from "@weft/compiler";
 import { WeftError } from "@weft/dsl";
 import { type CpuDescription, describeCpu } from "@weft/runtime-cpu";
-import { describeNvrtc, findHostCompiler, findNvcc, openGpu } from "@weft/runtime-cuda";
+import { findHostCompiler, findNvcc, findNvrtc, formatTried, openGpu } from "@weft/runtime-cuda";
 import type { DoctorOptions } from "../commands/doctor.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { formatTable } from "../terminal/table.ts";
@@ -103,20 +103,22 @@ async function simulator(): Promise<Device> {
 
 async function kernelCompilers(): Promise<Device[]> {
   const { nvcc, tried } = await findNvcc();
-  const places = tried.map(({ place, found }) => `${place} (${found})`).join(", ");
   return [
     nvrtc(),
     {
       name: "nvcc",
       available: nvcc !== undefined,
-      note: nvcc === undefined ? `tried ${places}` : `${nvcc.version}, ${nvcc.path}`,
+      note:
+        nvcc === undefined
+          ? `needed by \`weft compile\`; ${formatTried(tried)}`
+          : `${nvcc.version}, ${nvcc.path}`,
     },
   ];
 }
 
 function nvrtc(): Device {
   try {
-    const { version, path } = describeNvrtc();
+    const { version, path } = findNvrtc();
     return { name: "NVRTC", available: true, note: `${version}, ${path}` };
   } catch (error) {
     return { name: "NVRTC", available: false, note: reason(error) };

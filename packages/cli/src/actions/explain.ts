@@ -92,6 +92,7 @@ function withPlan(compiled: Compiled, explanation: ProgramExplanation, path: str
 
 function formatProgram({ program, steps, fired, refusals, at }: Program): string[] {
   const values = Object.entries(at).map(([symbol, value]) => `${symbol}=${value}`);
+  const taken = values.length === 0 ? "" : ` at ${values.join(", ")}`;
   const lines = [`  in ${program}:`];
   for (const step of steps) {
     lines.push(`    step ${step.step}, kernel ${step.kernel}`, `      computes ${step.own.join("; ")}`);
@@ -103,7 +104,7 @@ function formatProgram({ program, steps, fired, refusals, at }: Program): string
         : `      stores ${step.stored.join("; ")}`,
       "      buffers:",
       ...step.buffers.map(formatBuffer),
-      `      ${formatBytes(step.cost.readBytes)} read, ${formatBytes(step.cost.writtenBytes)} written at ${values.join(", ")}`,
+      `      ${formatBytes(step.cost.readBytes)} read, ${formatBytes(step.cost.writtenBytes)} written${taken}`,
     );
   }
   if (steps.length === 0) lines.push("    no kernel: nothing of it is needed here");

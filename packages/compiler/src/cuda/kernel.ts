@@ -121,7 +121,6 @@ export function productText(extents: readonly Affine[]): string {
   return parts.length === 0 ? "1LL" : parts.join(" * ");
 }
 
-export const one: Affine = { constant: 1, terms: [] };
 export const constant = (value: number): Affine => ({ constant: value, terms: [] });
 
 /**

@@ -163,7 +163,7 @@ export interface SelectInstruction {
   then: number;
   otherwise: number;
 }
-/** Rounds to the values of a narrower type, nearest even; registers stay f32. `i32` truncates toward zero. */
+/** Rounds to the values of a narrower type, nearest even; registers stay f32. `i32` truncates toward zero, saturates, and makes NaN 0. */
 export interface RoundInstruction {
   kind: "round";
   dtype: PlanDtype;

@@ -17,8 +17,9 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(2)} ${units[unit]}`;
 }
 
-export function formatCount(count: number): string {
-  if (count < 1e4) return String(count);
+/** `15.00 k`; exact below 10000. With a unit: `15.00 kflop`, `408 flop`. */
+export function formatCount(count: number, unitName = ""): string {
+  if (count < 1e4) return `${count} ${unitName}`.trimEnd();
   const units = ["k", "M", "G", "T"];
   let value = count / 1000;
   let unit = 0;
@@ -26,11 +27,11 @@ export function formatCount(count: number): string {
     value /= 1000;
     unit++;
   }
-  return `${value.toFixed(2)} ${units[unit]}`;
+  return `${value.toFixed(2)} ${units[unit]}${unitName}`;
 }
 
 const formatCost = (cost: StepCost) =>
-  `${formatBytes(cost.readBytes)} read, ${formatBytes(cost.writtenBytes)} written, ${formatCount(cost.operations)}flop`;
+  `${formatBytes(cost.readBytes)} read, ${formatBytes(cost.writtenBytes)} written, ${formatCount(cost.operations, "flop")}`;
 
 /** Symbol values for a printed cost: a full chunk on an empty past, or one token on a half-full cache. */
 export function exampleSymbols(plan: Plan, program: PlanProgram): Record<string, number> {
@@ -55,6 +56,12 @@ export function exampleSymbols(plan: Plan, program: PlanProgram): Record<string,
   return values;
 }
 
+/** ` at seq=4, past=0:`; nothing for a plan without symbols. */
+function formatAt(symbols: SymbolValues): string {
+  const values = Object.entries(symbols).map(([name, value]) => `${name}=${value}`);
+  return values.length === 0 ? "" : ` at ${values.join(", ")}:`;
+}
+
 export interface PrintPlanOptions {
   readonly symbols?: SymbolValues;
   /** Print every step instead of folding equal layers. */
@@ -68,9 +75,8 @@ function shared(paths: readonly string[]): string {
 export function printProgram(plan: Plan, program: PlanProgram, options: PrintPlanOptions = {}): string {
   const symbols = options.symbols ?? exampleSymbols(plan, program);
   const costs = costOf(plan, program, symbols);
-  const at = Object.entries(symbols).map(([name, value]) => `${name}=${value}`);
   const lines = [
-    `program ${program.name}: ${program.steps.length} steps; at ${at.join(", ")}: ${formatCost(totalCost(costs))}`,
+    `program ${program.name}: ${program.steps.length} steps;${formatAt(symbols)} ${formatCost(totalCost(costs))}`,
   ];
   const step = (index: number, indent: string) => {
     const one = program.steps[index]!;

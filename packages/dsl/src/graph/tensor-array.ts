@@ -56,7 +56,11 @@ export function forEachIndex(
 const float32 = new Float32Array(1);
 const bits32 = new Uint32Array(float32.buffer);
 
-/** Rounds a double to a storage type, nearest even, and gives it back as a double. */
+/** Toward zero; beyond the range its nearest end, and 0 for NaN, as processors with saturating conversions have it. */
+const toInt32 = (value: number): number =>
+  Number.isNaN(value) ? 0 : Math.min(Math.max(Math.trunc(value), -(2 ** 31)), 2 ** 31 - 1) + 0;
+
+/** Rounds a double to a storage type, and gives it back as a double: floats to nearest even, i32 toward zero. */
 export function roundTo(dtype: Dtype, value: number): number {
   switch (dtype) {
     case "f32":
@@ -81,7 +85,7 @@ export function roundTo(dtype: Dtype, value: number): number {
       return Math.sign(value) * (result > 65504 ? Number.POSITIVE_INFINITY : result);
     }
     case "i32":
-      return Math.trunc(value) | 0;
+      return toInt32(value);
     case "bool":
       return value !== 0 ? 1 : 0;
     default:

@@ -144,7 +144,8 @@ const cast: OpDefinition<"cast"> = {
   name: "cast",
   category: "pointwise",
   documentation: {
-    summary: "converts to another dtype; floats round to nearest even, a float to i32 truncates toward zero",
+    summary:
+      "converts to another dtype; floats round to nearest even, a float to i32 truncates toward zero (beyond the range: its nearest end; NaN: 0)",
     inputs: ["x: [...]"],
     result: "like x, of the given dtype",
   },

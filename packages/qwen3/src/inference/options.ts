@@ -99,7 +99,8 @@ export function resolveOpenOptions(
   }
   const usual = usualOn(options.device);
   const dtype = options.dtype ?? usual.dtype;
-  if (dtype !== "f32" && dtype !== "bf16") complain("dtype must be f32 or bf16", dtype, "f32 is the default");
+  if (dtype !== "f32" && dtype !== "bf16")
+    complain("dtype must be f32 or bf16", dtype, "leave it out for the default");
   const logits = options.logits ?? "last";
   if (logits !== "last" && logits !== "all") complain("logits must be last or all", logits, "leave it out");
   const { device } = options;

@@ -6,19 +6,11 @@
  * The cache is a convenience: whatever goes wrong with it, the model is compiled as if there were none.
  */
 import { createHash } from "node:crypto";
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { type BuiltPlan, type Compiled, hashPlan, planVersion } from "@weft/compiler";
+import { makeFolder } from "@weft/runtime";
 
 /** Plans kept; the ones not used for longest go first. A plan of 36 layers takes about 0.2 MB. */
 const mostPlans = 64;
@@ -74,7 +66,7 @@ export function readPlan(directory: string, key: string): Compiled | undefined {
 export function writePlan(directory: string, key: string, { plan, programs }: Compiled): void {
   const temporary = join(directory, `${key}.${process.pid}.tmp`);
   try {
-    mkdirSync(directory, { recursive: true });
+    makeFolder(directory);
     writeFileSync(temporary, JSON.stringify({ plan, programs }));
     renameSync(temporary, join(directory, `${key}.json`));
     evictLeastRecentlyUsed(directory);

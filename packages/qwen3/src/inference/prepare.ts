@@ -14,6 +14,7 @@ import {
   readGenerationConfig,
   readQwen3Config,
 } from "../config/index.ts";
+import { kindOfPath } from "../config/json-file.ts";
 import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
 import {
@@ -57,13 +58,16 @@ export function prepareQwen3(
   { record = true, planCache = cacheDirectory("plans"), ...options }: OpenOptions = {},
   onCompile: () => void = () => {},
 ): Either.Either<Problems, PreparedQwen3> {
+  const checkpoint = openCheckpoint(directory);
+  // Without the directory, what it should hold is no cause of its own.
+  if (Either.isLeft(checkpoint) && kindOfPath(directory) === "absent") return checkpoint;
   const config = readQwen3Config(directory);
   const parts = sequenceS(collecting)({
     config,
     generationConfig: Either.isRight(config)
       ? readGenerationConfig(directory, config.right.vocabSize)
       : readGenerationConfig(directory, Number.MAX_SAFE_INTEGER),
-    checkpoint: openCheckpoint(directory),
+    checkpoint,
   });
   return pipe(
     parts,

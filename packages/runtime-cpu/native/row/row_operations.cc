@@ -1,6 +1,5 @@
 // The operations of a row program on one block: registers in, registers out.
 #include <algorithm>
-#include <cmath>
 
 #include "convert_dtype.h"
 #include "row_runner.h"
@@ -136,7 +135,7 @@ void RowRunner::round_row(plan::PlanDtype dtype, float* out, const float* in, in
       }
       return;
     case plan::PlanDtype::i32:
-      for (int64_t i = 0; i < count; ++i) out[i] = std::trunc(in[i]);
+      for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(to_i32(in[i]));
       return;
   }
 }

@@ -45,24 +45,25 @@ class CudaLoadJob final : public LoadJob {
   std::unique_ptr<ProgressCall> progress_;
 };
 
-std::vector<std::vector<char>> images_of(const Napi::Value& value) {
+Images images_of(const Napi::Value& value, const Napi::Value& toolkit_version) {
   if (!value.IsArray()) throw Error("images must be an array");
-  std::vector<std::vector<char>> images;
+  Images images;
+  if (!toolkit_version.IsUndefined()) images.toolkit_version = text(toolkit_version, "toolkitVersion");
   for (uint32_t i = 0; i < value.As<Napi::Array>().Length(); ++i) {
     const Bytes bytes = bytes_of(value.As<Napi::Array>().Get(i), "image " + std::to_string(i));
     if (bytes.size == 0) throw Error("image " + std::to_string(i) + " is empty; compile the kernels again");
-    images.emplace_back(bytes.data, bytes.data + bytes.size);
+    images.modules.emplace_back(bytes.data, bytes.data + bytes.size);
   }
   return images;
 }
 
-// load(device, compiledHandle, images, weights, { memoryLimitBytes, checkWeights }, onProgress?): promise of an
-// executable handle.
+// load(device, compiledHandle, images, weights, { memoryLimitBytes, checkWeights, toolkitVersion? }, onProgress?): promise
+// of an executable handle.
 Napi::Value load(const Napi::CallbackInfo& info) {
   const DeviceHandle& device = unwrap<DeviceHandle>(info[0]);
   const std::shared_ptr<const CompiledPlan>& compiled = unwrap<CompiledHandle>(info[1]).compiled;
-  std::vector<std::vector<char>> images = images_of(info[2]);
   const LoadOptions options = load_options(info[4]);
+  Images images = images_of(info[2], info[4].As<Napi::Object>().Get("toolkitVersion"));
   std::unique_ptr<ProgressCall> progress = progress_call(info[5]);
   auto executable = std::make_shared<Executable>(device.gpu, compiled, std::move(images),
                                                  weight_origins(info[3], *compiled->prepared), options);
@@ -80,7 +81,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("predict", Napi::Function::New<entry<predict>>(env));
   exports.Set("load", Napi::Function::New<entry<load>>(env));
   exports.Set("compileText", Napi::Function::New<entry<compile_text>>(env));
-  exports.Set("describeCompiler", Napi::Function::New<entry<describe_compiler>>(env));
+  exports.Set("listCompilers", Napi::Function::New<entry<list_compilers>>(env));
   return exports;
 }
 

@@ -5,10 +5,11 @@
 
 namespace weft::cuda {
 
-// compileText(text, name, arch, options): promise of { image?, log }; without `image` the text does not compile.
+// compileText(path, text, name, arch, options): promise of { image?, log }; without `image` the text does not compile.
+// `path`: of the library that compiles it.
 Napi::Value compile_text(const Napi::CallbackInfo& info);
 
-// describeCompiler(): { path, major, minor }. Throws when there is none.
-Napi::Value describe_compiler(const Napi::CallbackInfo& info);
+// listCompilers(): [{ path, major, minor, architectures }]. Throws when there is none.
+Napi::Value list_compilers(const Napi::CallbackInfo& info);
 
 }  // namespace weft::cuda

@@ -37,12 +37,8 @@ struct DeviceFacts {
   int driver_version = 0;
 };
 
-struct FunctionFacts {
-  int registers = 0;
-  // Bytes per thread that spill to memory.
-  int local_bytes = 0;
-  int static_shared_bytes = 0;
-};
+// 13000 as "13.0".
+inline std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
 
 struct Launch {
   Function function = 0;
@@ -53,7 +49,8 @@ struct Launch {
   // `Args<n>` of packages/compiler/cuda/types.cuh.
   const void* args = nullptr;
   size_t args_bytes = 0;
-  // May start before the launch in front of it has ended (programmatic dependent launch).
+  // May start before the launch in front of it has ended (programmatic dependent launch): sm_90 and later, and a driver
+  // that can also capture it, from CUDA 12.3 on.
   bool overlaps_previous = false;
   // Kernel, step and origin paths, for messages of the simulator and the recorder.
   const char* label = "";
@@ -95,7 +92,6 @@ class Driver {
   virtual Status load_module(Module& module, const void* image, size_t bytes) = 0;
   virtual Status unload_module(Module module) = 0;
   virtual Status get_function(Function& function, Module module, const char* name) = 0;
-  virtual Status function_facts(FunctionFacts& facts, Function function) = 0;
   // Allows a launch this much dynamic shared memory.
   virtual Status allow_shared_bytes(Function function, size_t bytes) = 0;
   virtual Status launch(const Launch& launch) = 0;

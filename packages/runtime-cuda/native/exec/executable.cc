@@ -21,13 +21,12 @@ const plan::CudaPlan& checked(const plan::CudaPlan& cuda, const PreparedPlan& pr
 CompiledPlan::CompiledPlan(std::shared_ptr<const PreparedPlan> source, plan::CudaPlan plan)
     : prepared(std::move(source)), cuda(std::move(plan)), layout(prepared->plan, checked(cuda, *prepared)) {}
 
-Executable::Executable(std::shared_ptr<Gpu> gpu, std::shared_ptr<const CompiledPlan> compiled,
-                       std::vector<std::vector<char>> images, std::vector<WeightOrigin> weights,
-                       const LoadOptions& options)
+Executable::Executable(std::shared_ptr<Gpu> gpu, std::shared_ptr<const CompiledPlan> compiled, Images images,
+                       std::vector<WeightOrigin> weights, const LoadOptions& options)
     : gpu_(std::move(gpu)), compiled_(std::move(compiled)), images_(std::move(images)), options_(options),
       upload_(std::move(weights), options.check_finite), gathers_(gathers(plan())) {
-  if (images_.size() != compiled_->cuda.modules.size())
-    throw Error("images: are " + std::to_string(images_.size()) + " for the " +
+  if (images_.modules.size() != compiled_->cuda.modules.size())
+    throw Error("images: are " + std::to_string(images_.modules.size()) + " for the " +
                 std::to_string(compiled_->cuda.modules.size()) + " modules of the CUDA plan");
 }
 
@@ -83,13 +82,15 @@ void Executable::allocate() {
 
 void Executable::load_modules() {
   const plan::CudaPlan& cuda = compiled_->cuda;
-  for (size_t i = 0; i < images_.size(); ++i) {
+  const std::string by = images_.toolkit_version.empty() ? "" : ", compiled by CUDA " + images_.toolkit_version;
+  for (size_t i = 0; i < images_.modules.size(); ++i) {
+    const std::vector<char>& image = images_.modules[i];
     Module module = 0;
-    gpu_->check(gpu_->driver().load_module(module, images_[i].data(), images_[i].size()), "cuModuleLoadData",
-                [&] { return "module " + cuda.modules[i].name + ", " + std::to_string(images_[i].size()) + " bytes"; });
+    gpu_->check(gpu_->driver().load_module(module, image.data(), image.size()), "cuModuleLoadData",
+                [&] { return "module " + cuda.modules[i].name + ", " + std::to_string(image.size()) + " bytes" + by; });
     modules_.emplace_back(*gpu_, module);
   }
-  images_.clear();
+  images_.modules.clear();
 }
 
 void Executable::bind_launches() {

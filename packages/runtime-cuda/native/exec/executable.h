@@ -26,11 +26,19 @@ struct CompiledPlan {
   const Layout layout;
 };
 
+// What the modules of a CUDA plan were compiled to.
+struct Images {
+  // One for each module.
+  std::vector<std::vector<char>> modules;
+  // CUDA version of the compiler, "13.0", for messages; empty where it is not known.
+  std::string toolkit_version;
+};
+
 class Executable final : public LoadedPlan {
  public:
-  // `images`: one for each module. Copies weights that lie in memory.
-  Executable(std::shared_ptr<Gpu> gpu, std::shared_ptr<const CompiledPlan> compiled,
-             std::vector<std::vector<char>> images, std::vector<WeightOrigin> weights, const LoadOptions& options);
+  // Copies weights that lie in memory.
+  Executable(std::shared_ptr<Gpu> gpu, std::shared_ptr<const CompiledPlan> compiled, Images images,
+             std::vector<WeightOrigin> weights, const LoadOptions& options);
   // Refuses, with the table, what does not fit; then allocates, loads and uploads. Throws Error.
   void load(const Progress& progress);
 
@@ -93,7 +101,7 @@ class Executable final : public LoadedPlan {
 
   std::shared_ptr<Gpu> gpu_;
   std::shared_ptr<const CompiledPlan> compiled_;
-  std::vector<std::vector<char>> images_;
+  Images images_;
   LoadOptions options_;
   WeightUpload upload_;
 

@@ -33,14 +33,23 @@ bool is_sticky(Status status) {
   return std::find(std::begin(sticky), std::end(sticky), status) != std::end(sticky);
 }
 
+// Kernels for sm_90 and later wait for their inputs themselves; a stream that overlaps them is captured from this
+// version of the driver on.
+bool can_overlap(const DeviceFacts& facts) { return facts.compute_capability >= 90 && facts.driver_version >= 12030; }
+
 // What to do about errors that have a usual cause.
-const char* remedy(Status status) {
+std::string remedy(Status status, const DeviceFacts& facts) {
   switch (status) {
     case 2: return "; free memory of the GPU, or load with less context";
-    case 200: return "; the image is damaged or none at all: compile the kernels again";
-    case 209:
+    // An image of a later toolkit looks damaged to a driver that came before it.
+    case 200:
     case 218:
-    case 222: return "; the image was compiled for another GPU or a newer driver: compile the kernels again for this one";
+    case 222: {
+      const std::string major = std::to_string(facts.driver_version / 1000);
+      return "; the image is damaged, or its toolkit is too new for the driver, which supports CUDA " + version_text(facts.driver_version) +
+             ": update the NVIDIA driver, or compile the kernels again with nvcc or NVRTC of CUDA " + major + " or earlier";
+    }
+    case 209: return "; the image was compiled for another GPU: compile the kernels again for this one";
     case 500: return "; the image does not belong to this plan: compile the kernels again";
     default: return "";
   }
@@ -52,6 +61,7 @@ Gpu::Gpu(std::unique_ptr<Driver> driver, const GpuOptions& options) : driver_(st
   const auto where = [] { return std::string("opening the device"); };
   try {
     check(driver_->facts(facts_), "cuDeviceGetAttribute", where);
+    options_.overlap_launches = options_.overlap_launches && can_overlap(facts_);
     check(driver_->create_stream(stream_), "cuStreamCreate", where);
     check(driver_->create_event(idle_), "cuEventCreate", where);
   } catch (...) {
@@ -72,7 +82,7 @@ void Gpu::require_alive() const {
 }
 
 void Gpu::fail(Status status, const char* call, const std::string& where) {
-  std::string text = "[cuda] " + std::string(call) + " must succeed; " + driver_->explain(status) + "; " + where + remedy(status);
+  std::string text = "[cuda] " + std::string(call) + " must succeed; " + driver_->explain(status) + "; " + where + remedy(status, facts_);
   if (const std::string details = driver_->details(); !details.empty()) text += "\n" + details;
   if (is_sticky(status) && state_ == State::alive) {
     state_ = State::lost;

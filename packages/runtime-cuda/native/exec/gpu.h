@@ -21,7 +21,8 @@ struct GpuOptions {
   double wait_seconds = 60;
   // Waits after every launch, so that an error names the launch that made it.
   bool wait_for_each_launch = false;
-  // Kernels may start before the one in front has ended: they wait for their inputs themselves.
+  // Kernels may start before the one in front has ended: they wait for their inputs themselves. False where the device
+  // or its driver cannot.
   bool overlap_launches = false;
 };
 

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <glob.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "error.h"
@@ -38,18 +39,46 @@ std::vector<std::string> package_folders() {
   return patterns;
 }
 
+struct Opened {
+  std::vector<SharedLibrary> libraries;
+  std::string refused;  // a line for each place
+};
+
+// Whether the place has a library. One that was opened before under another name is not taken twice.
+bool open(const std::string& place, Opened& opened) {
+  if (void* handle = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+    const auto is_same = [&](const SharedLibrary& library) { return library.handle == handle; };
+    if (std::none_of(opened.libraries.begin(), opened.libraries.end(), is_same)) opened.libraries.push_back({handle, place});
+    return true;
+  }
+  const char* error = dlerror();
+  std::string reason = error ? error : "unknown reason";
+  // The system begins with the file's name, most often the one it was asked for.
+  if (reason.starts_with(place + ": ")) reason.erase(0, place.size() + 2);
+  opened.refused += "\n  " + place + " (" + reason + ")";
+  return false;
+}
+
+[[noreturn]] void refuse(const Opened& opened, const std::string& requirement, const std::string& remedy) {
+  throw Error("[cuda] " + requirement + "; none of these places has one; " + remedy + "; tried:" + opened.refused);
+}
+
 }  // namespace
 
 void* SharedLibrary::entry(const char* name) const { return dlsym(handle, name); }
 
 SharedLibrary open_library(const std::vector<std::string>& places, const std::string& requirement, const std::string& remedy) {
-  std::string tried;
-  for (const std::string& place : places) {
-    if (void* handle = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL)) return {handle, place};
-    const char* reason = dlerror();
-    tried += "\n  " + place + " (" + (reason ? reason : "unknown reason") + ")";
-  }
-  throw Error("[cuda] " + requirement + "; none of these places has one; " + remedy + "; tried:" + tried);
+  Opened opened;
+  for (const std::string& place : places)
+    if (open(place, opened)) return opened.libraries.front();
+  refuse(opened, requirement, remedy);
+}
+
+std::vector<SharedLibrary> open_libraries(const std::vector<std::string>& places, const std::string& requirement, const std::string& remedy) {
+  Opened opened;
+  for (const std::string& place : places) open(place, opened);
+  if (opened.libraries.empty()) refuse(opened, requirement, remedy);
+  return opened.libraries;
 }
 
 void open_companions(const SharedLibrary& library, const std::string& pattern) {

@@ -19,6 +19,9 @@ struct SharedLibrary {
 // the system said of it.
 SharedLibrary open_library(const std::vector<std::string>& places, const std::string& requirement, const std::string& remedy);
 
+// All of the places that can be opened, each library once. Throws the same Error when there is none.
+std::vector<SharedLibrary> open_libraries(const std::vector<std::string>& places, const std::string& requirement, const std::string& remedy);
+
 // Opens what lies beside a library and matches a pattern: pip's libraries find each other only when they are open already.
 void open_companions(const SharedLibrary& library, const std::string& pattern);
 

@@ -35,3 +35,9 @@ export interface Compiler {
    */
   compile(source: string, target: string): Promise<Compilation>;
 }
+
+/** One of NVIDIA's: what it makes needs a driver that knows its version. */
+export interface CudaCompiler extends Compiler {
+  /** CUDA version of its toolkit, "13.0". */
+  readonly toolkitVersion: string;
+}

@@ -1,9 +1,7 @@
 /** A compiler's messages as problems: where in which file, and for which block of the model. */
 import { internalProblem, type Problem, userProblem } from "@weft/dsl";
+import { compilerMessages } from "./compiler-messages.ts";
 import { kernelAt, linesByFile } from "./source-map.ts";
-
-/** The name that `selfContained` gives generated text. */
-const generated = "kernels.cu";
 
 /** A compiler that goes on after hundreds of errors says nothing new. */
 const mostProblems = 20;
@@ -13,30 +11,27 @@ export interface Attempt {
   readonly compiler: string;
   readonly target: string;
   readonly source: string;
+  /** What the text is called in messages; default: the name that `selfContained` gives generated text. */
+  readonly file?: string;
   /** Everything that it printed. */
   readonly output: string;
 }
 
-interface Message {
-  readonly file: string;
-  readonly line: number;
-  readonly text: string;
-  /** For an error inside a template: the line of the generated text that uses it. */
-  readonly usedAt: number | undefined;
-}
-
 /** What went wrong, never empty: the errors with a place in the text, else what the compiler printed. */
-export function problemsOf({ compiler, target, source, output }: Attempt): [Problem, ...Problem[]] {
+export function problemsOf(attempt: Attempt): [Problem, ...Problem[]] {
+  const { compiler, target, source, file: generated = "kernels.cu", output } = attempt;
   const requirement = `kernels must compile for ${target}`;
-  const files = linesByFile(source);
-  const placed = messagesOf(output)
+  const files = linesByFile(source, generated);
+  const placed = compilerMessages(output)
     .filter(({ file }) => files.has(file))
     .slice(0, mostProblems)
-    .map(({ file, line, text, usedAt }) => {
-      const kernel = kernelAt(files.get(generated) ?? [], file === generated ? line : (usedAt ?? 0));
+    .map(({ file, line, message, usedAt }) => {
+      const used = file === generated ? line : usedAt?.file === generated ? usedAt.line : 0;
+      const kernel = kernelAt(files.get(generated) ?? [], used);
       const serves = kernel === undefined ? "" : ` in ${kernel.name}`;
+      const text = files.get(file)?.[line]?.trim() ?? "";
       return internalProblem(compiler, requirement, {
-        given: `${text}${serves}`,
+        given: `${message}${serves}${text === "" ? "" : `, \`${text}\``}`,
         ...(kernel?.origin === undefined ? {} : { path: kernel.origin }),
         location: `${file}:${line}`,
         remedy: "please report this with the command",
@@ -54,26 +49,4 @@ export function problemsOf({ compiler, target, source, output }: Attempt): [Prob
     return [userProblem(compiler, "needs the host's C++ compiler for its preprocessor", { given, remedy })];
   }
   return [internalProblem(compiler, requirement, { given, remedy: "please report this with the command" })];
-}
-
-/** `gemm.cuh(12): error: ...` of nvcc and NVRTC, `gemm.cuh:12:5: error: ...` of host compilers. */
-function messagesOf(output: string): Message[] {
-  const lines = output.split("\n");
-  const messages: Message[] = [];
-  lines.forEach((text, index) => {
-    const found =
-      /^([^\s():]+)\((\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (.*)$/.exec(text) ??
-      /^([^\s():]+):(\d+):(?:\d+:)? (?:fatal )?error: (.*)$/.exec(text);
-    if (found === null) return;
-    const end = lines.findIndex((one, later) => later > index && /^\S/.test(one));
-    const detail = lines.slice(index + 1, end < 0 ? undefined : end).join("\n");
-    const usedAt = new RegExp(`at line (\\d+) of "?${generated.replace(".", "\\.")}`).exec(detail)?.[1];
-    messages.push({
-      file: found[1]!,
-      line: Number(found[2]),
-      text: found[3]!,
-      usedAt: usedAt === undefined ? undefined : Number(usedAt),
-    });
-  });
-  return messages;
 }

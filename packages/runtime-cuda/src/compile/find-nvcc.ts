@@ -37,10 +37,18 @@ export async function findNvcc({
   environment = process.env,
   venv,
 }: FindNvccOptions = {}): Promise<NvccSearch> {
-  const tried: TriedPlace[] = [];
-  for (const place of placesOf(environment, venv)) {
-    if (!isFile(place)) {
-      tried.push({ place, found: "nothing there" });
+  const places = placesOf(environment, venv);
+  const absent = places.filter(({ place }) => !isFile(place));
+  // Folders of the path are many, and say nothing one by one.
+  const onPath = absent.filter(({ isOnPath }) => isOnPath).length;
+  const tried: TriedPlace[] =
+    onPath === 0
+      ? []
+      : [{ place: `PATH (${onPath} ${onPath === 1 ? "folder" : "folders"})`, found: "nothing there" }];
+  for (const one of places) {
+    const { place, isOnPath } = one;
+    if (absent.includes(one)) {
+      if (!isOnPath) tried.push({ place, found: "nothing there" });
       continue;
     }
     const { code, output } = await runProcess(place, ["--version"], { environment, timeoutSeconds: 30 });
@@ -55,20 +63,27 @@ export async function findNvcc({
 export async function requireNvcc(options: FindNvccOptions = {}): Promise<FoundNvcc> {
   const { nvcc, tried } = await findNvcc(options);
   if (nvcc !== undefined) return nvcc;
-  const places = tried.map(({ place, found }) => `${place} (${found})`);
   throw new WeftError([
     userProblem("nvcc", "must be there to compile ahead of time", {
-      given: places.length === 0 ? "no place to look at" : `none of ${places.join(", ")}`,
-      remedy:
-        "install the CUDA toolkit, or `pip install nvidia-cuda-nvcc nvidia-cuda-crt nvidia-cuda-runtime nvidia-nvvm`, or set WEFT_NVCC to its path",
+      remedy: `install the CUDA toolkit, or \`pip install nvidia-cuda-nvcc nvidia-cuda-crt nvidia-cuda-runtime nvidia-nvvm\`, or set WEFT_NVCC to its path; ${formatTried(tried)}`,
     }),
   ]);
 }
 
-function placesOf(environment: NodeJS.ProcessEnv, venv: string | undefined): string[] {
-  if (environment.WEFT_NVCC) return [environment.WEFT_NVCC];
+/** One place on each line. */
+export const formatTried = (tried: readonly TriedPlace[]): string =>
+  ["tried:", ...tried.map(({ place, found }) => `  ${place}: ${found}`)].join("\n");
+
+interface Place {
+  readonly place: string;
+  readonly isOnPath: boolean;
+}
+
+function placesOf(environment: NodeJS.ProcessEnv, venv: string | undefined): Place[] {
+  if (environment.WEFT_NVCC) return [{ place: environment.WEFT_NVCC, isOnPath: false }];
+  const path = new Set((environment.PATH ?? "").split(delimiter).filter((folder) => folder !== ""));
   const folders = [
-    ...(environment.PATH ?? "").split(delimiter).filter((folder) => folder !== ""),
+    ...path,
     ...[environment.CUDA_HOME, environment.CUDA_PATH, "/usr/local/cuda"]
       .filter((folder) => folder !== undefined && folder !== "")
       .map((folder) => join(folder!, "bin")),
@@ -76,7 +91,10 @@ function placesOf(environment: NodeJS.ProcessEnv, venv: string | undefined): str
       .filter((folder) => folder !== undefined && folder !== "")
       .flatMap((folder) => pipFolders(folder!)),
   ];
-  return [...new Set(folders)].map((folder) => join(folder, executable));
+  return [...new Set(folders)].map((folder) => ({
+    place: join(folder, executable),
+    isOnPath: path.has(folder),
+  }));
 }
 
 /** `lib/python3.N/site-packages/nvidia/{cu13,cuda_nvcc}/bin`: the layouts of the packages since version 13 and before. */

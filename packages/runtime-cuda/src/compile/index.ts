@@ -1,14 +1,16 @@
 export { type CompileAheadOptions, compileAhead, type TargetImages } from "./compile-ahead.ts";
-export type { Compilation, Compiler, KernelResources } from "./compiler.ts";
+export type { Compilation, Compiler, CudaCompiler, KernelResources } from "./compiler.ts";
 export { cubinArchitecture } from "./cubin.ts";
 export {
   type FindNvccOptions,
   type FoundNvcc,
   findNvcc,
+  formatTried,
   type NvccSearch,
   requireNvcc,
   type TriedPlace,
 } from "./find-nvcc.ts";
+export { gpuCompiler } from "./gpu-compiler.ts";
 export {
   compileForHost,
   findHostCompiler,
@@ -18,19 +20,19 @@ export {
   hostKernelCompiler,
   simulatorFolder,
 } from "./host-compiler.ts";
-export { cachedCompilation, cachedCompile, KernelCache, type KernelCacheOptions } from "./kernel-cache.ts";
+export { cachedCompilation, KernelCache, type KernelCacheOptions } from "./kernel-cache.ts";
 export type { KernelInputs } from "./kernel-entry.ts";
 export type { CompiledManifest, StoredFile, StoredPlan } from "./manifest.ts";
 export { type NvccOptions, nvccCompiler } from "./nvcc.ts";
 export {
   compileWithNvrtc,
-  describeNvrtc,
+  findNvrtc,
   type Nvrtc,
-  type NvrtcModule,
+  type NvrtcNeeds,
   nvrtcCompiler,
   nvrtcFlags,
 } from "./nvrtc.ts";
-export { type PreparedModules, prepareByCompiling, prepareFromFolder } from "./prepare.ts";
+export { prepareByCompiling, prepareFromFolder } from "./prepare.ts";
 export { type CompiledFolder, readCompiled } from "./read-compiled.ts";
 export { kernelResources } from "./resources.ts";
 export {

@@ -5,18 +5,9 @@
  * The cache is a convenience: whatever goes wrong with it, a module is compiled as if there were none.
  */
 import { randomUUID } from "node:crypto";
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cacheDirectory } from "@weft/runtime";
+import { cacheDirectory, makeFolder } from "@weft/runtime";
 import type { Compilation, Compiler } from "./compiler.ts";
 import { type KernelInputs, kernelKey, packEntry, unpackEntry } from "./kernel-entry.ts";
 
@@ -81,7 +72,7 @@ export class KernelCache {
     try {
       const entry = packEntry(inputs, compilation);
       if (entry.length > this.limitBytes) return;
-      mkdirSync(this.directory, { recursive: true });
+      makeFolder(this.directory);
       writeFileSync(temporary, entry);
       renameSync(temporary, file);
       this.#evict();
@@ -136,14 +127,4 @@ export async function cachedCompilation(
   const compilation = await compiler.compile(source, target);
   cache.write(inputs, compilation);
   return compilation;
-}
-
-/** The image alone. @throws WeftError whatever the compiler throws; never because of the cache. */
-export async function cachedCompile(
-  cache: KernelCache,
-  compiler: Compiler,
-  source: string,
-  target: string,
-): Promise<Uint8Array> {
-  return (await cachedCompilation(cache, compiler, source, target)).image;
 }

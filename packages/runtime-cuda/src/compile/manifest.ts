@@ -10,7 +10,7 @@ export const manifestFile = "manifest.json";
 export const planFile = "plan.json";
 
 /** Raised when folders of the old version must not be read any more. */
-export const compiledVersion = 1;
+export const compiledVersion = 2;
 
 export interface StoredFile {
   /** A name in the same folder. */
@@ -28,7 +28,13 @@ export interface CompiledManifest {
   readonly planVersion: number;
   readonly cudaVersion: number;
   readonly plan: StoredFile;
-  readonly compiler: { readonly name: string; readonly version: string; readonly flags: readonly string[] };
+  readonly compiler: {
+    readonly name: string;
+    readonly version: string;
+    /** CUDA version of its toolkit, "13.0": an older driver does not load the images. */
+    readonly toolkitVersion: string;
+    readonly flags: readonly string[];
+  };
   readonly targets: readonly {
     readonly target: string;
     /** One per module, in the plan's order. */
@@ -56,11 +62,13 @@ export const storedFile = (file: string, content: Uint8Array): StoredFile => ({
 
 /** Whether this is data that a manifest may hold; a hash tells edits apart, not what was never right. */
 export function isManifest(value: unknown): value is CompiledManifest {
-  const { format, plan, compiler, targets } = (value ?? {}) as Partial<CompiledManifest>;
+  const { format, version, plan, compiler, targets } = (value ?? {}) as Partial<CompiledManifest>;
   return (
     format === "weft-compiled" &&
     isStoredFile(plan) &&
     typeof compiler === "object" &&
+    // Folders of another version say so themselves.
+    (version !== compiledVersion || /^\d+\.\d+$/.test(compiler?.toolkitVersion ?? "")) &&
     Array.isArray(targets) &&
     targets.every((one) => typeof one?.target === "string" && one.images?.every?.(isStoredFile) === true)
   );

@@ -1,29 +1,25 @@
 /** A plan made ready for a device: from a folder that was compiled ahead of time, or by a compiler and the cache. */
-import { type CudaPlan, emitCuda, type Plan } from "@weft/compiler";
+import { emitCuda, type Plan } from "@weft/compiler";
 import { unsupportedProblem, userProblem, WeftError } from "@weft/dsl";
+import type { PreparedCuda } from "../options.ts";
 import { compileAhead } from "./compile-ahead.ts";
-import type { Compiler } from "./compiler.ts";
+import type { Compiler, CudaCompiler } from "./compiler.ts";
 import type { KernelCache } from "./kernel-cache.ts";
 import type { CompiledFolder } from "./read-compiled.ts";
 import { targetFor, targetNames } from "./targets.ts";
 
-export interface PreparedModules {
-  readonly cudaPlan: CudaPlan;
-  /** One per module of `cudaPlan`. */
-  readonly images: readonly Uint8Array[];
-}
-
-/** Of a device: 9.0 is 90. */
+/** Of a device: 9.0 is 90; and of its driver, where it is known: 13.0 is 13000. */
 interface Capable {
   readonly computeCapability: number;
+  readonly driverVersion?: number;
 }
 
-type Prepare = (plan: Plan, device: Capable) => Promise<PreparedModules>;
+type Prepare = (plan: Plan, device: Capable) => Promise<PreparedCuda>;
 
 /** Takes the images of a folder; its plan must be the one that is loaded. */
 export const prepareFromFolder =
   (folder: CompiledFolder): Prepare =>
-  async (plan, { computeCapability }) => {
+  async (plan, { computeCapability, driverVersion }) => {
     if (plan.hash !== folder.plan.hash) {
       throw new WeftError([
         userProblem("compiled", "the folder must be compiled from the plan that is loaded", {
@@ -33,12 +29,16 @@ export const prepareFromFolder =
         }),
       ]);
     }
-    return { cudaPlan: folder.cudaPlan, images: folder.imagesFor(computeCapability) };
+    return {
+      cudaPlan: folder.cudaPlan,
+      images: folder.imagesFor(computeCapability, driverVersion),
+      toolkitVersion: folder.manifest.compiler.toolkitVersion,
+    };
   };
 
 /** Emits the plan's kernels and compiles for the device what the cache does not hold. */
 export const prepareByCompiling =
-  (compiler: Compiler, cache: KernelCache): Prepare =>
+  (compiler: Compiler | CudaCompiler, cache: KernelCache): Prepare =>
   async (plan, { computeCapability }) => {
     const target = targetFor(computeCapability);
     if (target === undefined) {
@@ -50,5 +50,9 @@ export const prepareByCompiling =
     }
     const cudaPlan = emitCuda(plan);
     const [compiled] = await compileAhead(cudaPlan, compiler, [target], { cache });
-    return { cudaPlan, images: compiled!.images };
+    return {
+      cudaPlan,
+      images: compiled!.images,
+      ...("toolkitVersion" in compiler ? { toolkitVersion: compiler.toolkitVersion } : {}),
+    };
   };

@@ -5,6 +5,7 @@ import type { CudaPlan, Plan } from "@weft/compiler";
 import { userProblem, WeftError } from "@weft/dsl";
 import { planHash } from "@weft/runtime";
 import { cubinArchitecture } from "./cubin.ts";
+import { driverMajor, driverVersionText, loadsImagesOf } from "./driver-version.ts";
 import { sha256 } from "./kernel-entry.ts";
 import {
   type CompiledManifest,
@@ -25,10 +26,10 @@ export interface CompiledFolder {
   /** One image per module of `cudaPlan`, by target. */
   readonly images: ReadonlyMap<string, readonly Uint8Array[]>;
   /**
-   * The images that a device of this compute capability (9.0 is 90) executes.
-   * @throws WeftError with the targets that are there, where none of them fits
+   * The images that a device of this compute capability (9.0 is 90) executes, and its driver (13.0 is 13000) loads.
+   * @throws WeftError with the targets that are there, where none of them fits, or with the versions of driver and toolkit
    */
-  imagesFor(capability: number): readonly Uint8Array[];
+  imagesFor(capability: number, driverVersion?: number): readonly Uint8Array[];
 }
 
 const again = "compile it again with `weft compile`";
@@ -73,7 +74,8 @@ export async function readCompiled(directory: string): Promise<CompiledFolder> {
     }
     images.set(target, contents);
   }
-  const imagesFor = (capability: number): readonly Uint8Array[] => {
+  const imagesFor = (capability: number, driverVersion?: number): readonly Uint8Array[] => {
+    if (driverVersion !== undefined) refuseOldDriver(directory, manifest, driverVersion);
     const target = targetFor(capability, [...images.keys()]);
     if (target !== undefined) return images.get(target)!;
     const missing = targetFor(capability);
@@ -87,6 +89,20 @@ export async function readCompiled(directory: string): Promise<CompiledFolder> {
     );
   };
   return { directory, plan, cudaPlan, manifest, images, imagesFor };
+}
+
+function refuseOldDriver(
+  directory: string,
+  { compiler: { name, toolkitVersion } }: CompiledManifest,
+  driverVersion: number,
+): void {
+  if (loadsImagesOf(driverVersion, toolkitVersion)) return;
+  refuse(
+    directory,
+    "the driver must support the CUDA version of the images",
+    `images of ${name} ${toolkitVersion} and a driver for CUDA ${driverVersionText(driverVersion)}`,
+    `update the NVIDIA driver, or compile it again with ${name} of CUDA ${driverMajor(driverVersion)}`,
+  );
 }
 
 async function readManifest(location: string): Promise<CompiledManifest> {

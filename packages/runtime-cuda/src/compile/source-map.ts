@@ -1,9 +1,12 @@
 /** From a place in self-contained text back to the file that it came from, and to the kernel around it. */
 
-/** The lines of each file that `#line` marks name, by file and line number; index 0 is unused. */
-export function linesByFile(source: string): Map<string, string[]> {
-  const files = new Map<string, string[]>();
-  let [lines, next] = [[] as string[], 1];
+/**
+ * The lines of each file that `#line` marks name, by file and line number; index 0 is unused. What comes before the first
+ * mark belongs to `file`.
+ */
+export function linesByFile(source: string, file: string): Map<string, string[]> {
+  let [lines, next] = [[""], 1];
+  const files = new Map([[file, lines]]);
   for (const text of source.split("\n")) {
     const mark = /^#line (\d+) "([^"]+)"$/.exec(text);
     if (mark === null) {

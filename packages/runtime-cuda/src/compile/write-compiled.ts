@@ -1,9 +1,10 @@
 /** Writes a folder of compiled kernels; `readCompiled` reads it. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CudaPlan, Plan } from "@weft/compiler";
+import { makeFolder } from "@weft/runtime";
 import type { TargetImages } from "./compile-ahead.ts";
-import type { Compiler } from "./compiler.ts";
+import type { CudaCompiler } from "./compiler.ts";
 import {
   type CompiledManifest,
   isManifest,
@@ -19,7 +20,7 @@ import {
 export interface CompiledParts {
   readonly plan: Plan;
   readonly cudaPlan: CudaPlan;
-  readonly compiler: Pick<Compiler, "name" | "version" | "flags">;
+  readonly compiler: Pick<CudaCompiler, "name" | "version" | "toolkitVersion" | "flags">;
   readonly targets: readonly Pick<TargetImages, "target" | "images">[];
 }
 
@@ -29,7 +30,7 @@ export interface CompiledParts {
  * @throws the system's error for a folder that cannot be written
  */
 export function writeCompiled(directory: string, parts: CompiledParts): CompiledManifest {
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   const before = namedBefore(directory);
   const write = (file: string, content: Uint8Array): StoredFile => {
     const temporary = join(directory, `${file}.tmp`);
@@ -44,7 +45,7 @@ export function writeCompiled(directory: string, parts: CompiledParts): Compiled
   };
   const stored: StoredPlan = { plan: parts.plan, cuda: parts.cudaPlan };
   const plan = write(planFile, Buffer.from(JSON.stringify(stored)));
-  const { name, version, flags } = parts.compiler;
+  const { name, version, toolkitVersion, flags } = parts.compiler;
   const targets = parts.targets.map(({ target, images }) => ({
     target,
     images: images.map((image, index) => {
@@ -58,7 +59,7 @@ export function writeCompiled(directory: string, parts: CompiledParts): Compiled
     ...versions,
     hash: "",
     plan,
-    compiler: { name, version, flags },
+    compiler: { name, version, toolkitVersion, flags },
     targets,
   };
   const manifest = { ...unsigned, hash: manifestHash(unsigned) };

@@ -2,12 +2,11 @@
 
 #include <string>
 
+#include "driver/driver.h"
 #include "error.h"
 
 namespace weft::cuda {
 namespace {
-
-std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
 
 [[noreturn]] void refuse_driver(const SharedLibrary& library, const std::string& given) {
   throw Error("[cuda] the driver must support CUDA " + version_text(least_driver_version) + " or later; " + library.path + " " +
@@ -44,10 +43,10 @@ CudaApi load_cuda_api(const SharedLibrary& library) {
   take(api.device_get, "cuDeviceGet");
   take(api.device_get_name, "cuDeviceGetName");
   take(api.device_get_attribute, "cuDeviceGetAttribute");
-  take(api.device_total_mem, "cuDeviceTotalMem");
   take(api.device_primary_ctx_retain, "cuDevicePrimaryCtxRetain");
   take(api.device_primary_ctx_release, "cuDevicePrimaryCtxRelease");
-  take(api.ctx_set_current, "cuCtxSetCurrent");
+  take(api.ctx_push_current, "cuCtxPushCurrent");
+  take(api.ctx_pop_current, "cuCtxPopCurrent");
   take(api.mem_get_info, "cuMemGetInfo");
   take(api.mem_alloc, "cuMemAlloc");
   take(api.mem_free, "cuMemFree");
@@ -68,7 +67,6 @@ CudaApi load_cuda_api(const SharedLibrary& library) {
   take(api.module_load_data, "cuModuleLoadData");
   take(api.module_unload, "cuModuleUnload");
   take(api.module_get_function, "cuModuleGetFunction");
-  take(api.func_get_attribute, "cuFuncGetAttribute");
   take(api.func_set_attribute, "cuFuncSetAttribute");
   take(api.launch_kernel_ex, "cuLaunchKernelEx");
   take(api.stream_begin_capture, "cuStreamBeginCapture");

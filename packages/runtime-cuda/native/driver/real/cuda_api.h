@@ -55,9 +55,6 @@ enum CuDeviceAttribute {
   device_max_shared_bytes_per_block_optin = 97,
 };
 enum CuFunctionAttribute {
-  function_shared_bytes = 1,
-  function_local_bytes = 3,
-  function_registers = 4,
   function_max_dynamic_shared_bytes = 8,
 };
 inline constexpr unsigned stream_non_blocking = 1;
@@ -72,10 +69,10 @@ struct CudaApi {
   CuResult (*device_get)(CuDevice*, int ordinal);
   CuResult (*device_get_name)(char* name, int bytes, CuDevice);
   CuResult (*device_get_attribute)(int* value, int attribute, CuDevice);
-  CuResult (*device_total_mem)(size_t* bytes, CuDevice);                       // _v2
   CuResult (*device_primary_ctx_retain)(CuContext*, CuDevice);
   CuResult (*device_primary_ctx_release)(CuDevice);                            // _v2
-  CuResult (*ctx_set_current)(CuContext);
+  CuResult (*ctx_push_current)(CuContext);                                     // _v2
+  CuResult (*ctx_pop_current)(CuContext*);                                     // _v2
   CuResult (*mem_get_info)(size_t* free, size_t* total);                       // _v2
   CuResult (*mem_alloc)(CuDevicePtr*, size_t bytes);                           // _v2
   CuResult (*mem_free)(CuDevicePtr);                                           // _v2
@@ -96,7 +93,6 @@ struct CudaApi {
   CuResult (*module_load_data)(CuModule*, const void* image);
   CuResult (*module_unload)(CuModule);
   CuResult (*module_get_function)(CuFunction*, CuModule, const char* name);
-  CuResult (*func_get_attribute)(int* value, int attribute, CuFunction);
   CuResult (*func_set_attribute)(CuFunction, int attribute, int value);
   CuResult (*launch_kernel_ex)(const CuLaunchConfig*, CuFunction, void** params, void** extra);
   CuResult (*stream_begin_capture)(CuStream, int mode);                        // _v2

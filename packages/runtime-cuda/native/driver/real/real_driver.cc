@@ -1,6 +1,5 @@
 #include "driver/real/real_driver.h"
 
-#include <atomic>
 #include <string>
 #include <utility>
 
@@ -34,31 +33,14 @@ std::string explain_with(const CudaApi& api, Status status) {
 class RealDriver final : public Driver {
  public:
   RealDriver(const CudaApi& api, CuDevice device, CuContext context)
-      : api_(api), device_(device), context_(context), id_(next_id.fetch_add(1)) {}
-  ~RealDriver() override {
-    if (enter() == success) api_.ctx_set_current(nullptr);
-    current = 0;
-    api_.device_primary_ctx_release(device_);
-  }
+      : api_(api), device_(device), context_(context) {}
+  ~RealDriver() override { api_.device_primary_ctx_release(device_); }
 
   std::string explain(Status status) override { return explain_with(api_, status); }
   std::string details() override { return std::exchange(details_, {}); }
 
   Status facts(DeviceFacts& facts) override {
-    if (const Status status = enter()) return status;
-    char name[256] = "";
-    if (const Status status = api_.device_get_name(name, sizeof name, device_)) return status;
-    facts.name = name;
-    const auto attribute = [&](int which, int& value) { return api_.device_get_attribute(&value, which, device_); };
-    int major = 0, minor = 0, shared = 0;
-    if (const Status status = attribute(device_compute_capability_major, major)) return status;
-    if (const Status status = attribute(device_compute_capability_minor, minor)) return status;
-    if (const Status status = attribute(device_multiprocessor_count, facts.multiprocessors)) return status;
-    if (const Status status = attribute(device_max_shared_bytes_per_block_optin, shared)) return status;
-    facts.compute_capability = 10 * major + minor;
-    facts.shared_bytes_per_block = static_cast<size_t>(shared);
-    if (const Status status = api_.driver_get_version(&facts.driver_version)) return status;
-    return api_.mem_get_info(&facts.free_bytes, &facts.total_bytes);
+    return with([&] { return ask(facts); });
   }
 
   Status allocate(DevicePointer& pointer, size_t bytes) override {
@@ -127,14 +109,6 @@ class RealDriver final : public Driver {
   Status get_function(Function& function, Module module, const char* name) override {
     return make<CuFunction>(function, [&](CuFunction* result) { return api_.module_get_function(result, object<CuModule>(module), name); });
   }
-  Status function_facts(FunctionFacts& facts, Function function) override {
-    return with([&] {
-      const CuFunction source = object<CuFunction>(function);
-      if (const Status status = api_.func_get_attribute(&facts.registers, function_registers, source)) return status;
-      if (const Status status = api_.func_get_attribute(&facts.local_bytes, function_local_bytes, source)) return status;
-      return api_.func_get_attribute(&facts.static_shared_bytes, function_shared_bytes, source);
-    });
-  }
   Status allow_shared_bytes(Function function, size_t bytes) override {
     return with([&] {
       return api_.func_set_attribute(object<CuFunction>(function), function_max_dynamic_shared_bytes, static_cast<int>(bytes));
@@ -182,17 +156,15 @@ class RealDriver final : public Driver {
   }
 
  private:
-  // Makes the context this thread's, when it is another's.
-  Status enter() {
-    if (current == id_) return success;
-    const Status status = api_.ctx_set_current(context_);
-    if (status == success) current = id_;
-    return status;
-  }
+  // In this driver's context. Another library of the process may make its own current on the same thread at any time, and
+  // relies on finding it again: nothing is remembered between calls, and what was current before is so again afterwards.
   template <class Call>
   Status with(Call&& call) {
-    if (const Status status = enter()) return status;
-    return call();
+    if (const Status status = api_.ctx_push_current(context_)) return status;
+    const Status status = call();
+    CuContext own = nullptr;
+    const Status left = api_.ctx_pop_current(&own);
+    return status != success ? status : left;
   }
   template <class Object, class Call>
   Status make(uint64_t& result, Call&& call) {
@@ -201,15 +173,25 @@ class RealDriver final : public Driver {
     result = handle(made);
     return status;
   }
-
-  // The driver whose context is this thread's; drivers count from 1.
-  static inline thread_local uint64_t current = 0;
-  static inline std::atomic<uint64_t> next_id{1};
+  Status ask(DeviceFacts& facts) {
+    char name[256] = "";
+    if (const Status status = api_.device_get_name(name, sizeof name, device_)) return status;
+    facts.name = name;
+    const auto attribute = [&](int which, int& value) { return api_.device_get_attribute(&value, which, device_); };
+    int major = 0, minor = 0, shared = 0;
+    if (const Status status = attribute(device_compute_capability_major, major)) return status;
+    if (const Status status = attribute(device_compute_capability_minor, minor)) return status;
+    if (const Status status = attribute(device_multiprocessor_count, facts.multiprocessors)) return status;
+    if (const Status status = attribute(device_max_shared_bytes_per_block_optin, shared)) return status;
+    facts.compute_capability = 10 * major + minor;
+    facts.shared_bytes_per_block = static_cast<size_t>(shared);
+    if (const Status status = api_.driver_get_version(&facts.driver_version)) return status;
+    return api_.mem_get_info(&facts.free_bytes, &facts.total_bytes);
+  }
 
   const CudaApi& api_;
   CuDevice device_;
   CuContext context_;
-  uint64_t id_;
   std::string details_;
 };
 

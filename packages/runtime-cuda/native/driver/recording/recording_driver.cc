@@ -207,11 +207,6 @@ Status RecordingDriver::get_function(Function& function, Module module, const ch
   return is_live("module", module);
 }
 
-Status RecordingDriver::function_facts(FunctionFacts& facts, Function) {
-  facts = {};
-  return call("function_facts");
-}
-
 Status RecordingDriver::allow_shared_bytes(Function, size_t bytes) {
   if (const Status status = call("allow_shared_bytes", {{"bytes", bytes}})) return status;
   return bytes <= options_.facts.shared_bytes_per_block ? success : refuse(invalid_value, "too much shared memory");
@@ -220,9 +215,10 @@ Status RecordingDriver::allow_shared_bytes(Function, size_t bytes) {
 Status RecordingDriver::launch(const Launch& launch) {
   std::vector<uint64_t> words(launch.args_bytes / 8);
   std::memcpy(words.data(), launch.args, words.size() * 8);
-  if (const Status status = call("launch", {{"blocks", launch.blocks}, {"threads", launch.threads}, {"shared", launch.shared_bytes}},
-                                 launch.label, std::move(words)))
-    return status;
+  std::vector<std::pair<const char*, uint64_t>> numbers = {
+      {"blocks", launch.blocks}, {"threads", launch.threads}, {"shared", launch.shared_bytes}};
+  if (launch.overlaps_previous) numbers.emplace_back("overlaps", 1);
+  if (const Status status = call("launch", std::move(numbers), launch.label, std::move(words))) return status;
   if (launch.blocks == 0 || launch.threads == 0) return refuse(invalid_value, "an empty grid");
   return is_live("stream", launch.stream);
 }

@@ -76,7 +76,6 @@ class RecordingDriver final : public Driver {
   Status load_module(Module& module, const void* image, size_t bytes) override;
   Status unload_module(Module module) override;
   Status get_function(Function& function, Module module, const char* name) override;
-  Status function_facts(FunctionFacts& facts, Function function) override;
   Status allow_shared_bytes(Function function, size_t bytes) override;
   Status launch(const Launch& launch) override;
   Status begin_capture(Stream stream) override;

@@ -38,7 +38,7 @@ Status SimulatedDriver::facts(DeviceFacts& facts) {
   facts.shared_bytes_per_block = 227 << 10;
   facts.total_bytes = memory_.total();
   facts.free_bytes = memory_.total() - memory_.used();
-  facts.driver_version = 12000;
+  facts.driver_version = 13000;
   return success;
 }
 

@@ -60,13 +60,6 @@ Status SimulatedDriver::get_function(Function& function, Module module, const ch
   });
 }
 
-Status SimulatedDriver::function_facts(FunctionFacts& facts, Function function) {
-  return guarded([&] {
-    facts = {};
-    return functions_.contains(function) ? success : invalid_handle;
-  });
-}
-
 Status SimulatedDriver::allow_shared_bytes(Function function, size_t bytes) {
   return guarded([&] {
     const auto found = functions_.find(function);

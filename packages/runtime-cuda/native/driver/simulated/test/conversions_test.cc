@@ -1,4 +1,6 @@
-// Every bf16 and f16 value, and f32 around every place where rounding turns, against a definition in f64.
+// Every bf16 and f16 value, and f32 around every place where rounding turns and around the ends of i32, against a
+// definition in f64.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -59,6 +61,13 @@ std::vector<float> turning_points() {
         }
       }
     }
+  for (const float end : {2147483648.0f, 16777216.0f, 1.0f, 0.5f})
+    for (const float near : {std::nextafter(end, 0.0f), end, std::nextafter(end, INFINITY), end + 0.5f}) {
+      points.push_back(near);
+      points.push_back(-near);
+    }
+  points.push_back(INFINITY);
+  points.push_back(-INFINITY);
   for (const u32 nan : {0x7f800001u, 0x7fc00000u, 0xffffffffu, 0xff800001u, 0x7f80ffffu}) {
     float value;
     std::memcpy(&value, &nan, sizeof(value));
@@ -75,10 +84,10 @@ void test_conversions() {
   const size_t count = points.size();
   const Slot wide_bf16 = simulation.empty(65536 * 4), wide_f16 = simulation.empty(65536 * 4);
   const Slot to_bf16 = simulation.empty(count * 2), to_f16 = simulation.empty(count * 2);
-  const Slot rounded = simulation.empty(count * 4);
+  const Slot rounded = simulation.empty(count * 4), whole = simulation.empty(count * 4);
   const Status status =
       simulation.launch("primitives", "conversions", {.blocks = 3, .threads = 64, .symbols = {static_cast<i32>(count)}},
-                        {wide_bf16, wide_f16, simulation.buffer(points), to_bf16, to_f16, rounded});
+                        {wide_bf16, wide_f16, simulation.buffer(points), to_bf16, to_f16, rounded, whole});
   if (!check(status == success, "conversions: " + simulation.driver.details())) return;
   const std::vector<float> brains = simulation.values<float>(wide_bf16), halves = simulation.values<float>(wide_f16);
   for (u32 bits = 0; bits < 65536; ++bits) {
@@ -87,17 +96,21 @@ void test_conversions() {
   }
   const std::vector<u16> narrow = simulation.values<u16>(to_bf16), narrower = simulation.values<u16>(to_f16);
   const std::vector<float> back = simulation.values<float>(rounded);
+  const std::vector<i32> integers = simulation.values<i32>(whole);
   for (size_t i = 0; i < count; ++i) {
     const double x = points[i];
     const std::string what = " of " + std::to_string(x);
     if (std::isnan(x)) {
       check(std::isnan(brain.value(narrow[i])) && std::isnan(back[i]), "NaN stays NaN as bf16");
       check(std::isnan(half.value(narrower[i])), "NaN stays NaN as f16");
+      check(integers[i] == 0, "NaN becomes 0 as i32");
       continue;
     }
     check(narrow[i] == brain.rounded(x), "narrow to bf16" + what);
     check(narrower[i] == half.rounded(x), "narrow to f16" + what);
     check(same(back[i], brain.value(narrow[i])), "rounded to bf16" + what);
+    const double nearest = std::clamp(std::trunc(x), -2147483648.0, 2147483647.0);
+    check(integers[i] == static_cast<i32>(nearest), "to i32" + what);
   }
 }
 

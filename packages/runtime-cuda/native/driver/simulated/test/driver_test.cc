@@ -55,8 +55,6 @@ void modules() {
   check(driver.load_module(module, image.data(), image.size()) == success, "whole image");
   check(driver.get_function(function, module, "nothing") == not_found, "no such kernel");
   check(driver.get_function(function, module, "vector_add") == success, "kernel");
-  FunctionFacts facts;
-  check(driver.function_facts(facts, function) == success, "facts of a kernel");
   Args<3> args = {};
   const auto status = [&](uint32_t blocks, uint32_t threads, uint32_t shared, size_t bytes) {
     Launch launch;

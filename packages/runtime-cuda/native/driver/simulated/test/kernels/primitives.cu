@@ -139,9 +139,10 @@ DEVICE void counters_body(const Args<2>& args, i64 block) {
 }
 WEFT_KERNEL(counters, 64, 1, 2)
 
-// slots: bf16 bits widened, f16 bits widened, x, x narrowed to bf16, to f16, rounded to bf16. symbols: elements of x.
-DEVICE i64 conversions_blocks(const Args<6>&) { return 64; }
-DEVICE void conversions_body(const Args<6>& args, i64 block) {
+// slots: bf16 bits widened, f16 bits widened, x, x narrowed to bf16, to f16, rounded to bf16, narrowed to i32. symbols:
+// elements of x.
+DEVICE i64 conversions_blocks(const Args<7>&) { return 64; }
+DEVICE void conversions_body(const Args<7>& args, i64 block) {
   for (i64 i = block * 1024 + thread_index(); i < (block + 1) * 1024; i += thread_count()) {
     store(global<float>(args.slot[0]), i, widen(bf16{static_cast<u16>(i)}));
     store(global<float>(args.slot[1]), i, widen(f16{static_cast<u16>(i)}));
@@ -152,6 +153,7 @@ DEVICE void conversions_body(const Args<6>& args, i64 block) {
     store(global<bf16>(args.slot[3]), i, Narrow<bf16>::of(x));
     store(global<f16>(args.slot[4]), i, Narrow<f16>::of(x));
     store(global<float>(args.slot[5]), i, widen(Narrow<bf16>::of(x)));
+    store(global<i32>(args.slot[6]), i, Narrow<i32>::of(x));
   }
 }
-WEFT_KERNEL(conversions, 64, 1, 6)
+WEFT_KERNEL(conversions, 64, 1, 7)
