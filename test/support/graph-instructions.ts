@@ -117,6 +117,16 @@ const reduce: Step = (writer, { a, b, c }) => {
   if (magnitude(range) <= 64) writer.keep(writer.builder.add(name, [x.id], { axis: axis.name }), range);
 };
 
+/** Of inputs only: what is nearly equal would come in another order from another route. */
+const topK: Step = (writer, { a, b, c }) => {
+  const x = writer.pick(a, (one) => isFloatEntry(one) && one.leaf && one.type.axes.length > 0);
+  const axis = x?.type.axes[b % x.type.axes.length];
+  if (!x || typeof axis?.size !== "number" || hasAxis(x, "valueAndIndex")) return;
+  const count = 1 + (c % Math.min(axis.size, 32));
+  const attributes = { axis: axis.name, into: writer.freshName("kept"), count };
+  writer.keep(writer.builder.add("topK", [x.id], attributes), union(x, { low: 0, high: axis.size }));
+};
+
 const dot: Step = (writer, { a, b, c }) => {
   const x = writer.pick(a, isFloatEntry);
   const y = writer.pick(b, (one) => isFloatEntry(one) && x !== undefined && sharedAxes(x, one).length > 0);
@@ -300,6 +310,7 @@ export const steps = {
   cast,
   index,
   reduce,
+  topK,
   dot,
   gather,
   move,
