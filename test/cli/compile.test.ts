@@ -43,6 +43,7 @@ test("compiles a model for a target, prints what its kernels take, writes what a
     const read = await readCompiled(out);
     assert.is(read.plan.symbols.find(({ name }) => name === "keys")!.max, 64);
     assert.is(read.imagesFor(90).length, 1);
+    assert.is(read.manifest.compiler.toolkitVersion, "13.0");
     // Compiled before: from the cache.
     assert.is((await weft(...argv)).stdout.split("\n")[2], stdout.split("\n")[2]);
     assert.equal(nvcc.compiled(), ["sm_90a"]);
@@ -108,7 +109,7 @@ test("mistakes are refused before anything is compiled or written", () =>
     assert.is(without.code, 2);
     assert.match(
       without.stderr,
-      /\[nvcc\] must be there .*given none of .*no-nvcc \(nothing there\); install/,
+      /\[nvcc\] must be there .*; install .*; tried:\n {2}.*no-nvcc: nothing there\n$/,
     );
     assert.equal(nvcc.compiled(), []);
     assert.not.ok(existsSync(out));

@@ -163,7 +163,11 @@ test("bad input: a clear message and exit code 2", async () => {
   const generate = ["generate", "--prompt", "a", "--max-tokens", "1"];
   // Thunks: runs inside one process share its output, so they go one after the other.
   const cases: [string, () => Promise<Outcome>, RegExp][] = [
-    ["no directory", () => weft("generate", join(tiny, "nothing"), "--prompt", "a"), /config\.json/],
+    [
+      "no directory",
+      () => weft("generate", join(tiny, "nothing"), "--prompt", "a"),
+      /nothing\] must exist; given no such directory/,
+    ],
     ["no config", () => onCopy(remove("config.json"), ...generate), /config\.json/],
     [
       "a broken config",

@@ -67,7 +67,8 @@ test("everything wrong with the files is reported together", async () => {
     );
     assert.ok(message.split("\n").length >= 4);
     rmSync(directory, { recursive: true });
-    await rejectsWith(() => openQwen3(directory), "config.json", "must exist");
+    const absent = await rejectsWith(() => openQwen3(directory), "must exist; given no such directory");
+    assert.is(absent.split("\n").length, 1);
     writeFileSync(directory, "");
     await rejectsWith(() => openQwen3(directory), "config.json");
   });
