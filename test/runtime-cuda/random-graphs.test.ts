@@ -4,9 +4,9 @@
  */
 import { type InterpreterState, interpret } from "@weft/compiler";
 import { openSimulator } from "@weft/runtime-cuda";
-import fc from "fast-check";
 import { suite } from "uvu";
 import { expectOutputsClose } from "../support/expect-close.ts";
+import fc from "../support/fast-check.ts";
 import { randomGraph } from "../support/random-graph.ts";
 import { randomRuns } from "../support/random-values.ts";
 import { runsOnDevice } from "../support/run-plan.ts";
