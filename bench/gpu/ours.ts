@@ -32,6 +32,8 @@ export async function measureOurs(visit: Visit, options: OursOptions): Promise<v
   const started = performance.now();
   const prepared = orThrow(
     prepareQwen3(directory, {
+      // Its outputs are the ones that a start on this device has.
+      device,
       dtype: "bf16",
       capacity: largest + count + 1,
       chunk: Math.max(...visit.prefill, Math.min(largest, 512)),
