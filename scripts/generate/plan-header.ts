@@ -221,12 +221,12 @@ function initializer(type: string): string {
   return type.startsWith("std::") || /^[A-Z]/.test(type) ? "{}" : type === "bool" ? " = false" : " = 0";
 }
 
-function definition(model: Model, all: Map<string, Model>): string {
+/** `isImported`: what the model's own header declares is defined there. */
+function definition(model: Model, all: Map<string, Model>, isImported: boolean): string {
   switch (model.kind) {
     case "enum":
       return `static constexpr const char* names_of_${model.name}[] = {${model.values.map((value) => JSON.stringify(value)).join(", ")}};
-const char* name_of(${model.name} value) { return names_of_${model.name}[static_cast<size_t>(value)]; }
-static void read(const Napi::Value& value, const Place& at, ${model.name}& out) {
+${isImported ? "" : `const char* name_of(${model.name} value) { return names_of_${model.name}[static_cast<size_t>(value)]; }\n`}static void read(const Napi::Value& value, const Place& at, ${model.name}& out) {
   out = static_cast<${model.name}>(read_word(value, at, names_of_${model.name}, ${model.values.length}));
 }
 static Napi::Value write(Napi::Env env, ${model.name} value) { return Napi::String::New(env, name_of(value)); }
@@ -320,7 +320,7 @@ Napi::Value write_${snake}(Napi::Env env, const ${target.root}& plan);
 namespace weft::plan {
 
 ${structs.map((model) => `static void read(const Napi::Value& value, const Place& at, ${model.name}& out);\n`).join("")}
-${models.map((model) => definition(model, all)).join("\n")}
+${models.map((model) => definition(model, all, !declared.includes(model))).join("\n")}
 ${target.root} read_${snake}(const Napi::Value& value) {
   ${target.root} plan;
   read(value, Place("${target.root[0]!.toLowerCase()}${target.root.slice(1)}"), plan);

@@ -155,8 +155,10 @@ export function exampleCuda(plan: Plan): CudaPlan {
           perMultiprocessor: functions[kernel]!.name.startsWith("add") ? 2 : 0,
         }),
       ),
+      librarySteps: [],
     })),
     scratchBytes: 1000,
+    libraryScratchBytes: 0,
     tickets: 3,
   };
 }

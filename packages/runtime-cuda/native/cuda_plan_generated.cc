@@ -11,6 +11,9 @@ static void read(const Napi::Value& value, const Place& at, AffineTerm& out);
 static void read(const Napi::Value& value, const Place& at, Affine& out);
 static void read(const Napi::Value& value, const Place& at, CudaExtent& out);
 static void read(const Napi::Value& value, const Place& at, CudaLaunch& out);
+static void read(const Napi::Value& value, const Place& at, CudaMatrix& out);
+static void read(const Napi::Value& value, const Place& at, CudaProduct& out);
+static void read(const Napi::Value& value, const Place& at, CudaLibraryStep& out);
 static void read(const Napi::Value& value, const Place& at, CudaProgram& out);
 static void read(const Napi::Value& value, const Place& at, CudaPlan& out);
 
@@ -98,15 +101,79 @@ static Napi::Value write(Napi::Env env, const CudaLaunch& value) {
   return object;
 }
 
+static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "i32"};
+static void read(const Napi::Value& value, const Place& at, PlanDtype& out) {
+  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 4));
+}
+static Napi::Value write(Napi::Env env, PlanDtype value) { return Napi::String::New(env, name_of(value)); }
+
+static void read(const Napi::Value& value, const Place& at, CudaMatrix& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "buffer", out.buffer);
+  read_field(object, at, "dtype", out.dtype);
+  read_field(object, at, "offset", out.offset);
+  read_field(object, at, "stride", out.stride);
+}
+static Napi::Value write(Napi::Env env, const CudaMatrix& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("buffer", write(env, value.buffer));
+  object.Set("dtype", write(env, value.dtype));
+  object.Set("offset", write(env, value.offset));
+  object.Set("stride", write(env, value.stride));
+  return object;
+}
+
+static void read(const Napi::Value& value, const Place& at, CudaProduct& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "columns", out.columns);
+  read_field(object, at, "contracted", out.contracted);
+  read_field(object, at, "x", out.x);
+  read_field(object, at, "weight", out.weight);
+  read_field(object, at, "out", out.out);
+  read_field(object, at, "addends", out.addends);
+}
+static Napi::Value write(Napi::Env env, const CudaProduct& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("columns", write(env, value.columns));
+  object.Set("contracted", write(env, value.contracted));
+  object.Set("x", write(env, value.x));
+  object.Set("weight", write(env, value.weight));
+  object.Set("out", write(env, value.out));
+  object.Set("addends", write(env, value.addends));
+  return object;
+}
+
+static void read(const Napi::Value& value, const Place& at, CudaLibraryStep& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "step", out.step);
+  read_field(object, at, "rows", out.rows);
+  read_field(object, at, "leastRows", out.least_rows);
+  read_field(object, at, "before", out.before);
+  read_field(object, at, "products", out.products);
+  read_field(object, at, "after", out.after);
+}
+static Napi::Value write(Napi::Env env, const CudaLibraryStep& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("step", write(env, value.step));
+  object.Set("rows", write(env, value.rows));
+  object.Set("leastRows", write(env, value.least_rows));
+  object.Set("before", write(env, value.before));
+  object.Set("products", write(env, value.products));
+  object.Set("after", write(env, value.after));
+  return object;
+}
+
 static void read(const Napi::Value& value, const Place& at, CudaProgram& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "name", out.name);
   read_field(object, at, "launches", out.launches);
+  read_field(object, at, "librarySteps", out.library_steps);
 }
 static Napi::Value write(Napi::Env env, const CudaProgram& value) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("name", write(env, value.name));
   object.Set("launches", write(env, value.launches));
+  object.Set("librarySteps", write(env, value.library_steps));
   return object;
 }
 
@@ -118,6 +185,7 @@ static void read(const Napi::Value& value, const Place& at, CudaPlan& out) {
   read_field(object, at, "functions", out.functions);
   read_field(object, at, "programs", out.programs);
   read_field(object, at, "scratchBytes", out.scratch_bytes);
+  read_field(object, at, "libraryScratchBytes", out.library_scratch_bytes);
   read_field(object, at, "tickets", out.tickets);
 }
 static Napi::Value write(Napi::Env env, const CudaPlan& value) {
@@ -128,6 +196,7 @@ static Napi::Value write(Napi::Env env, const CudaPlan& value) {
   object.Set("functions", write(env, value.functions));
   object.Set("programs", write(env, value.programs));
   object.Set("scratchBytes", write(env, value.scratch_bytes));
+  object.Set("libraryScratchBytes", write(env, value.library_scratch_bytes));
   object.Set("tickets", write(env, value.tickets));
   return object;
 }

@@ -11,7 +11,7 @@
 
 namespace weft::plan {
 
-inline constexpr int64_t cuda_version = 2;
+inline constexpr int64_t cuda_version = 3;
 
 // One compilation unit: the prelude and some kernels, self-contained for NVRTC.
 struct CudaModule {
@@ -51,9 +51,46 @@ struct CudaLaunch {
   int64_t per_multiprocessor = 0;
 };
 
+// A matrix in memory: rows of contiguous elements, `stride` elements from one to the next.
+struct CudaMatrix {
+  // Index into `Plan.buffers`; -1 is scratch.
+  int64_t buffer = 0;
+  PlanDtype dtype{};
+  // Its first element, counted in elements.
+  int64_t offset = 0;
+  int64_t stride = 0;
+};
+
+// `out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend`, accumulated in f32.
+struct CudaProduct {
+  int64_t columns = 0;
+  int64_t contracted = 0;
+  CudaMatrix x{};
+  CudaMatrix weight{};
+  CudaMatrix out{};
+  // None or one, of `out`'s dtype; it may lie where `out` does.
+  std::vector<CudaMatrix> addends{};
+};
+
+// Another way to execute a step, with products of NVIDIA's library: `before`, the products, `after`. Which way is taken
+// is decided at load and by the number of rows, so a step has its launches all the same.
+struct CudaLibraryStep {
+  // Index into the plan program's steps.
+  int64_t step = 0;
+  // Rows of every product: the product of these.
+  std::vector<Affine> rows{};
+  // Fewer rows than this are the launches' work.
+  int64_t least_rows = 0;
+  std::vector<CudaLaunch> before{};
+  std::vector<CudaProduct> products{};
+  std::vector<CudaLaunch> after{};
+};
+
 struct CudaProgram {
   std::string name{};
   std::vector<CudaLaunch> launches{};
+  // In the order of the steps.
+  std::vector<CudaLibraryStep> library_steps{};
 };
 
 struct CudaPlan {
@@ -65,6 +102,8 @@ struct CudaPlan {
   std::vector<CudaProgram> programs{};
   // Bytes of scratch that the hungriest launch needs; launches run one after the other and share it.
   int64_t scratch_bytes = 0;
+  // The same for the hungriest step of `librarySteps`.
+  int64_t library_scratch_bytes = 0;
   // Counters that the hungriest launch needs.
   int64_t tickets = 0;
 };

@@ -2,11 +2,25 @@
 import type { Kernel, Plan } from "../plan/types.ts";
 import { emitAttention } from "./attention/attention.ts";
 import { emitContract } from "./contract-kernel.ts";
-import { type KernelContext, type KernelText, type PreludeFile, preludeFiles } from "./kernel.ts";
+import {
+  type KernelContext,
+  type KernelPart,
+  type KernelText,
+  type PreludeFile,
+  preludeFiles,
+  type SlotMatrix,
+} from "./kernel.ts";
 import { emitMatmul } from "./matmul/index.ts";
 import { emitRows } from "./rows/rows-kernel.ts";
 import { emitTopK } from "./top-k-kernel.ts";
-import { type CudaFunction, type CudaLaunch, type CudaPlan, cudaVersion } from "./types.ts";
+import {
+  type CudaFunction,
+  type CudaLaunch,
+  type CudaLibraryStep,
+  type CudaMatrix,
+  type CudaPlan,
+  cudaVersion,
+} from "./types.ts";
 
 export function emitCuda(plan: Plan): CudaPlan {
   const symbolMax = plan.symbols.map((symbol) => symbol.max);
@@ -19,26 +33,40 @@ export function emitCuda(plan: Plan): CudaPlan {
     }),
   );
   const functions: CudaFunction[] = [];
-  const firstPart = texts.map((text, index) => {
-    const first = functions.length;
-    for (const { name, threads, sharedBytes } of text.parts) {
+  const functionOf = new Map<KernelPart, number>();
+  texts.forEach((text, index) => {
+    for (const part of partsOf(text)) {
+      const { name, threads, sharedBytes } = part;
+      functionOf.set(part, functions.length);
       functions.push({ name, module: 0, threads, sharedBytes, slots: plan.kernels[index]!.slots.length });
     }
-    return first;
   });
+  const launchesOf = (parts: readonly KernelPart[], step: number, bindings: number[]): CudaLaunch[] =>
+    parts.map((part) => {
+      const { blocks, perMultiprocessor } = part;
+      return { function: functionOf.get(part)!, step, bindings, blocks, perMultiprocessor };
+    });
   const programs = plan.programs.map(({ name, steps }) => ({
     name,
-    launches: steps.flatMap(({ kernel, bindings }, step) =>
-      texts[kernel]!.parts.map(
-        ({ blocks, perMultiprocessor }, part): CudaLaunch => ({
-          function: firstPart[kernel]! + part,
-          step,
-          bindings,
-          blocks,
-          perMultiprocessor,
-        }),
-      ),
-    ),
+    launches: steps.flatMap(({ kernel, bindings }, step) => launchesOf(texts[kernel]!.parts, step, bindings)),
+    librarySteps: steps.flatMap(({ kernel, bindings }, step): CudaLibraryStep[] => {
+      const { library } = texts[kernel]!;
+      if (library === undefined) return [];
+      const matrix = ({ slot, dtype, offset, stride }: SlotMatrix): CudaMatrix => {
+        return { buffer: slot < 0 ? -1 : bindings[slot]!, dtype, offset, stride };
+      };
+      const products = library.products.map(({ columns, contracted, x, weight, out, addend }) => ({
+        columns,
+        contracted,
+        x: matrix(x),
+        weight: matrix(weight),
+        out: matrix(out),
+        addends: addend === undefined ? [] : [matrix(addend)],
+      }));
+      const before = launchesOf(library.before, step, bindings);
+      const after = launchesOf(library.after, step, bindings);
+      return [{ step, rows: [...library.rows], leastRows: library.leastRows, before, products, after }];
+    }),
   }));
   return {
     version: cudaVersion,
@@ -47,6 +75,7 @@ export function emitCuda(plan: Plan): CudaPlan {
     functions,
     programs,
     scratchBytes: Math.max(0, ...texts.map((one) => one.scratchBytes)),
+    libraryScratchBytes: Math.max(0, ...texts.map((one) => one.library?.scratchBytes ?? 0)),
     tickets: Math.max(0, ...texts.map((one) => one.tickets)),
   };
 }
@@ -68,10 +97,15 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
   }
 }
 
+/** The functions of a kernel: those of both ways, each once. */
+function partsOf({ parts, library }: KernelText): readonly KernelPart[] {
+  return [...new Set([...parts, ...(library?.before ?? []), ...(library?.after ?? [])])];
+}
+
 function moduleText(texts: readonly KernelText[]): string {
   const used = new Set<PreludeFile>(texts.flatMap((one) => one.prelude));
   const includes = preludeFiles.filter((file) => used.has(file)).map((file) => `#include "${file}"`);
-  const kernels = texts.flatMap((one) => one.parts.map(({ text }) => text));
+  const kernels = texts.flatMap((one) => partsOf(one).map(({ text }) => text));
   return `${includes.join("\n")}\n\n${kernels.join("\n")}`;
 }
 

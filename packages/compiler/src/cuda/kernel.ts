@@ -1,5 +1,5 @@
 /** What becomes of one kernel of the plan: one or more `__global__` functions, launched one after the other. */
-import type { Affine, MatmulKernel, Slot } from "../plan/types.ts";
+import type { Affine, MatmulKernel, PlanDtype, Slot } from "../plan/types.ts";
 import { affineText, Code, constantOf, slotView, storageType } from "./code.ts";
 import type { CudaExtent } from "./types.ts";
 
@@ -31,6 +31,35 @@ export interface KernelText {
   readonly prelude: readonly PreludeFile[];
   readonly scratchBytes: number;
   readonly tickets: number;
+  /** The way by products of NVIDIA's library, where there is one. */
+  readonly library?: LibraryWay;
+}
+
+/** `CudaMatrix` before buffers are bound: `slot` -1 is scratch. */
+export interface SlotMatrix {
+  readonly slot: number;
+  readonly dtype: PlanDtype;
+  readonly offset: number;
+  readonly stride: number;
+}
+
+export interface SlotProduct {
+  readonly columns: number;
+  readonly contracted: number;
+  readonly x: SlotMatrix;
+  readonly weight: SlotMatrix;
+  readonly out: SlotMatrix;
+  readonly addend: SlotMatrix | undefined;
+}
+
+export interface LibraryWay {
+  readonly rows: readonly Affine[];
+  readonly leastRows: number;
+  /** May be parts of the other way as well. */
+  readonly before: readonly KernelPart[];
+  readonly products: readonly SlotProduct[];
+  readonly after: readonly KernelPart[];
+  readonly scratchBytes: number;
 }
 
 /** What the text of a kernel needs to know besides the kernel itself. */

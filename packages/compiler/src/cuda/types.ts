@@ -3,10 +3,10 @@
  * it. Plain data beside the plan, which stays as it is; `scripts/generate.ts` writes the C++ structs and their reader
  * from these types, so keep to interfaces, arrays, strings, numbers and booleans.
  */
-import type { Affine } from "../plan/types.ts";
+import type { Affine, PlanDtype } from "../plan/types.ts";
 
 /** Raised whenever a runtime of the old version could misread a new one. */
-export const cudaVersion = 2;
+export const cudaVersion = 3;
 
 /** One compilation unit: the prelude and some kernels, self-contained for NVRTC. */
 export interface CudaModule {
@@ -48,9 +48,48 @@ export interface CudaLaunch {
   perMultiprocessor: number;
 }
 
+/** A matrix in memory: rows of contiguous elements, `stride` elements from one to the next. */
+export interface CudaMatrix {
+  /** Index into `Plan.buffers`; -1 is scratch. */
+  buffer: number;
+  dtype: PlanDtype;
+  /** Its first element, counted in elements. */
+  offset: number;
+  stride: number;
+}
+
+/** `out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend`, accumulated in f32. */
+export interface CudaProduct {
+  columns: number;
+  contracted: number;
+  x: CudaMatrix;
+  weight: CudaMatrix;
+  out: CudaMatrix;
+  /** None or one, of `out`'s dtype; it may lie where `out` does. */
+  addends: CudaMatrix[];
+}
+
+/**
+ * Another way to execute a step, with products of NVIDIA's library: `before`, the products, `after`. Which way is taken
+ * is decided at load and by the number of rows, so a step has its launches all the same.
+ */
+export interface CudaLibraryStep {
+  /** Index into the plan program's steps. */
+  step: number;
+  /** Rows of every product: the product of these. */
+  rows: Affine[];
+  /** Fewer rows than this are the launches' work. */
+  leastRows: number;
+  before: CudaLaunch[];
+  products: CudaProduct[];
+  after: CudaLaunch[];
+}
+
 export interface CudaProgram {
   name: string;
   launches: CudaLaunch[];
+  /** In the order of the steps. */
+  librarySteps: CudaLibraryStep[];
 }
 
 export interface CudaPlan {
@@ -62,6 +101,8 @@ export interface CudaPlan {
   programs: CudaProgram[];
   /** Bytes of scratch that the hungriest launch needs; launches run one after the other and share it. */
   scratchBytes: number;
+  /** The same for the hungriest step of `librarySteps`. */
+  libraryScratchBytes: number;
   /** Counters that the hungriest launch needs. */
   tickets: number;
 }

@@ -15,22 +15,19 @@ import {
   productText,
   rowsOf,
 } from "../kernel.ts";
-import { isColumnwise, pieceWidth } from "../rows/row-shape.ts";
-import { rowsPart } from "../rows/rows-kernel.ts";
+import { isColumnwise } from "../rows/row-shape.ts";
 import { writeEpilogue } from "./gemm-epilogue.ts";
 import { directSource, writeProducts } from "./gemm-products.ts";
+import { alignedScratch, directRead, epiloguePart, prologuePart } from "./gemm-rows.ts";
 import { chooseByTile, type GroupTiles, mma, plain, type Shape, threads, writeByTile } from "./gemm-tiles.ts";
-
-const scratchAlignment = 256;
-
-const aligned = (bytes: number) => Math.ceil(bytes / scratchAlignment) * scratchAlignment;
+import { libraryWay } from "./library-way.ts";
 
 export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelText {
   const { symbolMax, name, about } = context;
   const rows = rowsOf(kernel, symbolMax);
   const shape = usesTensorCores(kernel) ? mma : plain;
   const direct = directRead(kernel);
-  let scratchBytes = direct ? 0 : aligned(rows * kernel.contracted * storageBytes(kernel.inputDtype));
+  let scratchBytes = direct ? 0 : alignedScratch(rows * kernel.contracted * storageBytes(kernel.inputDtype));
   let firstTile = 0;
   const tiled = kernel.groups.map((group): GroupTiles => {
     const columns = tileColumns(group, shape);
@@ -38,7 +35,7 @@ export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelTe
     let sumsAt: number | undefined;
     if (columns === undefined) {
       sumsAt = scratchBytes / 4;
-      scratchBytes += aligned(4 * rows * group.columns * group.weights.length);
+      scratchBytes += alignedScratch(4 * rows * group.columns * group.weights.length);
     }
     const entry = {
       group,
@@ -51,7 +48,8 @@ export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelTe
     return entry;
   });
   const parts: KernelPart[] = [];
-  if (!direct) parts.push(prologuePart(kernel, `${name}_x`, context));
+  const prologue = direct ? undefined : prologuePart(kernel, `${name}_x`, context);
+  if (prologue !== undefined) parts.push(prologue);
   parts.push(
     framePart(
       {
@@ -72,15 +70,20 @@ export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelTe
       (code) => writeTiles(code, kernel, tiled, shape, direct),
     ),
   );
-  tiled.forEach((tiles, index) => {
-    if (tiles.sumsAt === undefined) return;
-    parts.push(epiloguePart(kernel, tiles, `${name}_rows${index}`, context));
+  const flatRows = productText(kernel.rows.map((loop) => loop.extent));
+  tiled.forEach(({ group, sumsAt }, index) => {
+    if (sumsAt === undefined) return;
+    const rowOfSums = (weight: number, row: string) =>
+      `${sumsAt} + (${weight} * (${flatRows}) + ${row}) * ${group.columns}`;
+    parts.push(epiloguePart(kernel, group, rowOfSums, `${name}_rows${index}`, context));
   });
+  const library = shape === mma ? libraryWay(kernel, rows, prologue, context) : undefined;
   return {
     parts,
     prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "gemm.cuh"],
     scratchBytes,
     tickets: 0,
+    ...(library === undefined ? {} : { library }),
   };
 }
 
@@ -104,65 +107,6 @@ function tileColumns({ epilogue, weights }: MatmulGroup, shape: Shape): number |
   const row = epilogue.row.extent.constant;
   if (isColumnwise(epilogue)) return epilogue.loops.length > 0 || row >= room ? room : row;
   return row <= room ? Math.floor(room / row) * row : undefined;
-}
-
-/** Whether the prologue only reads rows that lie in memory as the products want them: 16 bytes at a time. */
-function directRead({ prologue, slots, inputDtype }: MatmulKernel): boolean {
-  const { body, loops } = prologue;
-  const [only] = body;
-  if (body.length !== 1 || only?.kind !== "load" || loops.length > 1) return false;
-  const { access } = only;
-  if (slots[access.slot]!.dtype !== inputDtype) return false;
-  const steps = [
-    ...access.strides,
-    access.offset.constant,
-    ...access.offset.terms.map((term) => term.factor),
-  ];
-  return access.rowStride === 1 && steps.every((step) => step % 8 === 0);
-}
-
-function prologuePart(kernel: MatmulKernel, name: string, context: KernelContext): KernelPart {
-  const { prologue, inputDtype, contracted } = kernel;
-  const type = storageType[inputDtype];
-  const width = pieceWidth(prologue);
-  return rowsPart({
-    name,
-    about: [...context.about, "the rows that the products read"],
-    slots: kernel.slots,
-    program: prologue,
-    symbolMax: context.symbolMax,
-    finish: (row, code, flat) => {
-      code.line(`const Global<${type}> x = global<${type}>(args.scratch);`);
-      row.pass(String(contracted), (column) => {
-        const value = row.spreadPiece(prologue.body.length - 1, column);
-        code.line(`store_piece<${type}, ${width}>(x, ${flat} * ${contracted} + ${column}, ${value});`);
-      });
-    },
-  });
-}
-
-/** A row program over the finished sums in scratch. */
-function epiloguePart(
-  kernel: MatmulKernel,
-  { group, sumsAt }: GroupTiles,
-  name: string,
-  context: KernelContext,
-): KernelPart {
-  const { epilogue } = group;
-  const rows = productText(kernel.rows.map((loop) => loop.extent));
-  const rowLength = epilogue.row.extent.constant;
-  const inColumns = group.columns / rowLength;
-  const row = inColumns === 1 ? "i_flat" : `(i_flat / ${inColumns})`;
-  return rowsPart({
-    name,
-    about: [...context.about, "rows of finished sums"],
-    slots: kernel.slots,
-    program: epilogue,
-    symbolMax: context.symbolMax,
-    flatName: "i_flat",
-    accumulator: (weight, column, count) =>
-      `load_piece<float, ${count}>(global<float>(args.scratch), ${sumsAt} + (${weight} * (${rows}) + ${row}) * ${group.columns} + (i_flat % ${inColumns}) * ${rowLength} + ${column})`,
-  });
 }
 
 function writeTiles(
