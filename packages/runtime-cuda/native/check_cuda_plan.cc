@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "check_library_step.h"
 #include "error.h"
 #include "validate_checker.h"
 
@@ -91,6 +92,24 @@ void check_program(Checker& checker, const plan::CudaPlan& cuda, size_t index) {
     last = std::max(last, launch.step);
     if (in_range(launch.step, planned.steps.size())) has_launch[static_cast<size_t>(launch.step)] = true;
   }
+  last = -1;
+  for (size_t i = 0; i < mine.library_steps.size(); ++i) {
+    const plan::CudaLibraryStep& step = mine.library_steps[i];
+    const std::string at = item(place + ".librarySteps", i);
+    checker.require(step.step > last, at + ".step", "does not follow the one in front");
+    last = std::max(last, step.step);
+    if (!checker.require(in_range(step.step, planned.steps.size()), at + ".step", "names step " + of(step.step, planned.steps.size())))
+      continue;
+    check_library_step(checker, cuda, step, planned.steps[static_cast<size_t>(step.step)], at);
+    const auto check_launches = [&](const std::vector<plan::CudaLaunch>& launches, const std::string& which) {
+      for (size_t j = 0; j < launches.size(); ++j) {
+        check_launch(checker, cuda, launches[j], planned, item(at + which, j));
+        checker.require(launches[j].step == step.step, item(at + which, j) + ".step", "must be " + std::to_string(step.step));
+      }
+    };
+    check_launches(step.before, ".before");
+    check_launches(step.after, ".after");
+  }
   for (size_t i = 0; i < has_launch.size(); ++i)
     checker.require(has_launch[i], place + ".launches", "has none for step " + std::to_string(i));
 }
@@ -99,6 +118,8 @@ void check_all(Checker& checker, const plan::CudaPlan& cuda) {
   checker.require(cuda.modules.size() <= 4096 && cuda.functions.size() <= 65536, "cudaPlan", "has too many parts");
   checker.require(cuda.scratch_bytes >= 0 && cuda.scratch_bytes <= plan::largest_arena, "cudaPlan.scratchBytes",
                   "must be 0 to 2^46");
+  checker.require(cuda.library_scratch_bytes >= 0 && cuda.library_scratch_bytes <= plan::largest_arena,
+                  "cudaPlan.libraryScratchBytes", "must be 0 to 2^46");
   checker.require(cuda.tickets >= 0 && cuda.tickets <= plan::largest_extent, "cudaPlan.tickets", "must be 0 to 2^31");
   for (const plan::PlanSymbol& symbol : checker.plan.symbols)
     checker.require(symbol.max <= INT32_MAX, "plan.symbols (" + symbol.name + ").max", "must fit the 32 bits that kernels read");

@@ -8,7 +8,7 @@ import {
   type PlanHandle,
   type SharedAddon,
 } from "@weft/runtime";
-import type { DeviceFacts } from "./facts.ts";
+import type { DeviceFacts, MatmulLibraryFacts } from "./facts.ts";
 
 declare const handle: unique symbol;
 /** Opaque: made by the addon, given back to it. */
@@ -30,7 +30,14 @@ export interface RecordedCall {
   readonly value?: number;
   /** 1 for a launch that may start before the one in front has ended. */
   readonly overlaps?: number;
-  /** The argument of a launch, in words of 8 bytes. */
+  /** Of a product. */
+  readonly rows?: number;
+  readonly columns?: number;
+  readonly contracted?: number;
+  /**
+   * The argument of a launch, in words of 8 bytes. Of a product: x, its stride, the weight, its stride, the output, its
+   * stride, the addend, its stride, whether the output is bf16, the alignment of all, the workspace.
+   */
   readonly words?: readonly number[];
   readonly isCaptured?: true;
 }
@@ -48,7 +55,12 @@ export interface Addon extends SharedAddon {
   disposeDevice(device: DeviceHandle): void;
   prepareCuda(plan: PlanHandle, cudaPlan: unknown): CompiledHandle;
   echoCudaPlan(cudaPlan: unknown): unknown;
-  predict(compiled: CompiledHandle): MemoryTable;
+  predict(device: DeviceHandle, compiled: CompiledHandle): MemoryTable;
+  aboutMatmulLibrary(device: DeviceHandle): MatmulLibraryFacts;
+  describeMatmulLibrary(driverVersion: number): { path: string; version: string };
+  libraryChoices(
+    executable: ExecutableHandle,
+  ): { program: string; step: number; leastRows: number; refusal: string }[];
   load(
     device: DeviceHandle,
     compiled: CompiledHandle,

@@ -6,18 +6,17 @@ import {
   boundWeights,
   checkedCount,
   type Device,
-  type Executable,
   type LoadOptions,
   type MemoryTable,
   memoryLimit,
-  NativeExecutable,
   nativeCall,
   type PlanHandle,
   type PredictOptions,
   type WeightSource,
 } from "@weft/runtime";
 import { type Addon, addon, type CompiledHandle, type DeviceHandle, type Recorded } from "./addon.ts";
-import type { DeviceFacts } from "./facts.ts";
+import { type CudaExecutable, NativeCudaExecutable } from "./executable.ts";
+import type { DeviceFacts, MatmulLibraryFacts } from "./facts.ts";
 import type {
   CudaOptions,
   ExecutionOptions,
@@ -31,6 +30,8 @@ const native = nativeCall(source);
 
 export interface CudaDevice extends Device {
   readonly facts: DeviceFacts;
+  readonly matmulLibrary: MatmulLibraryFacts;
+  load(plan: Plan, weights: WeightSource, options?: LoadOptions): Promise<CudaExecutable>;
 }
 
 /** A device that executes nothing: what the host asks of a driver, for tests. */
@@ -49,7 +50,7 @@ export interface RecordingDevice extends CudaDevice {
  */
 export function cudaDevice(options: CudaOptions): Promise<CudaDevice> {
   const index = checkedCount(source, "index", options.index ?? 0, 0, 255);
-  return NativeDevice.open("cuda", "cuda", { index }, options);
+  return NativeDevice.open("cuda", "cuda", { index }, { matmulLibrary: "auto", ...options });
 }
 
 /**
@@ -82,6 +83,7 @@ export function recordingDevice(options: RecordingOptions): Promise<RecordingDev
 class NativeDevice implements RecordingDevice {
   readonly name: string;
   readonly facts: DeviceFacts;
+  readonly matmulLibrary: MatmulLibraryFacts;
   readonly #native: Addon;
   readonly #options: PreparationOptions & ExecutionOptions;
   readonly #handle: DeviceHandle;
@@ -99,6 +101,7 @@ class NativeDevice implements RecordingDevice {
     this.#options = options;
     this.#handle = handle;
     this.facts = library.deviceFacts(handle);
+    this.matmulLibrary = library.aboutMatmulLibrary(handle);
   }
 
   static async open(
@@ -115,6 +118,11 @@ class NativeDevice implements RecordingDevice {
           given: String(waitSeconds),
         }),
       ]);
+    const matmulLibrary = options.matmulLibrary ?? "own";
+    if (matmulLibrary !== "auto" && matmulLibrary !== "own")
+      throw new WeftError([
+        userProblem(source, 'matmulLibrary must be "auto" or "own"', { given: String(matmulLibrary) }),
+      ]);
     const library = addon();
     const handle = await native(() =>
       library.openDevice(kind, {
@@ -122,19 +130,20 @@ class NativeDevice implements RecordingDevice {
         waitSeconds,
         waitForEachLaunch: options.waitForEachLaunch ?? false,
         overlapLaunches: options.overlapLaunches ?? false,
+        useMatmulLibrary: matmulLibrary === "auto",
       }),
     );
     return new NativeDevice(name, library, handle, options);
   }
 
-  async load(plan: Plan, weights: WeightSource, options: LoadOptions = {}): Promise<Executable> {
+  async load(plan: Plan, weights: WeightSource, options: LoadOptions = {}): Promise<CudaExecutable> {
     const limit = memoryLimit(source, options.memoryLimitBytes ?? this.#options.memoryLimitBytes);
     const prepared = native(() => this.#native.preparePlan(plan));
     // Before kernels are compiled, which may take long.
     this.#bind(prepared, weights);
     const { cudaPlan, images, toolkitVersion } = await this.#options.prepare(plan, this.facts);
     const compiled = native(() => this.#native.prepareCuda(prepared, cudaPlan));
-    this.#predicted.set(plan.hash, this.#native.predict(compiled));
+    this.#predicted.set(plan.hash, this.#native.predict(this.#handle, compiled));
     const bound = this.#bind(prepared, weights);
     const handle = await native(() =>
       this.#native.load(
@@ -150,7 +159,7 @@ class NativeDevice implements RecordingDevice {
         options.onProgress,
       ),
     );
-    return new NativeExecutable(source, this.#native, handle, plan);
+    return new NativeCudaExecutable(source, this.#native, handle, plan);
   }
 
   predictMemory(plan: Plan, options: PredictOptions = {}): MemoryTable {
@@ -168,7 +177,7 @@ class NativeDevice implements RecordingDevice {
       ]);
     }
     const compiled: CompiledHandle = native(() => this.#native.prepareCuda(prepared, emit(plan, this.facts)));
-    return this.#native.predict(compiled);
+    return this.#native.predict(this.#handle, compiled);
   }
 
   takeCalls(): Recorded {

@@ -12,3 +12,10 @@ export interface DeviceFacts {
   /** 13.0 as 13000; of the driver, not of a toolkit. */
   readonly driverVersion: number;
 }
+
+/** The library that large matrix products go by. */
+export interface MatmulLibraryFacts {
+  readonly found: boolean;
+  /** Its name, version and path; or why there is none. */
+  readonly note: string;
+}

@@ -7,7 +7,8 @@ export {
   recordingDevice,
   simulatedDevice,
 } from "./device.ts";
-export type { DeviceFacts } from "./facts.ts";
+export { type CudaExecutable, describeCublasLt, type MatmulStep } from "./executable.ts";
+export type { DeviceFacts, MatmulLibraryFacts } from "./facts.ts";
 export {
   type KernelOptions,
   type OpenGpuOptions,

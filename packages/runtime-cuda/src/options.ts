@@ -36,6 +36,12 @@ export interface ExecutionOptions {
    * version below 12.3, which cannot capture such launches. Default: false, until it was measured.
    */
   readonly overlapLaunches?: boolean;
+  /**
+   * Who multiplies large matrices: "auto" is a library where there is one that takes them (cuBLASLt on a GPU; the
+   * simulator and the recorder have one of their own), "own" always the plan's kernels. Default: "auto" on a GPU, "own"
+   * elsewhere.
+   */
+  readonly matmulLibrary?: "auto" | "own";
 }
 
 export interface CudaOptions extends PreparationOptions, ExecutionOptions {

@@ -4,6 +4,7 @@
 
 #include "addon/compile_text.h"
 #include "addon/handles.h"
+#include "addon/matmul_choices.h"
 #include "addon/open_device.h"
 #include "addon/progress.h"
 #include "cuda_plan_generated.h"
@@ -25,9 +26,11 @@ Napi::Value echo_cuda_plan(const Napi::CallbackInfo& info) {
   return plan::write_cuda_plan(info.Env(), plan::read_cuda_plan(info[0]));
 }
 
-// predict(compiledHandle): the memory table, nothing allocated.
+// predict(device, compiledHandle): the memory table, nothing allocated.
 Napi::Value predict(const Napi::CallbackInfo& info) {
-  return memory_object(info.Env(), unwrap<CompiledHandle>(info[0]).compiled->layout.table());
+  const bool by_library = unwrap<DeviceHandle>(info[0]).gpu->matmul_library() != nullptr;
+  const CompiledPlan& compiled = *unwrap<CompiledHandle>(info[1]).compiled;
+  return memory_object(info.Env(), Layout(compiled.prepared->plan, compiled.cuda, by_library).table());
 }
 
 class CudaLoadJob final : public LoadJob {
@@ -73,6 +76,9 @@ Napi::Value load(const Napi::CallbackInfo& info) {
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add_shared_entries(env, exports);
   exports.Set("openDevice", Napi::Function::New<entry<open_device>>(env));
+  exports.Set("aboutMatmulLibrary", Napi::Function::New<entry<about_matmul_library>>(env));
+  exports.Set("describeMatmulLibrary", Napi::Function::New<entry<describe_matmul_library>>(env));
+  exports.Set("libraryChoices", Napi::Function::New<entry<library_choices>>(env));
   exports.Set("deviceFacts", Napi::Function::New<entry<device_facts>>(env));
   exports.Set("takeCalls", Napi::Function::New<entry<take_calls>>(env));
   exports.Set("disposeDevice", Napi::Function::New<entry<dispose_device>>(env));

@@ -98,6 +98,7 @@ Napi::Value open_device(const Napi::CallbackInfo& info) {
   options.wait_seconds = positive(given.Get("waitSeconds"), "waitSeconds");
   options.wait_for_each_launch = given.Get("waitForEachLaunch").ToBoolean().Value();
   options.overlap_launches = given.Get("overlapLaunches").ToBoolean().Value();
+  options.use_matmul_library = given.Get("useMatmulLibrary").ToBoolean().Value();
   std::shared_ptr<Recording> recording;
   DriverMaker make;
   if (kind == "cuda") {
@@ -138,7 +139,7 @@ Napi::Value take_calls(const Napi::CallbackInfo& info) {
     entry.Set("name", call.name);
     if (!call.text.empty()) entry.Set("text", call.text);
     for (const auto& [name, number] : call.numbers) entry.Set(name, Napi::Number::New(env, static_cast<double>(number)));
-    if (call.name == "launch") {
+    if (call.name == "launch" || call.name == "multiply") {
       Napi::Array words = Napi::Array::New(env, call.words.size());
       for (size_t i = 0; i < call.words.size(); ++i)
         words.Set(static_cast<uint32_t>(i), Napi::Number::New(env, static_cast<double>(call.words[i])));

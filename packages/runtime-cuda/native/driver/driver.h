@@ -7,8 +7,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "matmul_library.h"
 
 namespace weft::cuda {
 
@@ -101,6 +104,9 @@ class Driver {
   virtual Status end_capture(Stream stream, Graph& graph) = 0;
   virtual Status launch_graph(Graph graph, Stream stream) = 0;
   virtual Status destroy_graph(Graph graph) = 0;
+
+  // A library that multiplies matrices on this device, which must outlive it; none, and why, where there is none.
+  virtual std::unique_ptr<MatmulLibrary> open_matmul_library(std::string& why) = 0;
 };
 
 }  // namespace weft::cuda

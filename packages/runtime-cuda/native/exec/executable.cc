@@ -11,19 +11,17 @@ namespace {
 // Blocks of a grid: its one dimension goes up to 2^31 - 1. Kernels stride over the rest.
 constexpr int64_t most_grid = (int64_t{1} << 31) - 1;
 
-const plan::CudaPlan& checked(const plan::CudaPlan& cuda, const PreparedPlan& prepared) {
-  check_cuda_plan(cuda, prepared);
-  return cuda;
-}
-
 }  // namespace
 
 CompiledPlan::CompiledPlan(std::shared_ptr<const PreparedPlan> source, plan::CudaPlan plan)
-    : prepared(std::move(source)), cuda(std::move(plan)), layout(prepared->plan, checked(cuda, *prepared)) {}
+    : prepared(std::move(source)), cuda(std::move(plan)) {
+  check_cuda_plan(cuda, *prepared);
+}
 
 Executable::Executable(std::shared_ptr<Gpu> gpu, std::shared_ptr<const CompiledPlan> compiled, Images images,
                        std::vector<WeightOrigin> weights, const LoadOptions& options)
-    : gpu_(std::move(gpu)), compiled_(std::move(compiled)), images_(std::move(images)), options_(options),
+    : gpu_(std::move(gpu)), compiled_(std::move(compiled)),
+      layout_(compiled_->prepared->plan, compiled_->cuda, gpu_->matmul_library() != nullptr), images_(std::move(images)), options_(options),
       upload_(std::move(weights), options.check_finite), gathers_(gathers(plan())) {
   if (images_.modules.size() != compiled_->cuda.modules.size())
     throw Error("images: are " + std::to_string(images_.modules.size()) + " for the " +
@@ -38,7 +36,7 @@ void Executable::load(const Progress& progress) {
     allocate();
     load_modules();
     bind_launches();
-    upload_.execute(*gpu_, weights_, compiled_->layout, progress, stop_);
+    upload_.execute(*gpu_, weights_, layout_, progress, stop_);
     finish("loading " + plan().name);
   } catch (...) {
     gpu_->drain();
@@ -59,7 +57,7 @@ void Executable::check_limit() {
 }
 
 void Executable::allocate() {
-  const Layout& layout = compiled_->layout;
+  const Layout& layout = layout_;
   Gpu& gpu = *gpu_;
   weights_ = DeviceMemory(gpu, layout.weights, "weights");
   state_ = DeviceMemory(gpu, layout.state, "state");
@@ -67,6 +65,7 @@ void Executable::allocate() {
   input_ = DeviceMemory(gpu, layout.input, "input");
   output_ = DeviceMemory(gpu, layout.output, "output");
   scratch_ = DeviceMemory(gpu, layout.scratch, "scratch");
+  workspace_ = DeviceMemory(gpu, layout.workspace, "the library of matrix products");
   control_ = DeviceMemory(gpu, layout.control, "symbols and counters");
   staging_ = PinnedMemory(gpu, layout.pinned, "inputs and outputs");
   done_ = make_event(gpu);
@@ -105,30 +104,32 @@ void Executable::bind_launches() {
       gpu_->check(gpu_->driver().allow_shared_bytes(function, static_cast<size_t>(source.shared_bytes)),
                   "cuFuncSetAttribute", where);
   }
-  const Layout& layout = compiled_->layout;
-  const DeviceSlot symbols{layout.symbol_bytes ? control_.at(0) : 0, layout.symbol_bytes};
-  const DeviceSlot scratch{scratch_.at(0), scratch_.bytes()};
-  const DeviceSlot tickets{layout.ticket_bytes ? control_.at(layout.tickets_at) : 0, layout.ticket_bytes};
-  const DeviceSlot fault{control_.at(layout.fault_at), sizeof(GatherFault)};
-  std::vector<int64_t> most;
   for (size_t i = 0; i < cuda.programs.size(); ++i) {
     Program& program = programs_.emplace_back();
     const plan::PlanProgram& planned = plan().programs[i];
-    for (const plan::CudaLaunch& source : cuda.programs[i].launches) {
-      const plan::CudaFunction& function = cuda.functions[static_cast<size_t>(source.function)];
-      std::vector<DeviceSlot> slots;
-      for (const int64_t buffer : source.bindings) slots.push_back(slot_of(buffer));
-      const std::string step = step_name(plan(), i, static_cast<size_t>(source.step));
-      program.launches.push_back({&source, functions[static_cast<size_t>(source.function)],
-                                  static_cast<uint32_t>(function.threads), static_cast<uint32_t>(function.shared_bytes),
-                                  LaunchArgs(symbols, scratch, tickets, fault, source.step, slots), function.name + " (" + step + ")", 0});
-      BoundLaunch& launch = program.launches.back();
-      launch.most_blocks = blocks_of(launch, nullptr);
-    }
+    for (const plan::CudaLaunch& source : cuda.programs[i].launches) program.launches.push_back(bind(source, i, functions));
+    bind_library_steps(i, functions);
     const auto is_fixed = [](const plan::PlanPort& port) { return std::all_of(port.shape.begin(), port.shape.end(), is_constant); };
     program.is_steady = !program.launches.empty() && std::all_of(planned.inputs.begin(), planned.inputs.end(), is_fixed) &&
                         std::all_of(planned.outputs.begin(), planned.outputs.end(), is_fixed);
   }
+}
+
+Executable::BoundLaunch Executable::bind(const plan::CudaLaunch& source, size_t program,
+                                         const std::vector<Function>& functions) const {
+  const DeviceSlot symbols{layout_.symbol_bytes ? control_.at(0) : 0, layout_.symbol_bytes};
+  const DeviceSlot scratch{scratch_.at(0), scratch_.bytes()};
+  const DeviceSlot tickets{layout_.ticket_bytes ? control_.at(layout_.tickets_at) : 0, layout_.ticket_bytes};
+  const DeviceSlot fault{control_.at(layout_.fault_at), sizeof(GatherFault)};
+  const plan::CudaFunction& function = compiled_->cuda.functions[static_cast<size_t>(source.function)];
+  std::vector<DeviceSlot> slots;
+  for (const int64_t buffer : source.bindings) slots.push_back(slot_of(buffer));
+  const std::string step = step_name(plan(), program, static_cast<size_t>(source.step));
+  BoundLaunch launch{&source, functions[static_cast<size_t>(source.function)], static_cast<uint32_t>(function.threads),
+                     static_cast<uint32_t>(function.shared_bytes),
+                     LaunchArgs(symbols, scratch, tickets, fault, source.step, slots), function.name + " (" + step + ")", 0};
+  launch.most_blocks = blocks_of(launch, nullptr);
+  return launch;
 }
 
 DeviceSlot Executable::slot_of(int64_t index) const {
@@ -136,7 +137,7 @@ DeviceSlot Executable::slot_of(int64_t index) const {
   const size_t offset = static_cast<size_t>(buffer.offset);
   const uint64_t bytes = static_cast<uint64_t>(buffer.bytes);
   switch (buffer.class_) {
-    case plan::BufferClass::weights: return {weights_.at(compiled_->layout.weight_offsets[static_cast<size_t>(index)]), bytes};
+    case plan::BufferClass::weights: return {weights_.at(layout_.weight_offsets[static_cast<size_t>(index)]), bytes};
     case plan::BufferClass::state: return {state_.at(offset), bytes};
     case plan::BufferClass::activations: return {activations_.at(offset), bytes};
     case plan::BufferClass::input: return {input_.at(offset), bytes};
@@ -160,11 +161,11 @@ uint32_t Executable::blocks_of(const BoundLaunch& launch, const int64_t* symbols
 }
 
 char* Executable::input_data(size_t program, size_t port) const {
-  return staging_.at(compiled_->layout.input_staging[program][port]);
+  return staging_.at(layout_.input_staging[program][port]);
 }
 
 const char* Executable::output_data(size_t program, size_t port) const {
-  return staging_.at(compiled_->layout.output_staging[program][port]);
+  return staging_.at(layout_.output_staging[program][port]);
 }
 
 void Executable::release() noexcept {
@@ -175,7 +176,7 @@ void Executable::release() noexcept {
   marks_.clear();
   done_ = {};
   staging_ = {};
-  for (DeviceMemory* memory : {&weights_, &state_, &activations_, &input_, &output_, &scratch_, &control_}) *memory = {};
+  for (DeviceMemory* memory : {&weights_, &state_, &activations_, &input_, &output_, &scratch_, &workspace_, &control_}) *memory = {};
 }
 
 }  // namespace weft::cuda

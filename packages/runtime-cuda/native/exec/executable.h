@@ -23,7 +23,15 @@ struct CompiledPlan {
 
   const std::shared_ptr<const PreparedPlan> prepared;
   const plan::CudaPlan cuda;
-  const Layout layout;
+};
+
+// Of a step with a way by a library.
+struct LibraryChoice {
+  size_t program;
+  size_t step;
+  int64_t least_rows;
+  // Empty: the library is taken.
+  std::string refusal;
 };
 
 // What the modules of a CUDA plan were compiled to.
@@ -43,7 +51,9 @@ class Executable final : public LoadedPlan {
   void load(const Progress& progress);
 
   const PreparedPlan& prepared() const override { return *compiled_->prepared; }
-  MemoryTable memory() const override { return compiled_->layout.table(); }
+  // Which of the steps that can go by a library do so, when they have enough rows.
+  std::vector<LibraryChoice> library_choices() const;
+  MemoryTable memory() const override { return layout_.table(); }
   char* input_data(size_t program, size_t port) const override;
   const char* output_data(size_t program, size_t port) const override;
 
@@ -67,28 +77,57 @@ class Executable final : public LoadedPlan {
     // The grid for the largest values of the symbols.
     uint32_t most_blocks;
   };
+  struct BoundProduct {
+    int64_t step;
+    // All but the rows, which are those of the run.
+    Matmul call;
+    std::string label;
+  };
+  // A step's other way.
+  struct BoundLibraryStep {
+    const plan::CudaLibraryStep* source;
+    // The launches that it stands for: from `first` to before `last`.
+    size_t first, last;
+    std::vector<BoundLaunch> before;
+    std::vector<BoundProduct> products;
+    std::vector<BoundLaunch> after;
+    // The rows are the same whatever the symbols.
+    bool is_fixed;
+    // Why the launches are taken whatever the rows; empty when they are not.
+    std::string refusal;
+  };
   struct Program {
     std::vector<BoundLaunch> launches;
+    std::vector<BoundLibraryStep> library_steps;
     // Sizes of ports do not depend on symbols, so that every run puts the same work on the stream: worth a graph.
     bool is_steady = false;
     // By the outputs that are wanted. A first run leaves an empty one, the second fills it.
     std::map<std::vector<bool>, OwnedGraph> graphs;
   };
-  // What a launch's number of blocks is taken from.
+  // What a launch's number of blocks is taken from. What is launched for the most must do for fewer.
   enum class Grid { now, most };
 
   void check_limit();
   void allocate();
   void load_modules();
   void bind_launches();
+  BoundLaunch bind(const plan::CudaLaunch& source, size_t program, const std::vector<Function>& functions) const;
+  void bind_library_steps(size_t program, const std::vector<Function>& functions);
+  BoundProduct bind(const plan::CudaProduct& source, size_t program, int64_t step) const;
   DeviceSlot slot_of(int64_t buffer) const;
 
+  // The rows of a step that goes by the library in a run with these symbols; else 0.
+  int64_t library_rows(BoundLibraryStep& step, const int64_t* symbols, Grid grid) const;
+  // All launches and products of a run, in order: on_launch(launch, blocks), on_product(product, rows).
+  template <class OnLaunch, class OnProduct>
+  void each_call(Program& program, const int64_t* symbols, Grid grid, OnLaunch&& on_launch, OnProduct&& on_product);
   uint32_t blocks_of(const BoundLaunch& launch, const int64_t* symbols) const;
   // Copies what a run with these symbols uses of a port: copy(offset in its buffer, bytes).
   template <class Copy>
   void each_piece(const plan::PlanPort& port, const int64_t* symbols, Copy&& copy) const;
   void put_inputs(size_t program, const int64_t* symbols);
   void put_launch(BoundLaunch& launch, uint32_t blocks, bool follows_kernel);
+  void put_product(BoundProduct& product, int64_t rows);
   void put_outputs(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
   void put_all(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, Grid grid);
   void run_graph(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
@@ -101,11 +140,12 @@ class Executable final : public LoadedPlan {
 
   std::shared_ptr<Gpu> gpu_;
   std::shared_ptr<const CompiledPlan> compiled_;
+  Layout layout_;
   Images images_;
   LoadOptions options_;
   WeightUpload upload_;
 
-  DeviceMemory weights_, state_, activations_, input_, output_, scratch_, control_;
+  DeviceMemory weights_, state_, activations_, input_, output_, scratch_, workspace_, control_;
   PinnedMemory staging_;
   std::vector<OwnedModule> modules_;
   std::vector<Program> programs_;

@@ -2,6 +2,7 @@
 // by its second run and replayed from then on.
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "error.h"
 #include "exec/executable.h"
@@ -51,11 +52,11 @@ void Executable::put_inputs(size_t program, const int64_t* symbols) {
     gpu_->check(gpu_->driver().copy_to_device(to, staging_.at(from), bytes, gpu_->stream()), "cuMemcpyHtoDAsync",
                 [&] { return name + " of " + plan().programs[program].name; });
   };
-  if (compiled_->layout.symbol_bytes > 0) copy(control_.at(0), 0, compiled_->layout.symbol_bytes, "symbols");
+  if (layout_.symbol_bytes > 0) copy(control_.at(0), 0, layout_.symbol_bytes, "symbols");
   const std::vector<plan::PlanPort>& ports = plan().programs[program].inputs;
   for (size_t i = 0; i < ports.size(); ++i) {
     const DevicePointer data = slot_of(ports[i].buffer).data;
-    const size_t staging = compiled_->layout.input_staging[program][i];
+    const size_t staging = layout_.input_staging[program][i];
     each_piece(ports[i], symbols, [&](size_t offset, size_t bytes) { copy(data + offset, staging + offset, bytes, ports[i].name); });
   }
 }
@@ -74,9 +75,7 @@ void Executable::put_launch(BoundLaunch& launch, uint32_t blocks, bool follows_k
   call.overlaps_previous = follows_kernel && gpu_->options().overlap_launches;
   const auto where = [&] { return launch.label + ", " + std::to_string(blocks) + " blocks of " + std::to_string(launch.threads) + " threads"; };
   gpu_->check(gpu_->driver().launch(call), "cuLaunchKernelEx", where);
-  if (!gpu_->options().wait_for_each_launch) return;
-  gpu_->check(gpu_->driver().record_event(done_.get(), gpu_->stream()), "cuEventRecord", where);
-  gpu_->wait(done_.get(), where);
+  if (gpu_->options().wait_for_each_launch) finish(where());
 }
 
 void Executable::put_outputs(size_t program, const int64_t* symbols, const std::vector<bool>& outputs) {
@@ -84,14 +83,14 @@ void Executable::put_outputs(size_t program, const int64_t* symbols, const std::
   for (size_t i = 0; i < ports.size(); ++i) {
     if (!outputs[i]) continue;
     const DevicePointer data = slot_of(ports[i].buffer).data;
-    char* staging = staging_.at(compiled_->layout.output_staging[program][i]);
+    char* staging = staging_.at(layout_.output_staging[program][i]);
     each_piece(ports[i], symbols, [&](size_t offset, size_t bytes) {
       gpu_->check(gpu_->driver().copy_to_host(staging + offset, data + offset, bytes, gpu_->stream()), "cuMemcpyDtoHAsync",
                   [&] { return ports[i].name + " of " + plan().programs[program].name; });
     });
   }
   if (!gathers_[program].has_computed) return;
-  gpu_->check(gpu_->driver().copy_to_host(staging_.at(compiled_->layout.fault_staging), control_.at(compiled_->layout.fault_at),
+  gpu_->check(gpu_->driver().copy_to_host(staging_.at(layout_.fault_staging), control_.at(layout_.fault_at),
                                           sizeof(GatherFault), gpu_->stream()),
               "cuMemcpyDtoHAsync", [&] { return "gather indices of " + plan().programs[program].name; });
 }
@@ -99,24 +98,51 @@ void Executable::put_outputs(size_t program, const int64_t* symbols, const std::
 void Executable::check_fault(size_t program) {
   if (!gathers_[program].has_computed) return;
   GatherFault fault;
-  std::memcpy(&fault, staging_.at(compiled_->layout.fault_staging), sizeof fault);
+  std::memcpy(&fault, staging_.at(layout_.fault_staging), sizeof fault);
   if (fault.count == 0) return;
-  gpu_->check(gpu_->driver().fill(control_.at(compiled_->layout.fault_at), 0, sizeof fault, gpu_->stream()),
+  gpu_->check(gpu_->driver().fill(control_.at(layout_.fault_at), 0, sizeof fault, gpu_->stream()),
               "cuMemsetD8Async", [] { return std::string("clearing the report of gather indices"); });
   throw_gather_fault(plan(), program, fault.step, fault.index, fault.bound);
 }
 
+template <class OnLaunch, class OnProduct>
+void Executable::each_call(Program& program, const int64_t* symbols, Grid grid, OnLaunch&& on_launch, OnProduct&& on_product) {
+  const auto launch_all = [&](std::span<BoundLaunch> launches) {
+    for (BoundLaunch& launch : launches) {
+      if (stop_.load()) return;
+      const uint32_t blocks = grid == Grid::most ? launch.most_blocks : blocks_of(launch, symbols);
+      if (blocks > 0) on_launch(launch, blocks);
+    }
+  };
+  const std::span<BoundLaunch> launches(program.launches);
+  size_t done = 0;
+  for (BoundLibraryStep& step : program.library_steps) {
+    const int64_t rows = library_rows(step, symbols, grid);
+    if (rows == 0) continue;
+    launch_all(launches.subspan(done, step.first - done));
+    launch_all(step.before);
+    for (BoundProduct& product : step.products)
+      if (!stop_.load()) on_product(product, rows);
+    launch_all(step.after);
+    done = step.last;
+  }
+  launch_all(launches.subspan(done));
+}
+
 void Executable::put_all(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, Grid grid) {
   put_inputs(program, symbols);
-  // A copy in front has ended before a kernel starts; only kernels overlap.
+  // A copy in front has ended before a kernel starts, and so has a product of the library; only kernels overlap.
   bool follows_kernel = false;
-  for (BoundLaunch& launch : programs_[program].launches) {
-    if (stop_.load()) return;
-    const uint32_t blocks = grid == Grid::most ? launch.most_blocks : blocks_of(launch, symbols);
-    if (blocks == 0) continue;
+  const auto on_launch = [&](BoundLaunch& launch, uint32_t blocks) {
     put_launch(launch, blocks, follows_kernel);
     follows_kernel = true;
-  }
+  };
+  const auto on_product = [&](BoundProduct& product, int64_t rows) {
+    put_product(product, rows);
+    follows_kernel = false;
+  };
+  each_call(programs_[program], symbols, grid, on_launch, on_product);
+  if (stop_.load()) return;
   put_outputs(program, symbols, outputs);
 }
 
@@ -149,25 +175,36 @@ OwnedGraph Executable::capture(size_t program, const int64_t* symbols, const std
 
 void Executable::run_timed(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times) {
   Program& planned = programs_[program];
-  while (marks_.size() < planned.launches.size() + 1) marks_.push_back(make_event(*gpu_));
+  size_t most = planned.launches.size();
+  for (const BoundLibraryStep& step : planned.library_steps) most += step.before.size() + step.products.size() + step.after.size();
+  while (marks_.size() < most + 1) marks_.push_back(make_event(*gpu_));
   const auto where = [&] { return "profiling " + plan().programs[program].name; };
-  const auto mark = [&](size_t index) {
-    gpu_->check(gpu_->driver().record_event(marks_[index].get(), gpu_->stream()), "cuEventRecord", where);
+  // The step that each mark ends.
+  std::vector<int64_t> steps;
+  const auto mark = [&] {
+    gpu_->check(gpu_->driver().record_event(marks_[steps.size()].get(), gpu_->stream()), "cuEventRecord", where);
   };
   put_inputs(program, symbols);
-  mark(0);
-  for (size_t i = 0; i < planned.launches.size() && !stop_.load(); ++i) {
-    if (const uint32_t blocks = blocks_of(planned.launches[i], symbols); blocks > 0) put_launch(planned.launches[i], blocks, false);
-    mark(i + 1);
-  }
+  mark();
+  const auto on_launch = [&](BoundLaunch& launch, uint32_t blocks) {
+    put_launch(launch, blocks, false);
+    steps.push_back(launch.source->step);
+    mark();
+  };
+  const auto on_product = [&](BoundProduct& product, int64_t rows) {
+    put_product(product, rows);
+    steps.push_back(product.step);
+    mark();
+  };
+  each_call(planned, symbols, Grid::now, on_launch, on_product);
   put_outputs(program, symbols, outputs);
   finish("profiling " + plan().programs[program].name);
   if (stop_.load()) return;
   std::fill_n(times, plan().programs[program].steps.size(), 0);
-  for (size_t i = 0; i < planned.launches.size(); ++i) {
+  for (size_t i = 0; i < steps.size(); ++i) {
     float milliseconds = 0;
     gpu_->check(gpu_->driver().elapsed(milliseconds, marks_[i].get(), marks_[i + 1].get()), "cuEventElapsedTime", where);
-    times[planned.launches[i].source->step] += static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6);
+    times[steps[i]] += static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6);
   }
 }
 

@@ -64,6 +64,9 @@ Gpu::Gpu(std::unique_ptr<Driver> driver, const GpuOptions& options) : driver_(st
     options_.overlap_launches = options_.overlap_launches && can_overlap(facts_);
     check(driver_->create_stream(stream_), "cuStreamCreate", where);
     check(driver_->create_event(idle_), "cuEventCreate", where);
+    if (options_.use_matmul_library) library_ = driver_->open_matmul_library(about_library_);
+    else about_library_ = "the device was opened without a library of matrix products";
+    if (library_) about_library_ = library_->name();
   } catch (...) {
     close();
     throw;
@@ -92,6 +95,11 @@ void Gpu::fail(Status status, const char* call, const std::string& where) {
     if (!options_.wait_for_each_launch) text += ", with waitForEachLaunch to learn which kernel it was";
   }
   throw Error(text);
+}
+
+void Gpu::fail(const std::string& failure, const std::string& where) {
+  // Whether the device was lost with it, the next call of the driver tells.
+  throw Error("[cuda] " + failure + "; " + where);
 }
 
 void Gpu::abandon(const std::string& where) {
@@ -138,10 +146,12 @@ void Gpu::close() noexcept {
     if (const std::shared_ptr<LoadedPlan> alive = plan.lock()) alive->release();
   plans_.clear();
   if (state_ == State::abandoned) {
-    // Its destructor would wait for work that never ends.
+    // Their destructors would wait for work that never ends.
+    static_cast<void>(library_.release());
     static_cast<void>(driver_.release());
     return;
   }
+  library_.reset();
   if (idle_) driver_->destroy_event(idle_);
   if (stream_) driver_->destroy_stream(stream_);
   driver_.reset();

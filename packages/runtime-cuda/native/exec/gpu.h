@@ -24,6 +24,8 @@ struct GpuOptions {
   // Kernels may start before the one in front has ended: they wait for their inputs themselves. False where the device
   // or its driver cannot.
   bool overlap_launches = false;
+  // Large products by the driver's library of matrix products, where there is one.
+  bool use_matmul_library = false;
 };
 
 class Gpu {
@@ -38,6 +40,10 @@ class Gpu {
   const GpuOptions& options() const { return options_; }
   Driver& driver() { return *driver_; }
   Stream stream() const { return stream_; }
+  // nullptr when there is none, or it is not wanted.
+  MatmulLibrary* matmul_library() { return library_.get(); }
+  // Its name; else why there is none.
+  const std::string& about_matmul_library() const { return about_library_; }
   // Bytes that are free now.
   size_t free_bytes();
 
@@ -47,6 +53,9 @@ class Gpu {
     if (status != success) [[unlikely]]
       fail(status, call, where());
   }
+
+  // Throws Error about a call of the matrix library that failed.
+  [[noreturn]] void fail(const std::string& failure, const std::string& where);
 
   // Throws Error when the device was lost or abandoned.
   void require_alive() const;
@@ -78,6 +87,8 @@ class Gpu {
   Status poll(Event event);
 
   std::unique_ptr<Driver> driver_;
+  std::unique_ptr<MatmulLibrary> library_;
+  std::string about_library_;
   GpuOptions options_;
   DeviceFacts facts_;
   Stream stream_ = 0;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "driver/matmul_library.h"
+
 namespace weft::cuda {
 
-Layout::Layout(const plan::Plan& plan, const plan::CudaPlan& cuda)
+Layout::Layout(const plan::Plan& plan, const plan::CudaPlan& cuda, bool by_library)
     : weight_offsets(plan.buffers.size(), 0), state(static_cast<size_t>(plan.memory.state)),
       activations(static_cast<size_t>(plan.memory.activations)), input(static_cast<size_t>(plan.memory.input)),
       output(static_cast<size_t>(plan.memory.output)), scratch(static_cast<size_t>(cuda.scratch_bytes)) {
@@ -12,6 +14,10 @@ Layout::Layout(const plan::Plan& plan, const plan::CudaPlan& cuda)
     if (plan.buffers[i].class_ != plan::BufferClass::weights) continue;
     weight_offsets[i] = weights;
     weights += aligned_size(static_cast<size_t>(plan.buffers[i].bytes));
+  }
+  if (by_library && has_library_steps(cuda)) {
+    scratch = std::max(scratch, static_cast<size_t>(cuda.library_scratch_bytes));
+    workspace = matmul_workspace_bytes;
   }
   symbol_bytes = plan.symbols.size() * sizeof(int32_t);
   ticket_bytes = static_cast<size_t>(cuda.tickets) * sizeof(uint32_t);
@@ -41,10 +47,15 @@ MemoryTable Layout::table() const {
   table.activations = activations;
   table.input = input;
   table.output = output;
-  table.scratch_shared = scratch;
+  table.scratch_shared = scratch + workspace;
   table.control = control;
   table.pinned = pinned;
   return table;
+}
+
+bool has_library_steps(const plan::CudaPlan& cuda) {
+  return std::any_of(cuda.programs.begin(), cuda.programs.end(),
+                     [](const plan::CudaProgram& program) { return !program.library_steps.empty(); });
 }
 
 bool is_constant(const plan::Affine& affine) {

@@ -23,7 +23,8 @@ inline constexpr size_t alignment = 256;
 inline constexpr size_t aligned_size(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 struct Layout {
-  Layout(const plan::Plan& plan, const plan::CudaPlan& cuda);
+  // `by_library`: with what the library's way of its steps needs.
+  Layout(const plan::Plan& plan, const plan::CudaPlan& cuda, bool by_library);
 
   // Of weights buffers, in their arena; by buffer.
   std::vector<size_t> weight_offsets;
@@ -33,6 +34,8 @@ struct Layout {
   size_t input = 0;
   size_t output = 0;
   size_t scratch = 0;
+  // Of a library's products, on the device.
+  size_t workspace = 0;
   // i32 values of the plan's symbols, and after them the u32 counters.
   size_t symbol_bytes = 0;
   size_t tickets_at = 0;
@@ -49,6 +52,9 @@ struct Layout {
 
   MemoryTable table() const;
 };
+
+// Whether any step can be executed by a library's products.
+bool has_library_steps(const plan::CudaPlan& cuda);
 
 // Whether the expression has the same value whatever the symbols.
 bool is_constant(const plan::Affine& affine);

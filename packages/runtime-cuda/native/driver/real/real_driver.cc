@@ -6,6 +6,7 @@
 #include "driver/real/cubin.h"
 #include "driver/real/cuda_api.h"
 #include "error.h"
+#include "libraries/cublaslt.h"
 
 namespace weft::cuda {
 namespace {
@@ -153,6 +154,23 @@ class RealDriver final : public Driver {
   }
   Status destroy_graph(Graph graph) override {
     return with([&] { return api_.graph_exec_destroy(object<CuGraphExec>(graph)); });
+  }
+
+  std::unique_ptr<MatmulLibrary> open_matmul_library(std::string& why) override {
+    try {
+      int version = 0;
+      if (const Status status = api_.driver_get_version(&version)) throw Error("cuDriverGetVersion must succeed; " + explain(status));
+      return make_cublaslt(cublaslt_for(version), [this](const std::function<void()>& call) -> std::string {
+        const Status status = with([&] {
+          call();
+          return success;
+        });
+        return status == success ? "" : "the GPU's context must be set; " + explain(status);
+      });
+    } catch (const Error& error) {
+      why = error.what();
+      return nullptr;
+    }
   }
 
  private:

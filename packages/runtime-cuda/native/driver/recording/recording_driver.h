@@ -19,7 +19,7 @@ struct RecordedCall {
   std::string name;
   std::string text;  // label of a launch, name of a function
   std::vector<std::pair<const char*, uint64_t>> numbers;
-  std::vector<uint64_t> words;  // the argument of a launch
+  std::vector<uint64_t> words;  // the argument of a launch; the matrices of a product
   bool is_captured = false;
 };
 
@@ -82,8 +82,10 @@ class RecordingDriver final : public Driver {
   Status end_capture(Stream stream, Graph& graph) override;
   Status launch_graph(Graph graph, Stream stream) override;
   Status destroy_graph(Graph graph) override;
+  std::unique_ptr<MatmulLibrary> open_matmul_library(std::string& why) override;
 
  private:
+  friend class RecordingMatmul;
   // Writes a call down; what the call then gives, unless it finds fault itself.
   Status call(const char* name, std::vector<std::pair<const char*, uint64_t>> numbers = {}, std::string text = {},
               std::vector<uint64_t> words = {});

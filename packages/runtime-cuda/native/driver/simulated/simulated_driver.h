@@ -55,8 +55,10 @@ class SimulatedDriver final : public Driver {
   Status end_capture(Stream stream, Graph& graph) override;
   Status launch_graph(Graph graph, Stream stream) override;
   Status destroy_graph(Graph graph) override;
+  std::unique_ptr<MatmulLibrary> open_matmul_library(std::string& why) override;
 
  private:
+  friend class SimulatedMatmul;
   // Work of a stream: done at once, or recorded and done with each launch of the graph.
   using Operation = std::function<Status()>;
   struct Recording {
@@ -89,6 +91,7 @@ class SimulatedDriver final : public Driver {
   sim::MemoryBuffer* range(DevicePointer pointer, size_t bytes, const char* what);
   Status copy_now(DevicePointer to, DevicePointer from, size_t bytes);
   Status read_now(void* to, DevicePointer from, size_t bytes);
+  Status multiply_now(const Matmul& matmul);
 
   const SimulatorOptions options_;
   sim::DeviceMemory memory_;

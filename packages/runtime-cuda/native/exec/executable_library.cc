@@ -1,0 +1,110 @@
+// Steps that go by a library of matrix products: bound at load, where the library says whether it takes them, and
+// decided anew by the rows of each run.
+#include <algorithm>
+
+#include "exec/executable.h"
+#include "validate.h"
+
+namespace weft::cuda {
+namespace {
+
+// The largest power of two, up to what the library asks about, that divides all addresses.
+uint64_t common_alignment(const Matmul& call) {
+  const uint64_t together = call.x | call.weight | call.out | call.addend;
+  uint64_t alignment = most_matmul_alignment;
+  while (alignment > least_matmul_alignment && together % alignment != 0) alignment /= 2;
+  return alignment;
+}
+
+}  // namespace
+
+void Executable::bind_library_steps(size_t program, const std::vector<Function>& functions) {
+  Program& bound = programs_[program];
+  const auto bind_all = [&](const std::vector<plan::CudaLaunch>& sources) {
+    std::vector<BoundLaunch> launches;
+    for (const plan::CudaLaunch& source : sources) launches.push_back(bind(source, program, functions));
+    return launches;
+  };
+  for (const plan::CudaLibraryStep& source : compiled_->cuda.programs[program].library_steps) {
+    const auto before = [&](const BoundLaunch& launch) { return launch.source->step < source.step; };
+    const auto until = [&](const BoundLaunch& launch) { return launch.source->step <= source.step; };
+    BoundLibraryStep& step = bound.library_steps.emplace_back();
+    step.source = &source;
+    step.first = static_cast<size_t>(std::partition_point(bound.launches.begin(), bound.launches.end(), before) - bound.launches.begin());
+    step.last = static_cast<size_t>(std::partition_point(bound.launches.begin(), bound.launches.end(), until) - bound.launches.begin());
+    step.is_fixed = std::all_of(source.rows.begin(), source.rows.end(), is_constant);
+    MatmulLibrary* library = gpu_->matmul_library();
+    if (!library) {
+      step.refusal = gpu_->about_matmul_library();
+      continue;
+    }
+    step.before = bind_all(source.before);
+    step.after = bind_all(source.after);
+    int64_t most_rows = 1;
+    for (const plan::Affine& extent : source.rows) most_rows *= plan::highest_value(prepared().bounds, extent);
+    for (const plan::CudaProduct& product : source.products) {
+      step.products.push_back(bind(product, program, source.step));
+      MatmulShape shape = step.products.back().call.shape;
+      shape.rows = most_rows;
+      if (step.refusal.empty()) step.refusal = library->prepare(shape);
+    }
+  }
+}
+
+Executable::BoundProduct Executable::bind(const plan::CudaProduct& source, size_t program, int64_t step) const {
+  const auto address = [&](const plan::CudaMatrix& matrix) {
+    const DevicePointer base = matrix.buffer < 0 ? scratch_.at(0) : slot_of(matrix.buffer).data;
+    return base + static_cast<uint64_t>(matrix.offset * plan::element_bytes(matrix.dtype));
+  };
+  BoundProduct product{step, {}, "product with " + plan().buffers[static_cast<size_t>(source.weight.buffer)].name + " (" +
+                               step_name(plan(), program, static_cast<size_t>(step)) + ")"};
+  Matmul& call = product.call;
+  call.x = address(source.x);
+  call.weight = address(source.weight);
+  call.out = address(source.out);
+  call.shape = {0, source.columns, source.contracted, source.x.stride, source.weight.stride, source.out.stride,
+                0, source.out.dtype == plan::PlanDtype::bf16, least_matmul_alignment};
+  for (const plan::CudaMatrix& addend : source.addends) {
+    call.addend = address(addend);
+    call.shape.addend_stride = addend.stride;
+  }
+  call.shape.alignment = common_alignment(call);
+  call.workspace = workspace_.at(0);
+  call.stream = gpu_->stream();
+  return product;
+}
+
+int64_t Executable::library_rows(BoundLibraryStep& step, const int64_t* symbols, Grid grid) const {
+  if (!step.refusal.empty() || (grid == Grid::most && !step.is_fixed)) return 0;
+  int64_t rows = 1;
+  for (const plan::Affine& extent : step.source->rows) rows *= std::max<int64_t>(plan::evaluate(extent, symbols), 0);
+  if (rows < step.source->least_rows) return 0;
+  for (const BoundProduct& product : step.products) {
+    MatmulShape shape = product.call.shape;
+    shape.rows = rows;
+    // What it does not take, the launches do.
+    if (!gpu_->matmul_library()->prepare(shape).empty()) return 0;
+  }
+  return rows;
+}
+
+void Executable::put_product(BoundProduct& product, int64_t rows) {
+  Matmul& call = product.call;
+  call.shape.rows = rows;
+  call.label = product.label.c_str();
+  const auto what = [&] {
+    return product.label + ", " + std::to_string(rows) + " x " + std::to_string(call.shape.columns) + " x " + std::to_string(call.shape.contracted);
+  };
+  if (const std::string failure = gpu_->matmul_library()->multiply(call); !failure.empty()) gpu_->fail(failure, what());
+  if (gpu_->options().wait_for_each_launch) finish(what());
+}
+
+std::vector<LibraryChoice> Executable::library_choices() const {
+  std::vector<LibraryChoice> choices;
+  for (size_t program = 0; program < programs_.size(); ++program)
+    for (const BoundLibraryStep& step : programs_[program].library_steps)
+      choices.push_back({program, static_cast<size_t>(step.source->step), step.source->least_rows, step.refusal});
+  return choices;
+}
+
+}  // namespace weft::cuda
