@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { DeviceFacts } from "@weft/runtime-cuda";
+import type { CudaDevice } from "@weft/runtime-cuda";
 import { provenance } from "../support/results.ts";
 import type { Measured } from "./rows.ts";
 import { targetsOf } from "./targets.ts";
@@ -30,7 +30,11 @@ export const fileNameOf = (device: string): string =>
   `gpu.${device.replace(/[^A-Za-z0-9.]+/g, "-").toLowerCase()}.json`;
 
 /** Writes what is measured so far, so that a run that is cut off leaves it; gives the path. */
-export function writeGpuResults(facts: DeviceFacts, options: BenchOptions, measured: Measured): string {
+export function writeGpuResults(
+  { facts, matmulLibrary }: Pick<CudaDevice, "facts" | "matmulLibrary">,
+  options: BenchOptions,
+  measured: Measured,
+): string {
   const about = provenance();
   const folder = options.out === undefined ? results : resolve(options.out);
   const file = join(folder, fileNameOf(facts.name));
@@ -38,6 +42,7 @@ export function writeGpuResults(facts: DeviceFacts, options: BenchOptions, measu
   const { name, computeCapability, multiprocessors, totalBytes, driverVersion } = facts;
   const content = {
     device: { name, computeCapability, multiprocessors, memoryBytes: totalBytes },
+    matmulLibrary,
     driver: { release: driverRelease(), cuda: driverVersion },
     host: about.device,
     node: about.node,

@@ -2,7 +2,7 @@
  * Qwen3 on a GPU with random weights of the released shapes, beside PyTorch and transformers where they are installed.
  *
  *     npm run bench:gpu -- [--models 0.6b,1.7b,4b,8b] [--contexts 128,1024,8192] [--prefill 512,1024,4096] [--minutes 30]
- *         [--tokens 200] [--overlap] [--no-peer] [--folder DIR] [--out DIR] [--copy-gbs N] [--matmul-tflops N] [--device cuda-sim]
+ *         [--tokens 200] [--overlap] [--matmul auto|own] [--no-peer] [--folder DIR] [--out DIR] [--copy-gbs N] [--matmul-tflops N] [--device cuda-sim]
  *
  * docs/gpu.md says what is measured and what it needs.
  */
@@ -39,7 +39,11 @@ function optionsOrEnd(): BenchOptions {
   }
 }
 
-const open = () => openByName(options.device, { overlapLaunches: options.overlap });
+const open = () =>
+  openByName(options.device, {
+    overlapLaunches: options.overlap,
+    ...(options.matmul === undefined ? {} : { matmulLibrary: options.matmul }),
+  });
 
 async function openOrEnd(): Promise<CudaDevice> {
   try {
@@ -123,12 +127,13 @@ const nameOf = ({ model, who, contexts, prefill }: Visit) =>
 /** No figure of the simulated GPU is written anywhere, and no file without a figure. */
 function keep(device: CudaDevice): string {
   if (!isReal) return "nothing: a simulated GPU has no speed";
-  return rows.length === 0 ? "" : writeGpuResults(device.facts, options, measured);
+  return rows.length === 0 ? "" : writeGpuResults(device, options, measured);
 }
 
 // Not disposed by `using`: a lost device must not hide what was measured before.
 let device = await openOrEnd();
 say(`${device.name}: ${JSON.stringify(device.facts)}`);
+say(`large products: ${device.matmulLibrary.note}`);
 const visits = visitsOf(options);
 let written = "";
 try {

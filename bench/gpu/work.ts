@@ -12,6 +12,8 @@ export const shapeNameOf = (model: ModelName): ShapeName => (model === "tiny" ? 
 export const peerNames = ["transformers-eager", "transformers-compiled"] as const;
 export type Who = "weft" | (typeof peerNames)[number];
 
+const matmulNames = ["auto", "own"] as const;
+
 export interface BenchOptions {
   readonly device: GpuName;
   readonly models: readonly ModelName[];
@@ -23,6 +25,8 @@ export interface BenchOptions {
   readonly peer: boolean;
   /** Kernels may begin before the one before them has ended. */
   readonly overlap: boolean;
+  /** Who multiplies large matrices; undefined: what the device does by itself. */
+  readonly matmul: (typeof matmulNames)[number] | undefined;
   readonly folder: string | undefined;
   readonly out: string | undefined;
   /** Bytes per second and operations per second, where they are given and not measured. */
@@ -53,6 +57,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       minutes: { type: "string", default: "30" },
       peer: { type: "boolean" },
       overlap: { type: "boolean", default: false },
+      matmul: { type: "string" },
       folder: { type: "string" },
       out: { type: "string" },
       "copy-gbs": { type: "string" },
@@ -76,6 +81,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     minutes: positive(values.minutes, "--minutes"),
     peer: values.peer ?? isReal,
     overlap: values.overlap,
+    matmul: values.matmul === undefined ? undefined : oneOf(matmulNames, values.matmul, "--matmul"),
     folder: values.folder,
     out: values.out,
     copyRate: scaled(values["copy-gbs"], 1e9, "--copy-gbs"),

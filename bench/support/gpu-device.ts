@@ -20,7 +20,7 @@ export type GpuName = (typeof gpuNames)[number];
 /** @throws WeftError where there is no driver or no GPU, with the places tried. */
 export const openByName = (
   name: GpuName,
-  options: Pick<OpenGpuOptions, "overlapLaunches"> = {},
+  options: Pick<OpenGpuOptions, "overlapLaunches" | "matmulLibrary"> = {},
 ): Promise<CudaDevice> => (name === "cuda" ? openGpu(options) : openSimulator(options));
 
 /** A device whose kernels are changed before they are compiled, for checks of what happens then; nothing is cached. */

@@ -189,10 +189,11 @@ test("doctor says what is here and what will be used", async () => {
     ["cpu", "cuda", "cuda-sim"],
   );
   assert.is(findings.uses.device, "cpu");
+  assert.is(findings.matmulLibraries[0].name, "cuBLASLt");
   // With or without a GPU: what it is, or where a driver was looked for.
   assert.match(
     (await weft("doctor")).stdout,
-    /device cuda +(available: .+multiprocessors|not available: .+)/,
+    /device cuda +(available: .+multiprocessors|not available: .+)[\s\S]*cuBLASLt +(available: .+libcublasLt|not available: .+tried)/,
   );
 });
 

@@ -14,6 +14,7 @@ import { type GpuName, gpuNames, openByName } from "../../bench/support/gpu-devi
 import { oracleNames } from "../parity/oracle.ts";
 import { Checks } from "./checks.ts";
 import { checkFaults } from "./fault-checks.ts";
+import { checkMatmulLibrary } from "./library-checks.ts";
 import { type Dtype, type FixtureName, openSubject, someTokens } from "./model.ts";
 import { checkOracle } from "./oracle-checks.ts";
 import { checkSanitized, type SanitizerTool, sanitizerTools } from "./sanitize.ts";
@@ -100,6 +101,7 @@ const checks = new Checks(options.only === undefined ? undefined : new RegExp(op
       await checkMemory(checks, subject, device);
       if (index === 0) await checkFaults(checks, subject, name);
     }
+    await checkMatmulLibrary(checks, name, options.overlap);
   }
 }
 if (!options.work) {

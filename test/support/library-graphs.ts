@@ -9,9 +9,9 @@ export const inner = 24;
 /** Its rows are `rows`, the same in every run. */
 export function gatedPlan(
   rows: number,
-  { policy = "bf16" as "bf16" | "f32", columns = inner } = {},
+  { policy = "bf16" as "bf16" | "f32", length = hidden, columns = inner } = {},
 ): EmittedPlan {
-  const outside = axis("hidden", hidden);
+  const outside = axis("hidden", length);
   const inside = axis("inner", columns);
   const block = residual(
     chain(

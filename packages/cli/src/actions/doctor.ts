@@ -4,7 +4,7 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { formatBytes } from "@weft/compiler";
 import { WeftError } from "@weft/dsl";
 import { type CpuDescription, describeCpu } from "@weft/runtime-cpu";
-import { findHostCompiler, findNvcc, findNvrtc, formatTried, openGpu } from "@weft/runtime-cuda";
+import { describeCublasLt, findHostCompiler, findNvcc, findNvrtc, formatTried, openGpu } from "@weft/runtime-cuda";
 import type { DoctorOptions } from "../commands/doctor.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { formatTable } from "../terminal/table.ts";
@@ -29,6 +29,8 @@ interface Findings {
   readonly devices: readonly Device[];
   /** What compiles kernels for a GPU, with the places tried where there is none. */
   readonly kernelCompilers: readonly Device[];
+  /** What multiplies large matrices on a GPU beside the plan's own kernels, with the places tried where it is not. */
+  readonly matmulLibraries: readonly Device[];
   /** What runs unless options say otherwise; null where nothing can run. */
   readonly uses: { readonly device: string; readonly isa: string; readonly threads: number } | null;
 }
@@ -41,6 +43,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
 
 async function examine(): Promise<Findings> {
   const { cpu, problem } = probe();
+  const { device, driverVersion } = await gpu();
   return {
     weft: packageVersion(),
     node: process.versions.node,
@@ -56,10 +59,11 @@ async function examine(): Promise<Findings> {
         available: cpu !== null,
         note: cpu === null ? "the native addon is missing" : "the default",
       },
-      await gpu(),
+      device,
       await simulator(),
     ],
     kernelCompilers: await kernelCompilers(),
+    matmulLibraries: [cublasLt(driverVersion)],
     uses: cpu === null ? null : { device: "cpu", isa: cpu.isa, threads: cpu.physicalCores },
   };
 }
@@ -77,18 +81,18 @@ const reason = (error: unknown): string => {
   return error instanceof Error ? error.message : String(error);
 };
 
-async function gpu(): Promise<Device> {
+async function gpu(): Promise<{ readonly device: Device; readonly driverVersion?: number }> {
   try {
-    using device = await openGpu();
+    using device = await openGpu({ matmulLibrary: "own" });
     const { facts } = device;
     const capability = (facts.computeCapability / 10).toFixed(1);
     const driver = `${Math.floor(facts.driverVersion / 1000)}.${(facts.driverVersion % 1000) / 10}`;
     const note =
       `${facts.name}, compute capability ${capability}, ${facts.multiprocessors} multiprocessors, ` +
       `${formatBytes(facts.freeBytes)} of ${formatBytes(facts.totalBytes)} free, driver for CUDA ${driver}`;
-    return { name: "cuda", available: true, note };
+    return { device: { name: "cuda", available: true, note }, driverVersion: facts.driverVersion };
   } catch (error) {
-    return { name: "cuda", available: false, note: reason(error) };
+    return { device: { name: "cuda", available: false, note: reason(error) } };
   }
 }
 
@@ -122,6 +126,15 @@ function nvrtc(): Device {
     return { name: "NVRTC", available: true, note: `${version}, ${path}` };
   } catch (error) {
     return { name: "NVRTC", available: false, note: reason(error) };
+  }
+}
+
+function cublasLt(driverVersion: number | undefined): Device {
+  try {
+    const { version, path } = describeCublasLt(driverVersion);
+    return { name: "cuBLASLt", available: true, note: `${version}, ${path}` };
+  } catch (error) {
+    return { name: "cuBLASLt", available: false, note: reason(error) };
   }
 }
 
@@ -163,7 +176,8 @@ function report(findings: Findings): string {
   }
   const seen = ({ available, note }: Device) => `${available ? "available" : "not available"}: ${note}`;
   for (const device of findings.devices) rows.push([`device ${device.name}`, seen(device)]);
-  for (const compiler of findings.kernelCompilers) rows.push([compiler.name, seen(compiler)]);
+  for (const one of [...findings.kernelCompilers, ...findings.matmulLibraries])
+    rows.push([one.name, seen(one)]);
   rows.push([
     "will use",
     uses === null
