@@ -4,7 +4,14 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { formatBytes } from "@weft/compiler";
 import { WeftError } from "@weft/dsl";
 import { type CpuDescription, describeCpu } from "@weft/runtime-cpu";
-import { describeCublasLt, findHostCompiler, findNvcc, findNvrtc, formatTried, openGpu } from "@weft/runtime-cuda";
+import {
+  describeCublasLt,
+  findHostCompiler,
+  findNvcc,
+  findNvrtc,
+  formatTried,
+  openGpu,
+} from "@weft/runtime-cuda";
 import type { DoctorOptions } from "../commands/doctor.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { formatTable } from "../terminal/table.ts";
