@@ -50,7 +50,8 @@ export interface RecordingDevice extends CudaDevice {
  */
 export function cudaDevice(options: CudaOptions): Promise<CudaDevice> {
   const index = checkedCount(source, "index", options.index ?? 0, 0, 255);
-  return NativeDevice.open("cuda", "cuda", { index }, { matmulLibrary: "auto", ...options });
+  const matmulLibrary = options.matmulLibrary ?? "auto";
+  return NativeDevice.open("cuda", "cuda", { index }, { ...options, matmulLibrary });
 }
 
 /**
