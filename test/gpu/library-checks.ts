@@ -39,6 +39,8 @@ export async function checkMatmulLibrary(checks: Checks, name: GpuName, overlap:
       return (outputs.output as Float32Array).slice();
     };
     using executable = await device.load(plan, weights);
+    const { length: steps } = executable.matmulSteps;
+    if (steps !== 2) throw new Error(`${steps} steps are offered to the library, 2 were expected`);
     const refused = executable.matmulSteps.find(({ by }) => by !== "library");
     if (refused !== undefined) throw new Error(`${refused.kernel} does without: ${refused.reason}`);
     const actual = await run(executable);

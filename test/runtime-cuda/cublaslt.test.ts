@@ -102,7 +102,7 @@ if (built.some(({ status }) => status !== 0)) {
     // Once for each shape: in columns, as the library sees them, so weights are transposed and rows are not.
     const asked = (columns: number, contracted: number) =>
       `cublasLtMatmulAlgoGetHeuristic a 14 ${contracted}x${columns}/${contracted} b 14 ${contracted}x128/${contracted} ` +
-      `c 0 ${columns}x128/${columns} d 0 ${columns}x128/${columns} workspace 33554432 alignment 256 256 256 256 requested 1`;
+      `c 0 ${columns}x128/${columns} d 0 ${columns}x128/${columns} workspace 33554432 schemes 2 alignment 256 256 256 256 requested 1`;
     assert.equal(of(/^cublasLtMatmulAlgoGetHeuristic/), [asked(inner, hidden), asked(hidden, inner)]);
     const products = of(/^cublasLtMatmul compute/);
     // The first run's and the captured one's.

@@ -241,6 +241,30 @@ test("without a library, or without wanting one, steps go by their launches and 
   }
 });
 
+test("a plan that fits without the library's scratch is loaded without it", async () => {
+  const { plan } = gatedPlan(128);
+  const weights = weightsOf(plan, randomBuffers(plan, 3));
+  using without = await record({ matmulLibrary: "own" });
+  const least = without.predictMemory(plan).total;
+  using device = await record({});
+  const wanted = device.predictMemory(plan).total;
+  assert.ok(wanted > least);
+  for (const memoryLimitBytes of [wanted - 1, least]) {
+    using executable = await device.load(plan, weights, { memoryLimitBytes });
+    assert.is(executable.memory().total, least);
+    for (const { by, reason } of executable.matmulSteps) {
+      assert.is(by, "own");
+      assert.match(reason, new RegExp(`no room for what its way takes, ${wanted - least} bytes`));
+    }
+  }
+  using executable = await device.load(plan, weights, { memoryLimitBytes: wanted });
+  assert.ok(executable.matmulSteps.every(({ by }) => by === "library"));
+  const refusal = await device
+    .load(plan, weights, { memoryLimitBytes: least - 1 })
+    .catch((one: Error) => one);
+  assert.match(String(refusal), new RegExp(`needs ${least} bytes, the limit is ${least - 1}`));
+});
+
 test("a shape that the library refuses is its step's launches' work; others stay", async () => {
   const { plan } = gatedPlan(128);
   using device = await record({ faults: [{ call: "prepare_matmul", at: 2, status: 15 }] });

@@ -25,6 +25,8 @@ SAME(cublas_compute_32f, CUBLAS_COMPUTE_32F);
 SAME(matmul_desc_transa, CUBLASLT_MATMUL_DESC_TRANSA);
 SAME(matmul_desc_transb, CUBLASLT_MATMUL_DESC_TRANSB);
 SAME(matmul_pref_max_workspace_bytes, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES);
+SAME(matmul_pref_reduction_scheme_mask, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK);
+SAME(reduction_scheme_compute_type, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
 SAME(matmul_pref_min_alignment_a_bytes, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES);
 SAME(matmul_pref_min_alignment_b_bytes, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES);
 SAME(matmul_pref_min_alignment_c_bytes, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES);

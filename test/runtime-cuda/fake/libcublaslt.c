@@ -21,7 +21,7 @@ struct Layout {
 };
 struct Preference {
   uint64_t workspace;
-  uint32_t alignment[4];
+  uint32_t schemes, alignment[4];
 };
 struct Algo {
   uint64_t data[8];
@@ -113,6 +113,7 @@ int cublasLtMatmulPreferenceDestroy(struct Preference* preference) {
 }
 int cublasLtMatmulPreferenceSetAttribute(struct Preference* preference, int attribute, const void* value, size_t bytes) {
   if (attribute == 1 && bytes == 8) memcpy(&preference->workspace, value, 8);
+  else if (attribute == 3 && bytes == 4) memcpy(&preference->schemes, value, 4);
   else if (attribute >= 5 && attribute <= 8 && bytes == 4) memcpy(&preference->alignment[attribute - 5], value, 4);
   else return 7;
   return 0;
@@ -122,8 +123,8 @@ int cublasLtMatmulAlgoGetHeuristic(void* handle, const struct Desc* desc, const 
                                    int requested, struct Heuristic* results, int* returned) {
   (void)handle;
   (void)desc;
-  note("cublasLtMatmulAlgoGetHeuristic a %s b %s c %s d %s workspace %llu alignment %u %u %u %u requested %d", text(a), text(b),
-       text(c), text(d), (unsigned long long)preference->workspace, preference->alignment[0], preference->alignment[1],
+  note("cublasLtMatmulAlgoGetHeuristic a %s b %s c %s d %s workspace %llu schemes %u alignment %u %u %u %u requested %d", text(a), text(b),
+       text(c), text(d), (unsigned long long)preference->workspace, preference->schemes, preference->alignment[0], preference->alignment[1],
        preference->alignment[2], preference->alignment[3], requested);
   *returned = 0;
   if ((long)d->rows == setting("WEFT_FAKE_REFUSED", -1)) return 15;

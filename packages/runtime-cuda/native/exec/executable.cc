@@ -46,11 +46,18 @@ void Executable::load(const Progress& progress) {
 }
 
 void Executable::check_limit() {
+  const size_t free = gpu_->free_bytes();
+  const size_t room = options_.memory_limit > 0 ? std::min(options_.memory_limit, free) : free;
+  if (layout_.workspace > 0 && memory().total() > room) {
+    // A library is never why a plan does not fit.
+    const size_t wanted = memory().total();
+    layout_ = Layout(plan(), compiled_->cuda, false);
+    library_refusal_ = "there is no room for what its way takes, " + std::to_string(wanted - memory().total()) + " bytes";
+  }
   const MemoryTable table = memory();
   const std::string needs = "[memory] the plan " + plan().name + " needs " + std::to_string(table.total()) + " bytes, ";
   if (options_.memory_limit > 0 && table.total() > options_.memory_limit)
     throw Error(needs + "the limit is " + std::to_string(options_.memory_limit) + ":" + table.text());
-  const size_t free = gpu_->free_bytes();
   if (table.total() > free)
     throw Error(needs + gpu_->facts().name + " has " + std::to_string(free) + " of its " +
                 std::to_string(gpu_->facts().total_bytes) + " free:" + table.text());

@@ -133,6 +133,8 @@ class Executable final : public LoadedPlan {
   void run_graph(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
   OwnedGraph capture(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
   void run_timed(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times);
+  // What a run that failed has reported of its indices is no matter of the next one's.
+  void forget_fault(size_t program) noexcept;
   // Throws Error when an index that the program computed named no row.
   void check_fault(size_t program);
   // Until everything on the stream has ended.
@@ -141,6 +143,8 @@ class Executable final : public LoadedPlan {
   std::shared_ptr<Gpu> gpu_;
   std::shared_ptr<const CompiledPlan> compiled_;
   Layout layout_;
+  // Why no step goes by the library, though there is one.
+  std::string library_refusal_;
   Images images_;
   LoadOptions options_;
   WeightUpload upload_;

@@ -38,6 +38,10 @@ void Executable::bind_library_steps(size_t program, const std::vector<Function>&
       step.refusal = gpu_->about_matmul_library();
       continue;
     }
+    if (!library_refusal_.empty()) {
+      step.refusal = library_refusal_;
+      continue;
+    }
     step.before = bind_all(source.before);
     step.after = bind_all(source.after);
     int64_t most_rows = 1;

@@ -35,6 +35,7 @@ void Executable::run(size_t program, const int64_t* symbols, const std::vector<b
   } catch (...) {
     // What was put on the stream before the failure still uses the memory.
     gpu_->drain();
+    forget_fault(program);
     throw;
   }
   if (stop_.load()) throw Error("the run was ended: its executable or device was disposed");
@@ -103,6 +104,12 @@ void Executable::check_fault(size_t program) {
   gpu_->check(gpu_->driver().fill(control_.at(layout_.fault_at), 0, sizeof fault, gpu_->stream()),
               "cuMemsetD8Async", [] { return std::string("clearing the report of gather indices"); });
   throw_gather_fault(plan(), program, fault.step, fault.index, fault.bound);
+}
+
+void Executable::forget_fault(size_t program) noexcept {
+  // On a lost device the call fails as any other would; nothing runs there any more.
+  if (gathers_[program].has_computed)
+    gpu_->driver().fill(control_.at(layout_.fault_at), 0, sizeof(GatherFault), gpu_->stream());
 }
 
 template <class OnLaunch, class OnProduct>

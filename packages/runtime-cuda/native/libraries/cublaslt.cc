@@ -44,6 +44,9 @@ struct Prepared {
   std::string refusal;
 };
 
+// What is added where the result goes must have the very layout of the result.
+bool has_own_layout(const MatmulShape& shape) { return shape.addend_stride != 0 && shape.addend_stride != shape.out_stride; }
+
 // cuBLASLt's matrices lie in columns. A matrix of ours, in rows, is the transposed one of its; so it computes
 // out^T = weight * x^T, with `weight` as its A, to be transposed, and `x` as its B.
 class CublasLt final : public MatmulLibrary {
@@ -82,7 +85,8 @@ class CublasLt final : public MatmulLibrary {
     return inside([&]() -> std::string {
       const int status = api_.matmul(handle_, product_.get(), &alpha, address(matmul.weight), way.weight.get(), address(matmul.x),
                                      way.x.get(), &beta, address(adds ? matmul.addend : matmul.out),
-                                     adds ? way.addend.get() : way.out.get(), address(matmul.out), way.out.get(), &way.algo,
+                                     has_own_layout(matmul.shape) ? way.addend.get() : way.out.get(), address(matmul.out),
+                                     way.out.get(), &way.algo,
                                      address(matmul.workspace), way.workspace_bytes, address(matmul.stream));
       return status ? text("cublasLtMatmul", status) : std::string();
     });
@@ -129,7 +133,7 @@ class CublasLt final : public MatmulLibrary {
     int status = layout(made.weight, cuda_r_16bf, shape.contracted, shape.columns, shape.weight_stride);
     if (!status) status = layout(made.x, cuda_r_16bf, shape.contracted, shape.rows, shape.x_stride);
     if (!status) status = layout(made.out, out, shape.columns, shape.rows, shape.out_stride);
-    if (!status && shape.addend_stride != 0) status = layout(made.addend, out, shape.columns, shape.rows, shape.addend_stride);
+    if (!status && has_own_layout(shape)) status = layout(made.addend, out, shape.columns, shape.rows, shape.addend_stride);
     if (status) return text("cublasLtMatrixLayoutCreate", status);
 
     LtPreference object = nullptr;
@@ -137,6 +141,9 @@ class CublasLt final : public MatmulLibrary {
     const Descriptor<LtPreference> preference(object, api_.preference_destroy);
     const uint64_t workspace = matmul_workspace_bytes;
     status = api_.preference_set_attribute(object, matmul_pref_max_workspace_bytes, &workspace, sizeof workspace);
+    // Parts are added up in f32, and in one order: neither in the output's type nor where it lies.
+    const uint32_t schemes = reduction_scheme_compute_type;
+    if (!status) status = api_.preference_set_attribute(object, matmul_pref_reduction_scheme_mask, &schemes, sizeof schemes);
     const uint32_t alignment = static_cast<uint32_t>(shape.alignment);
     for (const int attribute : {matmul_pref_min_alignment_a_bytes, matmul_pref_min_alignment_b_bytes,
                                 matmul_pref_min_alignment_c_bytes, matmul_pref_min_alignment_d_bytes})
@@ -146,7 +153,7 @@ class CublasLt final : public MatmulLibrary {
     LtHeuristicResult result{};
     int count = 0;
     status = api_.algo_get_heuristic(handle_, product_.get(), made.weight.get(), made.x.get(),
-                                     shape.addend_stride != 0 ? made.addend.get() : made.out.get(), made.out.get(), object, 1,
+                                     has_own_layout(shape) ? made.addend.get() : made.out.get(), made.out.get(), object, 1,
                                      &result, &count);
     if (!status && count > 0) status = result.status;
     if (status) return text("cublasLtMatmulAlgoGetHeuristic", status);

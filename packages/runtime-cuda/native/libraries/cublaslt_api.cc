@@ -39,18 +39,32 @@ CublasLtApi load_api(const SharedLibrary& library) {
   return api;
 }
 
+void require_major(const CublasLtApi& api, int major) {
+  const int built_with = static_cast<int>(api.cuda_version / 1000);
+  if (built_with >= least_major && built_with <= major) return;
+  throw Error("[cuda] cuBLASLt must be of CUDA " + std::to_string(least_major) + " to " + std::to_string(major) +
+              ", as the driver is; " + api.path + " is of CUDA " + std::to_string(built_with) + "; name another in WEFT_CUBLASLT");
+}
+
 CublasLtApi open_for_major(int major) {
   std::vector<std::string> sonames;
   for (int candidate = major; candidate >= least_major; --candidate)
     sonames.push_back("libcublasLt.so." + std::to_string(candidate));
-  const CublasLtApi api = load_api(open_library(
+  const std::vector<SharedLibrary> found = open_libraries(
       toolkit_places("WEFT_CUBLASLT", sonames), "cuBLASLt must be found (its library libcublasLt.so)",
-      "install it (pip install nvidia-cublas) or name it in WEFT_CUBLASLT; without it, large products are left to kernels of our own"));
-  const int built_with = static_cast<int>(api.cuda_version / 1000);
-  if (built_with < least_major || built_with > major)
-    throw Error("[cuda] cuBLASLt must be of CUDA " + std::to_string(least_major) + " to " + std::to_string(major) +
-                ", as the driver is; " + api.path + " is of CUDA " + std::to_string(built_with) + "; name another in WEFT_CUBLASLT");
-  return api;
+      "install it (pip install nvidia-cublas) or name it in WEFT_CUBLASLT; without it, large products are left to kernels of our own");
+  // Of those that do not serve, the first one is told of: it comes from the place that is looked at first.
+  std::string refusal;
+  for (const SharedLibrary& library : found) {
+    try {
+      const CublasLtApi api = load_api(library);
+      require_major(api, major);
+      return api;
+    } catch (const Error& error) {
+      if (refusal.empty()) refusal = error.what();
+    }
+  }
+  throw Error(refusal);
 }
 
 }  // namespace

@@ -46,8 +46,13 @@ enum LtMatmulDescAttribute : int {
   matmul_desc_transa = 3,  // int32_t
   matmul_desc_transb = 4,
 };
+// How the parts of a product whose contracted axis is cut may be added up; never is always allowed.
+enum LtReductionScheme : uint32_t {
+  reduction_scheme_compute_type = 2,
+};
 enum LtPreferenceAttribute : int {
   matmul_pref_max_workspace_bytes = 1,  // uint64_t
+  matmul_pref_reduction_scheme_mask = 3,  // uint32_t
   matmul_pref_min_alignment_a_bytes = 5,  // uint32_t
   matmul_pref_min_alignment_b_bytes = 6,
   matmul_pref_min_alignment_c_bytes = 7,

@@ -33,18 +33,18 @@ export function findNvrtc({ driverVersion, target }: NvrtcNeeds = {}): Nvrtc {
   const found = native(() => addon().listCompilers())
     .toSorted((a, b) => b.major - a.major || b.minor - a.minor)
     .map(({ path, major, minor, architectures }) => ({ path, version: `${major}.${minor}`, architectures }));
-  const given = found.map(({ version, path }) => `${version} (${path})`).join(", ");
+  const listed = (some: readonly Nvrtc[]) =>
+    some.map(({ version, path }) => `${version} (${path})`).join(", ");
   const loadable =
     driverVersion === undefined
       ? found
       : found.filter(({ version }) => loadsImagesOf(driverVersion, version));
   if (driverVersion !== undefined && loadable.length === 0) {
     const major = driverMajor(driverVersion);
-    const package_ = major < 13 ? `nvidia-cuda-nvrtc-cu${major}` : `"nvidia-cuda-nvrtc==${major}.*"`;
     throw new WeftError([
       userProblem("nvrtc", "the driver must support NVRTC's CUDA version", {
-        given: `NVRTC ${given} and a driver for CUDA ${driverVersionText(driverVersion)}`,
-        remedy: `update the NVIDIA driver, or install NVRTC of CUDA ${major} (pip install ${package_}) or name it in WEFT_NVRTC`,
+        given: `NVRTC ${listed(found)} and a driver for CUDA ${driverVersionText(driverVersion)}`,
+        remedy: `update the NVIDIA driver, or install NVRTC of CUDA ${major} (pip install ${packageOf(major)}) or name it in WEFT_NVRTC`,
       }),
     ]);
   }
@@ -54,11 +54,15 @@ export function findNvrtc({ driverVersion, target }: NvrtcNeeds = {}): Nvrtc {
   if (fitting !== undefined) return fitting;
   throw new WeftError([
     userProblem("nvrtc", `NVRTC must know the GPU's architecture ${target}`, {
-      given: `NVRTC ${given}`,
-      remedy: "install a newer one (pip install -U nvidia-cuda-nvrtc) or name it in WEFT_NVRTC",
+      given: `NVRTC ${listed(loadable)}`,
+      remedy: `install a newer one (pip install -U ${driverVersion === undefined ? "nvidia-cuda-nvrtc" : packageOf(driverMajor(driverVersion))}) or name it in WEFT_NVRTC`,
     }),
   ]);
 }
+
+/** The package of pip with the newest NVRTC of a CUDA major version. */
+const packageOf = (major: number) =>
+  major < 13 ? `nvidia-cuda-nvrtc-cu${major}` : `"nvidia-cuda-nvrtc==${major}.*"`;
 
 /** Part of what a compilation depends on, so a cache's key needs them. */
 export const nvrtcFlags: readonly string[] = ["--std=c++17"];
