@@ -1,0 +1,24 @@
+/** Buffers bound to the slots of a kernel while it is written. */
+import type { Slot } from "../plan/types.ts";
+import type { PlanAssembly } from "./storage.ts";
+
+/** The slots and bindings of one kernel while it is written. */
+export class Bindings {
+  readonly slots: Slot[] = [];
+  readonly buffers: number[] = [];
+  readonly #assembly: PlanAssembly;
+
+  constructor(assembly: PlanAssembly) {
+    this.#assembly = assembly;
+  }
+
+  slot(buffer: number, access: "read" | "write"): number {
+    let index = this.buffers.indexOf(buffer);
+    if (index === -1) {
+      index = this.buffers.length;
+      this.buffers.push(buffer);
+      this.slots.push({ name: `b${index}`, dtype: this.#assembly.buffers[buffer]!.dtype, access });
+    } else if (this.slots[index]!.access !== access) this.slots[index]!.access = "update";
+    return index;
+  }
+}

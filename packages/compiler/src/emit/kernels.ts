@@ -1,0 +1,215 @@
+/** The kernels of fused groups, one function for each kind of group that computes. */
+import { type Axis, type Graph, type NodeId, unsupportedProblem, WeftError } from "@weft/dsl";
+import { constantSum, sumOf } from "../fusion/affine.ts";
+import { indexExpression } from "../fusion/index-arithmetic.ts";
+import {
+  type FusedAttention,
+  type FusedContract,
+  type FusedMatmul,
+  type FusedRows,
+  type FusedTopK,
+  nodesOf,
+} from "../fusion/types.ts";
+import { attributesOf } from "../passes/rewrite.ts";
+import type { Access, HeadsAccess, Kernel, Loop } from "../plan/types.ts";
+import { Bindings } from "./bindings.ts";
+import { BodyBuilder, type BodyContext } from "./body.ts";
+import { kernelName } from "./naming.ts";
+import type { Places } from "./places.ts";
+import { type PlanAssembly, planDtype, type Storage } from "./storage.ts";
+
+/** What a kernel is written from. */
+export interface KernelSite {
+  readonly graph: Graph;
+  readonly assembly: PlanAssembly;
+  readonly places: Places;
+  readonly stored: ReadonlySet<NodeId>;
+}
+
+export interface Emitted {
+  readonly kernel: Kernel;
+  readonly bindings: Bindings;
+}
+
+/** `own`: the nodes that the body computes. */
+export function contextOf(
+  { graph, assembly, places, stored }: KernelSite,
+  bindings: Bindings,
+  own: ReadonlySet<NodeId>,
+): BodyContext {
+  return {
+    graph,
+    assembly,
+    storageOf: (id) => places.storageOf(id),
+    targetOf: (id) => {
+      const target = own.has(id) && stored.has(id) ? places.targetOf(id) : undefined;
+      return target === undefined ? [] : [target];
+    },
+    slot: (buffer, access) => bindings.slot(buffer, access),
+  };
+}
+
+export function rowsKernel(group: FusedRows, site: KernelSite): Emitted {
+  const bindings = new Bindings(site.assembly);
+  const builder = new BodyBuilder(contextOf(site, bindings, group.nodes), group.space, group.nodes);
+  builder.compute();
+  const name = kernelName(site.graph, [...group.nodes]);
+  return { kernel: { kind: "rows", name, slots: bindings.slots, program: builder.program() }, bindings };
+}
+
+export function matmulKernel(group: FusedMatmul, site: KernelSite): Emitted {
+  const { graph, assembly, places } = site;
+  const bindings = new Bindings(assembly);
+  const prologue = new BodyBuilder(
+    contextOf(site, bindings, group.prologue.nodes),
+    group.prologue.space,
+    group.prologue.nodes,
+  );
+  prologue.compute();
+  prologue.finishWith(prologue.operand(group.operand));
+  const groups = group.columns.map((columns) => {
+    const builder = new BodyBuilder(contextOf(site, bindings, columns.nodes), columns.space, columns.nodes);
+    const weights = columns.dots.map((dot) => {
+      const storage = places.storageOf(graph.nodes[dot]!.inputs[1]!)!;
+      return bindings.slot(storage.buffer, "read");
+    });
+    columns.dots.forEach((dot, index) => {
+      builder.accumulator(dot, index);
+    });
+    builder.compute();
+    const size = (axes: readonly Axis[]) => axes.reduce((product, one) => product * (one.size as number), 1);
+    const columnLoops = columns.space.loops.slice(group.prologue.space.loops.length);
+    return { weights, columns: size(columnLoops) * size(columns.space.row), epilogue: builder.program() };
+  });
+  const program = prologue.program();
+  const contracted = program.row.extent.constant;
+  const inputDtype = planDtype(graph.nodes[group.operand]!.type.dtype);
+  const name = kernelName(graph, nodesOf(group));
+  const { slots } = bindings;
+  const kernel: Kernel = {
+    kind: "matmul",
+    name,
+    slots,
+    rows: program.loops,
+    contracted,
+    inputDtype,
+    prologue: program,
+    groups,
+  };
+  return { kernel, bindings };
+}
+
+export function attentionKernel(group: FusedAttention, site: KernelSite): Emitted {
+  const { graph, assembly, places } = site;
+  const node = graph.nodes[group.node]!;
+  const attributes = attributesOf(node, "attend");
+  const [query, key, value, index] = node.inputs as readonly [NodeId, NodeId, NodeId, NodeId];
+  const bindings = new Bindings(assembly);
+  const size = (id: NodeId, name: string) =>
+    graph.nodes[id]!.type.axes.find((one) => one.name === name)!.size;
+  const keyAxis = attributes.keys ?? attributes.sequence;
+  const access = (storage: Storage, position: string, heads: string, kind: "read" | "write"): HeadsAccess => {
+    if (storage.strides.get(attributes.headDim) !== 1 || storage.strides.size !== 3) {
+      throw new WeftError([
+        unsupportedProblem(
+          "attend",
+          "queries, keys and values must have the axes sequence, heads and headDim only",
+          {
+            path: node.origin.path,
+            given: [...storage.strides.keys()].join(", "),
+            remedy: "compile with attend decomposed",
+          },
+        ),
+      ]);
+    }
+    return {
+      slot: bindings.slot(storage.buffer, kind),
+      offset: assembly.affine(storage.offset),
+      positionStride: storage.strides.get(position)!,
+      headStride: storage.strides.get(heads)!,
+    };
+  };
+  const place = indexExpression(graph, index);
+  if (place === undefined && attributes.causal) {
+    throw new WeftError([
+      unsupportedProblem("attend", "the queries' index must be a position", {
+        path: node.origin.path,
+        remedy: "compile with attend decomposed",
+      }),
+    ]);
+  }
+  const { kvHeads, heads, headDim, causal, scale, sequence } = attributes;
+  const kernel: Kernel = {
+    kind: "attention",
+    name: kernelName(graph, [node.id]),
+    slots: bindings.slots,
+    queries: assembly.affine(sumOf(size(query, sequence))),
+    keys: assembly.affine(sumOf(size(key, keyAxis))),
+    past: assembly.affine(causal ? place!.offset : constantSum(0)),
+    heads: size(query, heads) as number,
+    kvHeads: size(key, kvHeads) as number,
+    headDim: size(query, headDim) as number,
+    scale,
+    causal,
+    query: access(places.storageOf(query)!, sequence, heads, "read"),
+    key: access(places.storageOf(key)!, keyAxis, kvHeads, "read"),
+    value: access(places.storageOf(value)!, keyAxis, kvHeads, "read"),
+    output: access(places.targetOf(node.id)!, sequence, heads, "write"),
+  };
+  return { kernel, bindings };
+}
+
+export function topKKernel(group: FusedTopK, site: KernelSite): Emitted {
+  const { graph, assembly, places } = site;
+  const node = graph.nodes[group.node]!;
+  const { axis, count } = attributesOf(node, "topK");
+  const bindings = new Bindings(assembly);
+  const input = node.inputs[0]!;
+  const { axes } = graph.nodes[input]!.type;
+  const outer = axes.filter((one) => one.name !== axis);
+  const access = (storage: Storage, row: string, kind: "read" | "write"): Access => ({
+    slot: bindings.slot(storage.buffer, kind),
+    offset: assembly.affine(storage.offset),
+    strides: outer.map((one) => storage.strides.get(one.name) ?? 0),
+    rowStride: storage.strides.get(row)!,
+  });
+  const kernel: Kernel = {
+    kind: "topK",
+    name: kernelName(graph, [node.id]),
+    slots: bindings.slots,
+    loops: outer.map((one) => ({ axis: one.name, extent: assembly.affine(sumOf(one.size)) })),
+    length: axes.find((one) => one.name === axis)!.size as number,
+    count,
+    input: access(places.storageOf(input)!, axis, "read"),
+    output: access(places.targetOf(node.id)!, "valueAndIndex", "write"),
+  };
+  return { kernel, bindings };
+}
+
+export function contractKernel(group: FusedContract, site: KernelSite): Emitted {
+  const { graph, assembly, places } = site;
+  const node = graph.nodes[group.node]!;
+  const { contract } = attributesOf(node, "dot");
+  const [a, b] = [node.inputs[0]!, node.inputs[1]!];
+  const bindings = new Bindings(assembly);
+  const loop = (axis: Axis): Loop => ({ axis: axis.name, extent: assembly.affine(sumOf(axis.size)) });
+  const contracted = contract.map((name) => graph.nodes[a]!.type.axes.find((one) => one.name === name)!);
+  const access = (storage: Storage, axes: readonly Axis[], kind: "read" | "write"): Access => ({
+    slot: bindings.slot(storage.buffer, kind),
+    offset: assembly.affine(storage.offset),
+    strides: axes.map((one) => storage.strides.get(one.name) ?? 0),
+    rowStride: 0,
+  });
+  const all = [...node.type.axes, ...contracted];
+  const kernel: Kernel = {
+    kind: "contract",
+    name: kernelName(graph, [node.id]),
+    slots: bindings.slots,
+    loops: node.type.axes.map(loop),
+    contracted: contracted.map(loop),
+    a: access(places.storageOf(a)!, all, "read"),
+    b: access(places.storageOf(b)!, all, "read"),
+    out: access(places.targetOf(node.id)!, node.type.axes, "write"),
+  };
+  return { kernel, bindings };
+}
