@@ -126,7 +126,7 @@ test("the comment above a kernel names the blocks that it serves", () => {
         part
           .split("\n")
           .filter((line) => line.startsWith("// "))
-          .slice(-3),
+          .slice(-6),
       );
     for (const { launches, name } of cuda.programs) {
       const { steps } = plan.programs.find((one) => one.name === name)!;
@@ -144,6 +144,16 @@ test("the comment above a kernel names the blocks that it serves", () => {
       }
     }
   }
+});
+
+test("no name leaves the comment that it stands in", () => {
+  const programs = small.plan.programs.map((program) => ({
+    ...program,
+    steps: program.steps.map((step) => ({ ...step, origins: ["a\n#error b", "c\r#error d", "e\\"] })),
+  }));
+  const text = textOf(emitCuda({ ...small.plan, programs }));
+  assert.match(text, /^\/\/ of a\?#error b, c\?#error d, e\?$/m);
+  assert.not.match(text, /[\r\\]$|^#error/m);
 });
 
 /** Everything of CUDA that is more than C++: only device.cuh, which the simulator has a twin of, may name it. */

@@ -10,6 +10,7 @@
 
 // embedding
 // of model.embed_tokens
+// axes: rows seq $seq, along hidden 64
 // b0 read i32, b1 read bf16, b2 write f32
 DEVICE i64 k0_embedding_blocks([[maybe_unused]] const Args<3>& args) {
   const i64 s0 = symbol(args, 0);
@@ -39,6 +40,8 @@ WEFT_KERNEL(k0_embedding, 128, 1, 3)
 
 // rope
 // of model.layers.*
+// axes: one row, along headDim 8
+// one kernel: its operations go over the same rows, and nothing between them is stored
 // b0 write f32, b1 write f32, b2 write f32
 DEVICE i64 k1_rope_blocks([[maybe_unused]] const Args<3>& args) {
   return ((1LL + 3) / 4);
@@ -76,6 +79,8 @@ WEFT_KERNEL(k1_rope, 128, 1, 3)
 
 // rope_2
 // of model.layers.*
+// axes: rows seq $seq, along headDim 8
+// one kernel: its operations go over the same rows, and nothing between them is stored
 // b0 read f32, b1 write f32, b2 write f32
 DEVICE i64 k2_rope_2_blocks([[maybe_unused]] const Args<3>& args) {
   const i64 s0 = symbol(args, 0);
@@ -110,6 +115,8 @@ WEFT_KERNEL(k2_rope_2, 128, 1, 3)
 
 // rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul
 // of model.layers.*.input_layernorm, model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*, model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*.self_attn.v_proj
+// axes: rows seq $seq, columns heads 4 x headDim 16 and kvHeads 2 x headDim 16 and kvHeads 2 x headDim 16, contracted hidden 64
+// one kernel: the rows are computed where the products read them; the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read bf16, b4 read f32, b5 read f32, b6 write f32, b7 read bf16, b8 read bf16, b9 write bf16, b10 read bf16, b11 write bf16
 // the rows that the products read
 DEVICE i64 k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_x_blocks([[maybe_unused]] const Args<12>& args) {
@@ -155,6 +162,8 @@ WEFT_KERNEL(k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_x, 128, 1, 1
 
 // rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul
 // of model.layers.*.input_layernorm, model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*, model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*.self_attn.v_proj
+// axes: rows seq $seq, columns heads 4 x headDim 16 and kvHeads 2 x headDim 16 and kvHeads 2 x headDim 16, contracted hidden 64
+// one kernel: the rows are computed where the products read them; the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read bf16, b4 read f32, b5 read f32, b6 write f32, b7 read bf16, b8 read bf16, b9 write bf16, b10 read bf16, b11 write bf16
 // tiles of 128 x 128, 32 deep
 DEVICE i64 k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_blocks([[maybe_unused]] const Args<12>& args) {
@@ -353,6 +362,8 @@ WEFT_KERNEL(k3_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul, 256, 2, 12)
 
 // attend
 // of model.layers.*
+// axes: queries $seq, keys $keys
+// one kernel: scores are weighed as they come, and never stored
 // b0 read f32, b1 read bf16, b2 read bf16, b3 write f32
 // 4 heads on 2 of 16; blocks of 64 rows, 2 heads side by side
 DEVICE i64 k4_attend_blocks([[maybe_unused]] const Args<4>& args) {
@@ -382,6 +393,8 @@ WEFT_KERNEL(k4_attend, 128, 1, 4)
 
 // matmul_add
 // of model.layers.*.self_attn.o_proj, model.layers.*
+// axes: rows seq $seq, columns hidden 64, contracted heads*headDim 64
+// one kernel: what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read f32, b3 write f32
 // the rows that the products read
 DEVICE i64 k5_matmul_add_x_blocks([[maybe_unused]] const Args<4>& args) {
@@ -409,6 +422,8 @@ WEFT_KERNEL(k5_matmul_add_x, 128, 1, 4)
 
 // matmul_add
 // of model.layers.*.self_attn.o_proj, model.layers.*
+// axes: rows seq $seq, columns hidden 64, contracted heads*headDim 64
+// one kernel: what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read f32, b3 write f32
 // tiles of 128 x 128, 32 deep
 DEVICE i64 k5_matmul_add_blocks([[maybe_unused]] const Args<4>& args) {
@@ -474,6 +489,8 @@ WEFT_KERNEL(k5_matmul_add, 256, 2, 4)
 
 // rms_norm_matmul_silu_matmul_mul
 // of model.layers.*.post_attention_layernorm, model.layers.*.mlp.gate_proj, model.layers.*, model.layers.*.mlp.up_proj, model.layers.*.mlp.down_proj
+// axes: rows seq $seq, columns 2 of intermediate 128, contracted hidden 64
+// one kernel: the rows are computed where the products read them; the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read bf16, b4 write bf16
 // the rows that the products read
 DEVICE i64 k6_rms_norm_matmul_silu_matmul_mul_x_blocks([[maybe_unused]] const Args<5>& args) {
@@ -519,6 +536,8 @@ WEFT_KERNEL(k6_rms_norm_matmul_silu_matmul_mul_x, 128, 1, 5)
 
 // rms_norm_matmul_silu_matmul_mul
 // of model.layers.*.post_attention_layernorm, model.layers.*.mlp.gate_proj, model.layers.*, model.layers.*.mlp.up_proj, model.layers.*.mlp.down_proj
+// axes: rows seq $seq, columns 2 of intermediate 128, contracted hidden 64
+// one kernel: the rows are computed where the products read them; the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read bf16, b4 write bf16
 // tiles of 128 x 128, 32 deep
 DEVICE i64 k6_rms_norm_matmul_silu_matmul_mul_blocks([[maybe_unused]] const Args<5>& args) {
@@ -593,6 +612,8 @@ WEFT_KERNEL(k6_rms_norm_matmul_silu_matmul_mul, 256, 2, 5)
 
 // matmul_add_2
 // of model.layers.*.mlp.down_proj, model.layers.*
+// axes: rows seq $seq, columns hidden 64, contracted intermediate 128
+// one kernel: what follows is done to the sums while they are at hand
 // b0 read bf16, b1 read bf16, b2 read f32, b3 write f32
 // tiles of 128 x 128, 32 deep
 DEVICE i64 k7_matmul_add_2_blocks([[maybe_unused]] const Args<4>& args) {
@@ -658,6 +679,8 @@ WEFT_KERNEL(k7_matmul_add_2, 256, 2, 4)
 
 // rms_norm
 // of model.layers.*.input_layernorm
+// axes: rows seq $seq, along hidden 64
+// one kernel: its operations go over the same rows, and nothing between them is stored
 // b0 read f32, b1 read bf16, b2 write f32
 DEVICE i64 k8_rms_norm_blocks([[maybe_unused]] const Args<3>& args) {
   const i64 s0 = symbol(args, 0);
@@ -701,6 +724,8 @@ WEFT_KERNEL(k8_rms_norm, 128, 1, 3)
 
 // matmul_rms_norm_rope
 // of model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*
+// axes: rows seq 1, columns heads 4 x headDim 16, contracted hidden 64
+// one kernel: what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read f32, b4 read f32, b5 write f32
 // 1 row: the weights are streamed
 DEVICE i64 k9_matmul_rms_norm_rope_blocks([[maybe_unused]] const Args<6>& args) {
@@ -821,6 +846,8 @@ WEFT_KERNEL(k9_matmul_rms_norm_rope, 256, 2, 6)
 
 // matmul_rms_norm_rope_matmul
 // of model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*, model.layers.*.self_attn.v_proj
+// axes: rows seq $seq, columns kvHeads 2 x headDim 16 and kvHeads 2 x headDim 16, contracted hidden 64
+// one kernel: the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read f32, b4 read f32, b5 write bf16, b6 read bf16, b7 write bf16
 // the rows that the products read
 DEVICE i64 k10_matmul_rms_norm_rope_matmul_x_blocks([[maybe_unused]] const Args<8>& args) {
@@ -848,6 +875,8 @@ WEFT_KERNEL(k10_matmul_rms_norm_rope_matmul_x, 128, 1, 8)
 
 // matmul_rms_norm_rope_matmul
 // of model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*, model.layers.*.self_attn.v_proj
+// axes: rows seq $seq, columns kvHeads 2 x headDim 16 and kvHeads 2 x headDim 16, contracted hidden 64
+// one kernel: the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read f32, b4 read f32, b5 write bf16, b6 read bf16, b7 write bf16
 // tiles of 128 x 128, 32 deep
 DEVICE i64 k10_matmul_rms_norm_rope_matmul_blocks([[maybe_unused]] const Args<8>& args) {
@@ -981,6 +1010,8 @@ WEFT_KERNEL(k10_matmul_rms_norm_rope_matmul, 256, 2, 8)
 
 // attend_2
 // of model.layers.*
+// axes: queries 1, keys $keys
+// one kernel: scores are weighed as they come, and never stored
 // b0 read f32, b1 read bf16, b2 read bf16, b3 write f32
 // 4 heads on 2 of 16; 2 heads a block, up to 32 blocks share the keys
 DEVICE i64 k11_attend_2_blocks([[maybe_unused]] const Args<4>& args) {
@@ -1013,6 +1044,8 @@ WEFT_KERNEL(k11_attend_2, 128, 1, 4)
 
 // matmul_add_3
 // of model.layers.*.self_attn.o_proj, model.layers.*
+// axes: rows seq 1, columns hidden 64, contracted heads*headDim 64
+// one kernel: what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read f32, b3 write f32
 // 1 row: the weights are streamed
 DEVICE i64 k12_matmul_add_3_blocks([[maybe_unused]] const Args<4>& args) {
@@ -1069,6 +1102,8 @@ WEFT_KERNEL(k12_matmul_add_3, 256, 2, 4)
 
 // rms_norm_matmul_silu_matmul_mul_2
 // of model.layers.*.post_attention_layernorm, model.layers.*.mlp.gate_proj, model.layers.*, model.layers.*.mlp.up_proj, model.layers.*.mlp.down_proj
+// axes: rows seq 1, columns 2 of intermediate 128, contracted hidden 64
+// one kernel: the rows are computed where the products read them; the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read bf16, b4 write bf16
 // 1 row: the weights are streamed
 DEVICE i64 k13_rms_norm_matmul_silu_matmul_mul_2_blocks([[maybe_unused]] const Args<5>& args) {
@@ -1146,6 +1181,8 @@ WEFT_KERNEL(k13_rms_norm_matmul_silu_matmul_mul_2, 256, 2, 5)
 
 // matmul_add_4
 // of model.layers.*.mlp.down_proj, model.layers.*
+// axes: rows seq 1, columns hidden 64, contracted intermediate 128
+// one kernel: what follows is done to the sums while they are at hand
 // b0 read bf16, b1 read bf16, b2 read f32, b3 write f32
 // 1 row: the weights are streamed
 DEVICE i64 k14_matmul_add_4_blocks([[maybe_unused]] const Args<4>& args) {
@@ -1199,6 +1236,8 @@ WEFT_KERNEL(k14_matmul_add_4, 256, 2, 4)
 
 // rms_norm_matmul
 // of model.norm, lm_head
+// axes: rows seq 1, columns vocab 320, contracted hidden 64
+// one kernel: the rows are computed where the products read them
 // b0 read f32, b1 read bf16, b2 read bf16, b3 write f32
 // 1 row: the weights are streamed
 DEVICE i64 k15_rms_norm_matmul_blocks([[maybe_unused]] const Args<4>& args) {
@@ -1268,6 +1307,7 @@ WEFT_KERNEL(k15_rms_norm_matmul, 256, 2, 4)
 
 // top_k
 // of lm_head
+// axes: rows seq 1, 32 of 320
 // b0 read f32, b1 write f32
 // the 32 largest of 320, 1 block a row
 DEVICE i64 k16_top_k_blocks([[maybe_unused]] const Args<2>& args) {
@@ -1286,6 +1326,7 @@ WEFT_KERNEL(k16_top_k, 256, 1, 2)
 
 // embedding_2
 // of model.embed_tokens
+// axes: rows seq 1, along hidden 64
 // b0 read i32, b1 read bf16, b2 write f32
 DEVICE i64 k17_embedding_2_blocks([[maybe_unused]] const Args<3>& args) {
   return ((1LL + 3) / 4);
@@ -1313,6 +1354,8 @@ WEFT_KERNEL(k17_embedding_2, 128, 1, 3)
 
 // rope_3
 // of model.layers.*
+// axes: one row, along headDim 8
+// one kernel: its operations go over the same rows, and nothing between them is stored
 // b0 write f32, b1 write f32
 DEVICE i64 k18_rope_3_blocks([[maybe_unused]] const Args<2>& args) {
   return ((1LL + 3) / 4);
@@ -1347,6 +1390,8 @@ WEFT_KERNEL(k18_rope_3, 128, 1, 2)
 
 // rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2
 // of model.layers.*.input_layernorm, model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*, model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*.self_attn.v_proj
+// axes: rows seq 1, columns heads 4 x headDim 16 and kvHeads 2 x headDim 16 and kvHeads 2 x headDim 16, contracted hidden 64
+// one kernel: the rows are computed where the products read them; the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read bf16, b4 read f32, b5 read f32, b6 write f32, b7 read bf16, b8 read bf16, b9 write bf16, b10 read bf16, b11 write bf16
 // 1 row: the weights are streamed
 DEVICE i64 k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_blocks([[maybe_unused]] const Args<12>& args) {
@@ -1598,6 +1643,8 @@ WEFT_KERNEL(k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2, 256, 2, 
 
 // attend_3
 // of model.layers.*
+// axes: queries 1, keys $keys
+// one kernel: scores are weighed as they come, and never stored
 // b0 read f32, b1 read bf16, b2 read bf16, b3 write f32
 // 4 heads on 2 of 16; 2 heads a block, up to 32 blocks share the keys
 DEVICE i64 k20_attend_3_blocks([[maybe_unused]] const Args<4>& args) {
@@ -1629,6 +1676,8 @@ WEFT_KERNEL(k20_attend_3, 128, 1, 4)
 
 // matmul_add_5
 // of model.layers.*.self_attn.o_proj, model.layers.*
+// axes: rows seq 1, columns hidden 64, contracted heads*headDim 64
+// one kernel: what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read f32, b3 write f32
 // 1 row: the weights are streamed
 DEVICE i64 k21_matmul_add_5_blocks([[maybe_unused]] const Args<4>& args) {

@@ -1,5 +1,6 @@
 /** A plan for CUDA: the text of its kernels, and the launches of its steps. */
 import type { Kernel, Plan } from "../plan/types.ts";
+import { aboutKernel } from "./about.ts";
 import { emitAttention } from "./attention/attention.ts";
 import { emitContract } from "./contract-kernel.ts";
 import {
@@ -29,7 +30,7 @@ export function emitCuda(plan: Plan): CudaPlan {
     emitKernel(kernel, {
       name: `k${index}_${identifier(kernel.name)}`,
       symbolMax,
-      about: aboutKernel(kernel, origins[index]!),
+      about: aboutKernel(plan, kernel, origins[index]!),
     }),
   );
   const functions: CudaFunction[] = [];
@@ -118,11 +119,6 @@ function originsByKernel(plan: Plan): string[][] {
     }
   }
   return origins.map((paths) => [...paths]);
-}
-
-function aboutKernel(kernel: Kernel, origins: readonly string[]): string[] {
-  const slots = kernel.slots.map((slot, index) => `b${index} ${slot.access} ${slot.dtype}`).join(", ");
-  return [kernel.name, ...(origins.length === 0 ? [] : [`of ${origins.join(", ")}`]), slots];
 }
 
 const identifier = (name: string): string => name.replace(/[^A-Za-z0-9_]/g, "_");

@@ -110,7 +110,7 @@ export function framePart(frame: PartFrame, write: (code: Code) => void): Kernel
   });
   const inside = body.text();
   const code = new Code();
-  for (const line of frame.about) code.line(`// ${line}`);
+  for (const line of frame.about) code.line(`// ${withinLine(line)}`);
   const count = blocks
     .map(({ extent, tile }) =>
       tile === 1 ? affineText(extent) : `((${affineText(extent)} + ${tile - 1}) / ${tile})`,
@@ -136,6 +136,9 @@ export function framePart(frame: PartFrame, write: (code: Code) => void): Kernel
   code.line(`WEFT_KERNEL(${name}, ${threads}, ${frame.resident ?? 1}, ${slots.length})`);
   return { name, text: code.text(), threads, sharedBytes, blocks, perMultiprocessor };
 }
+
+/** Names are the user's: none of them ends the comment, or lets it go on over the next line. */
+const withinLine = (text: string): string => text.replace(/[^\P{Cc}]|[\u2028\u2029\\]/gu, "?");
 
 function declareSymbols(code: Code, text: string): void {
   const used = new Set([...text.matchAll(/\bs(\d+)\b/g)].map((found) => Number(found[1])));
