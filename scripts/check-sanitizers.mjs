@@ -42,6 +42,8 @@ function runSuites(folder) {
     WEFT_CPU_ADDON: join(build, "Release/weft_cpu.node"),
     WEFT_CUDA_ADDON: join(root, "packages/runtime-cuda/build-sanitize/Release/weft_cuda.node"),
     WEFT_FUZZ_CASES: process.env.WEFT_FUZZ_CASES ?? "400",
+    // Their kernels are compiled under the sanitizers too, which takes most of the time and finds nothing.
+    WEFT_RANDOM_GRAPHS: process.env.WEFT_RANDOM_GRAPHS ?? "2",
   });
 }
 runSuites("test/runtime-cpu");
