@@ -50,21 +50,49 @@ test("a device that is disposed while it loads", async () => {
   assert.equal(device.takeCalls().live, {});
 });
 
-test("a process that leaves all of it open ends by itself", () => {
+/** The output of a process that runs this with a device of the example, and how it ended. */
+function inProcess(body: string) {
   const example = fileURLToPath(new URL("example.ts", import.meta.url));
   const script = `
     const { recordingDevice } = await import("@weft/runtime-cuda");
     const { examplePlan, exampleWeights, hidden, prepareExample } = await import(${JSON.stringify(example)});
     const device = await recordingDevice({ prepare: prepareExample });
-    const executable = await device.load(examplePlan(), exampleWeights);
-    await executable.run("step", { symbols: { past: 0, seq: 0 }, inputs: { x: new Float32Array(hidden) } });
-    console.log("ran");`;
+    ${body}`;
   const { stdout, stderr, status, signal } = spawnSync(
     process.execPath,
     ["--conditions=source", "--import", "tsx", "--input-type=module", "--eval", script],
     { encoding: "utf8", timeout: 60000, cwd: fileURLToPath(new URL("../..", import.meta.url)) },
   );
-  assert.equal([stdout.trim(), status, signal], ["ran", 0, null], stderr);
+  return { ended: [stdout.trim(), status, signal], stderr };
+}
+
+test("a process that leaves all of it open ends by itself", () => {
+  const { ended, stderr } = inProcess(`
+    const executable = await device.load(examplePlan(), exampleWeights);
+    await executable.run("step", { symbols: { past: 0, seq: 0 }, inputs: { x: new Float32Array(hidden) } });
+    console.log("ran");`);
+  assert.equal(ended, ["ran", 0, null], stderr);
+});
+
+test("a process that ends before it has heard how far a load is", () => {
+  // Whether the last news comes before the end is a matter of luck.
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const { ended, stderr } = inProcess(
+      "await device.load(examplePlan(), exampleWeights, { onProgress: () => {} });",
+    );
+    assert.equal(ended, ["", 0, null], stderr);
+  }
+});
+
+test("an error of whoever is told how far a load is, is the program's", () => {
+  const { ended, stderr } = inProcess(`
+    process.on("uncaughtException", ({ message }) => console.log(message));
+    const told = () => {
+      throw new Error("not now");
+    };
+    await device.load(examplePlan(), exampleWeights, { onProgress: told });
+    console.log("loaded");`);
+  assert.equal(ended, ["not now\nloaded", 0, null], stderr);
 });
 
 test.run();

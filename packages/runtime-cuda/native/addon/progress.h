@@ -11,8 +11,7 @@ namespace weft::cuda {
 
 class ProgressCall {
  public:
-  ProgressCall(Napi::Env env, Napi::Function function)
-      : function_(Napi::ThreadSafeFunction::New(env, function, "weft load progress", 0, 1)) {
+  ProgressCall(Napi::Env env, Napi::Function function) : function_(Calls::New(env, function, "weft load progress", 0, 1)) {
     // The load's own promise keeps the process alive.
     function_.Unref(env);
   }
@@ -22,14 +21,35 @@ class ProgressCall {
 
   Progress function() {
     return [this](size_t done, size_t total) {
-      function_.NonBlockingCall([done, total](Napi::Env env, Napi::Function callback) {
-        callback.Call({Napi::Number::New(env, static_cast<double>(done)), Napi::Number::New(env, static_cast<double>(total))});
-      });
+      auto amount = std::make_unique<Amount>(Amount{done, total});
+      if (function_.NonBlockingCall(amount.get()) == napi_ok) static_cast<void>(amount.release());
     };
   }
 
  private:
-  Napi::ThreadSafeFunction function_;
+  struct Amount {
+    size_t done, total;
+  };
+
+  static void deliver(Napi::Env env, Napi::Function callback, std::nullptr_t*, Amount* amount) noexcept {
+    const std::unique_ptr<Amount> owned(amount);
+    // What was not delivered when the environment ends comes without one, or with one that runs nothing any more.
+    if (static_cast<napi_env>(env) == nullptr || callback.IsEmpty()) return;
+    try {
+      const Napi::HandleScope scope(env);
+      try {
+        callback.Call({Napi::Number::New(env, static_cast<double>(owned->done)),
+                       Napi::Number::New(env, static_cast<double>(owned->total))});
+      } catch (const Napi::Error& error) {
+        // The callback's own: an uncaught exception of the program, if there is still a program.
+        if (!error.IsEmpty()) napi_fatal_exception(env, error.Value());
+      }
+    } catch (...) {
+    }
+  }
+  using Calls = Napi::TypedThreadSafeFunction<std::nullptr_t, Amount, deliver>;
+
+  Calls function_;
 };
 
 // Nothing for undefined.
