@@ -14,6 +14,14 @@ export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";
 export { type CandidatesOptions, candidates, candidatesOutput } from "./passes/candidates.ts";
 export { decompose } from "./passes/decompose.ts";
+export {
+  type DrawField,
+  type DrawTokenOptions,
+  drawFields,
+  drawInput,
+  drawnToken,
+  drawToken,
+} from "./passes/draw-token.ts";
 export { type ExpandOptions, expandBlock } from "./passes/expand.ts";
 export { cacheSymbols, type KvCacheOptions, kvCache } from "./passes/kv-cache.ts";
 export { lastPosition } from "./passes/last-position.ts";

@@ -301,8 +301,8 @@ test("where the device picks the likeliest tokens out, they give the text that t
   assert.equal(
     model.plan.programs.map(({ outputs }) => outputs.map(({ name }) => name)),
     [
-      ["logits", "candidates"],
-      ["logits", "candidates"],
+      ["logits", "candidates", "drawn"],
+      ["logits", "candidates", "drawn"],
     ],
   );
   const found = new Set<string>();

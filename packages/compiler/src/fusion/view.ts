@@ -68,12 +68,14 @@ export function applyView(graph: Graph, node: GraphNode, source: View): View | u
     }
     case "mergeAxes": {
       const { axes, into } = attributesOf(node, "mergeAxes");
-      for (let i = 0; i + 1 < axes.length; i++) {
-        const inner = input.type.axes.find((one) => one.name === axes[i + 1])!;
-        if (source.strides.get(axes[i]!) !== source.strides.get(axes[i + 1]!)! * maxSize(inner.size))
-          return undefined;
+      const sizeOf = (axis: string) => maxSize(input.type.axes.find((one) => one.name === axis)!.size);
+      // The stride of an axis of one element says nothing.
+      const stepped = axes.filter((axis) => sizeOf(axis) > 1);
+      for (let i = 0; i + 1 < stepped.length; i++) {
+        const inner = stepped[i + 1]!;
+        if (source.strides.get(stepped[i]!) !== source.strides.get(inner)! * sizeOf(inner)) return undefined;
       }
-      const last = source.strides.get(axes.at(-1)!)!;
+      const last = source.strides.get(stepped.at(-1) ?? axes.at(-1)!)!;
       const strides = [...source.strides].flatMap(([name, stride]): [string, number][] => {
         if (!axes.includes(name)) return [[name, stride]];
         return name === axes[0] ? [[into, last]] : [];

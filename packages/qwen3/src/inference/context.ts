@@ -7,12 +7,18 @@ import { internalProblem, type Problem, showGiven, userProblem, WeftError } from
 import { checkTokenIds } from "../text/token-ids.ts";
 import type { Engine, Resident } from "./engine.ts";
 import type { PackedState } from "./state-layout.ts";
+import { type AheadOptions, StepsAhead } from "./steps-ahead.ts";
 
 export interface AppendOptions {
   /** False: the logits of the last token are not needed and not copied. Default true. */
   readonly wantLogits?: boolean | undefined;
   /** The output that is given in place of the logits: one row for the last token. Default `logits`. */
   readonly output?: string | undefined;
+  /**
+   * For one token, with the output `candidates`, on a device that draws tokens: the steps behind it are begun before it
+   * is done, with the tokens that the device draws. The next call finds its step begun if it is given that token.
+   */
+  readonly ahead?: AheadOptions | undefined;
   /** Ends the work between two steps; the tokens of finished steps stay in the cache. Throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Told after each step how many of the tokens are done. */
@@ -53,6 +59,7 @@ export class ContextCache {
   #disposed = false;
   readonly #input: Int32Array;
   readonly #resident: Resident;
+  readonly #ahead: StepsAhead;
 
   /** Made by `Qwen3.createContext`. */
   constructor(engine: Engine, vocabSize: number) {
@@ -74,6 +81,7 @@ export class ContextCache {
         return outside;
       },
     };
+    this.#ahead = new StepsAhead(engine, this.#resident);
   }
 
   /** Tokens in the cache. */
@@ -109,7 +117,9 @@ export class ContextCache {
   ): Promise<Float32Array>;
   append(tokens: readonly number[], options: AppendOptions): Promise<Float32Array | undefined>;
   async append(tokens: readonly number[], options: AppendOptions = {}): Promise<Float32Array | undefined> {
-    const { wantLogits = true, output = "logits" } = options;
+    const { wantLogits = true, output = "logits", ahead } = options;
+    if (ahead !== undefined && tokens.length === 1 && output === candidatesOutput && this.#engine.drawsTokens)
+      return this.#appendAhead(tokens[0]!, ahead, options);
     let row: Float32Array | undefined;
     await this.run(tokens, this.#engine.chunk, wantLogits ? [output] : [], options, ({ outputs }) => {
       const values = outputs[output];
@@ -131,6 +141,7 @@ export class ContextCache {
   ): Promise<void> {
     this.#checkTokens(tokens);
     await this.#exclusively(async () => {
+      this.#ahead.forget();
       for (let done = 0; done < tokens.length; ) {
         signal?.throwIfAborted();
         const count = Math.min(chunk, this.#engine.chunk, tokens.length - done);
@@ -151,6 +162,26 @@ export class ContextCache {
     });
   }
 
+  async #appendAhead(
+    token: number,
+    ahead: AheadOptions,
+    { signal, onProgress }: AppendOptions,
+  ): Promise<Float32Array> {
+    this.#checkTokens([token]);
+    return this.#exclusively(async () => {
+      signal?.throwIfAborted();
+      const place = { past: this.#cached, dropped: this.#dropped };
+      const candidates = await this.#ahead.step(token, place, ahead, () => {
+        this.#checkOpen();
+        this.#tokens.push(token);
+        this.#cached++;
+      });
+      this.#check();
+      onProgress?.(1, 1);
+      return candidates;
+    });
+  }
+
   /** Forgets all but the first `length` tokens. Costs nothing: what lies behind is never read. */
   truncate(length: number): void {
     this.#idle();
@@ -161,6 +192,7 @@ export class ContextCache {
         }),
       ]);
     }
+    if (length < this.length) this.#ahead.forget();
     this.#tokens.length = length;
     this.#cached = length;
   }
@@ -181,6 +213,7 @@ export class ContextCache {
     if (count === this.length) return this.reset(this.#dropped + count);
     this.#checkPosition(this.#dropped + count);
     await this.#exclusively(async () => {
+      this.#ahead.forget();
       await this.#engine.shiftRows(this.#resident, count);
       this.#tokens.splice(0, count);
       this.#cached -= count;
@@ -193,6 +226,7 @@ export class ContextCache {
   reset(dropped = 0): void {
     this.#idle();
     this.#checkPosition(dropped);
+    this.#ahead.forget();
     this.#tokens = [];
     this.#cached = 0;
     this.#dropped = dropped;
@@ -232,6 +266,7 @@ export class ContextCache {
     if (tokens.length > 0) this.#checkIds(tokens);
     this.#checkPosition(dropped);
     this.#engine.forget(this.#resident);
+    this.#ahead.forget();
     this.#tokens = [...tokens];
     this.#cached = tokens.length;
     this.#dropped = dropped;
@@ -241,6 +276,7 @@ export class ContextCache {
   /** Lets go of the memory. The context is empty afterwards and runs nothing more; work on it ends with an error. */
   [Symbol.dispose](): void {
     this.#disposed = true;
+    this.#ahead.forget();
     this.#tokens = [];
     this.#cached = 0;
     this.#outside = undefined;

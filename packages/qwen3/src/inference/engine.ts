@@ -3,8 +3,8 @@
  * another one's turn comes, its rows are copied out and the other's are copied in. Steps of all contexts are run one
  * after the other, so that callers need not know of each other.
  */
-import type { Plan } from "@weft/compiler";
-import type { Executable } from "@weft/runtime";
+import { drawFields, drawInput, drawnToken, type Plan } from "@weft/compiler";
+import type { Executable, InputArray } from "@weft/runtime";
 import { userProblem, WeftError } from "../config/problems.ts";
 import {
   type PackedState,
@@ -33,11 +33,21 @@ export interface OutputShape {
 }
 
 export interface Step {
+  /** On an engine that draws: -1 alone is the token that the step before has drawn. */
   readonly tokens: Int32Array;
   readonly past: number;
   readonly dropped: number;
-  readonly outputs: Readonly<Record<string, Float32Array>>;
+  readonly outputs: Readonly<Record<string, Float32Array | Int32Array>>;
+  /** How the device draws the token that follows, as `Sampler.deviceDraw` gives it. Default: the likeliest one. */
+  readonly draw?: Float32Array | undefined;
 }
+
+/** The output of a step's drawn token, i32[1]. */
+export { drawnToken };
+
+const drawLikeliest = new Float32Array(drawFields.length);
+drawLikeliest[drawFields.indexOf("count")] = 1;
+drawLikeliest[drawFields.indexOf("nucleus")] = 1;
 
 export class Engine {
   readonly chunk: number;
@@ -46,9 +56,17 @@ export class Engine {
   readonly droppedLimit: number;
   readonly states: readonly StateTensor[];
   readonly outputs: readonly OutputShape[];
+  /** Whether the device draws a token in each step. */
+  readonly drawsTokens: boolean;
   readonly #executable: Executable;
   #resident: Resident | undefined;
+  /** Settles when all work so far is done. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** Whose step the latest work is; undefined where it is no step. */
+  #latest: Resident | undefined;
+  /** Settles when the latest step was handed to the device. */
+  #handed: Promise<unknown> = Promise.resolve();
+  #works = 0;
   #disposed = false;
 
   constructor(executable: Executable, plan: Plan, { chunk, capacity }: { chunk: number; capacity: number }) {
@@ -57,17 +75,47 @@ export class Engine {
     this.capacity = capacity;
     this.states = stateTensorsOf(plan);
     this.outputs = outputsOf(plan);
+    this.drawsTokens = plan.programs.every(({ inputs }) => inputs.some(({ name }) => name === drawInput));
     this.droppedLimit = plan.symbols.find(({ name }) => name === "dropped")?.max ?? 0;
   }
 
-  /** Runs one step of at most `chunk` tokens on the cache of `owner`, and fills `outputs`. */
-  step(owner: Resident, { tokens, past, dropped, outputs }: Step): Promise<void> {
-    return this.#exclusive(async () => {
-      await this.#activate(owner);
-      const program = tokens.length === 1 ? "decode" : "prefill";
-      const symbols = { seq: tokens.length, past, dropped };
-      await this.#executable.run(program, { symbols, inputs: { tokens }, outputs });
+  /** Whether the device's memory has the rows of `owner`. */
+  holds(owner: Resident): boolean {
+    return this.#resident === owner;
+  }
+
+  /** Counts what was asked for, so that an owner can tell whether anything came behind its latest step. */
+  get works(): number {
+    return this.#works;
+  }
+
+  /**
+   * Runs one step of at most `chunk` tokens on the cache of `owner`, and fills `outputs`. A step behind one of the same
+   * owner is handed to the device before that one is done.
+   */
+  step(owner: Resident, { tokens, past, dropped, outputs, draw = drawLikeliest }: Step): Promise<void> {
+    const before = this.#latest === owner ? this.#handed : this.#turn;
+    let handed = () => {};
+    const handing = new Promise<void>((resolve) => {
+      handed = resolve;
     });
+    const done = this.#after(before, async () => {
+      try {
+        await this.#activate(owner);
+        const program = tokens.length === 1 ? "decode" : "prefill";
+        const symbols = { seq: tokens.length, past, dropped };
+        const inputs: Record<string, InputArray> = { tokens };
+        if (this.drawsTokens) inputs[drawInput] = draw;
+        const run = this.#executable.run(program, { symbols, inputs, outputs });
+        handed();
+        await run;
+      } finally {
+        handed();
+      }
+    });
+    this.#latest = owner;
+    this.#handed = handing;
+    return done;
   }
 
   /** Shifts the cached rows of `owner` by `count` positions to the front, over its oldest ones. */
@@ -116,7 +164,13 @@ export class Engine {
   }
 
   #exclusive<A>(work: () => Promise<A>): Promise<A> {
-    const turn = this.#turn.then(() => {
+    return this.#after(this.#turn, work);
+  }
+
+  #after<A>(before: Promise<unknown>, work: () => Promise<A>): Promise<A> {
+    this.#works++;
+    this.#latest = undefined;
+    const turn = before.then(() => {
       if (this.#disposed) {
         throw new WeftError([
           userProblem("inference", "a model must not be used after it was disposed", {
@@ -126,7 +180,7 @@ export class Engine {
       }
       return work();
     });
-    this.#turn = turn.catch(() => undefined);
+    this.#turn = Promise.allSettled([this.#turn, turn]);
     return turn;
   }
 }

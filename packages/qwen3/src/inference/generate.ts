@@ -46,7 +46,8 @@ export interface GenerationSummary {
 }
 
 /**
- * Can be read once. Reading drives it: nothing is computed before the first token is asked for, nor ahead of the reader.
+ * Can be read once. Reading drives it: nothing is computed before the first token is asked for. A GPU is a few steps
+ * ahead of the reader, the CPU is not.
  */
 export class Generation implements AsyncIterable<GeneratedToken> {
   readonly #tokens: AsyncGenerator<GeneratedToken, void>;
@@ -201,7 +202,7 @@ async function* tokensOf(
       ...(finish === undefined ? {} : { finish }),
     };
     if (finish !== undefined || signal?.aborted) return;
-    row = await stopwatch.measure("decode", () => decode(progress, token, output));
+    row = await stopwatch.measure("decode", () => decode(progress, token, output, budget));
   }
 }
 
@@ -233,15 +234,24 @@ async function prefill(
 }
 
 /** Runs one token; makes room first where the context is full. */
-async function decode(progress: Progress, token: number, output: string): Promise<Float32Array> {
-  const { context } = progress;
+async function decode(
+  progress: Progress,
+  token: number,
+  output: string,
+  budget: number,
+): Promise<Float32Array> {
+  const { context, setup } = progress;
   if (isFull(progress)) {
     const block = Math.min(clipBlock(context.capacity), context.length);
     await context.dropOldest(block);
     progress.dropped += block;
   }
   progress.decoded++;
-  return context.append([token], { output });
+  const room = context.capacity - setup.reserve - context.length;
+  // This step gives one more token; each one behind it another.
+  const most = Math.min(budget - progress.tokens.length, room) - 1;
+  const ahead = { draw: (position: number) => setup.sampler.deviceDraw(position), most };
+  return context.append([token], { output, ahead });
 }
 
 const isFull = ({ context, setup }: Progress) => context.length + setup.reserve >= context.capacity;

@@ -2,7 +2,7 @@
  * The cache of a plan as rows: which bytes of the state arena hold the keys and values of the first positions. A
  * context that waits, and a file, keep these rows only, not the room that the capacity reserves.
  */
-import type { Plan, PlanDtype } from "@weft/compiler";
+import { drawnToken, type Plan, type PlanDtype } from "@weft/compiler";
 
 /** Keys or values of one layer, [outer, positions, inner] in C order: `outer` is the kv heads. */
 export interface StateTensor {
@@ -25,10 +25,10 @@ export type PackedState = ReadonlyMap<string, Uint8Array>;
 
 const elementBytes: Readonly<Record<PlanDtype, number>> = { f32: 4, i32: 4, bf16: 2, f16: 2 };
 
-/** The states of a plan, in its order. */
+/** The cache's states, in the plan's order. A token that was drawn is of no use to a later run. */
 export function stateTensorsOf(plan: Plan): StateTensor[] {
   return plan.buffers
-    .filter((buffer) => buffer.class === "state")
+    .filter((buffer) => buffer.class === "state" && buffer.name !== drawnToken)
     .map(({ name, dtype, shape, offset }) => {
       const [outer = 1, capacity = 1, inner = 1] = shape;
       return { name, dtype, outer, inner, rowBytes: inner * elementBytes[dtype], capacity, offset };

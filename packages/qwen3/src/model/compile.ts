@@ -4,6 +4,7 @@ import {
   candidates,
   compile,
   compileRepeated,
+  drawToken,
   expandBlock,
   kvCache,
   lastPosition,
@@ -48,7 +49,10 @@ export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions)
     ...(options.logits === "last" ? [lastPosition(["logits"])] : []),
     precision({ policy: options.policy, storage: options.storage }),
     ...(options.candidates
-      ? [candidates({ output: "logits", axis: "vocab", count: options.candidates })]
+      ? [
+          candidates({ output: "logits", axis: "vocab", count: options.candidates }),
+          drawToken({ tokens: "tokens", sequence: "seq" }),
+        ]
       : []),
   ];
   const program = (name: string, chunk: number): ProgramInput => ({

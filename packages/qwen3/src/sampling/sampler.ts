@@ -2,6 +2,7 @@
  * From logits to the next token. The filters apply in the order of transformers: repetition penalty, temperature,
  * top-k, top-p, min-p; then one uniform number picks from what is left, in the order of ids.
  */
+import { type DrawField, drawFields } from "@weft/compiler";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, type Problems, refuse } from "../config/problems.ts";
 import { exponentialDecay } from "./exponential.ts";
@@ -10,6 +11,10 @@ import { uniformAt } from "./philox.ts";
 import { cutToNucleus, largestLogits, likeliest } from "./selection.ts";
 
 const smallestTemperature = 1e-300;
+/** Its inverse, times a difference of logits, is still finite in f32 or as good as infinite. */
+const smallestOnDevice = 1e-30;
+/** A share that no sum reaches, whatever its rounding. */
+const wholeNucleus = 2;
 
 /** Buffers for one vocabulary size, so that sampling a token allocates next to nothing. */
 interface Scratch {
@@ -94,6 +99,24 @@ export class Sampler {
     const ids = Int32Array.from(order, (rank) => candidates[2 * rank + 1]!);
     const pool = Float32Array.from(order, (rank) => candidates[2 * rank]!);
     return this.#draw(pool, ids, candidates[0]!, step);
+  }
+
+  /**
+   * How a device draws the token of a step from the likeliest ones, `[drawFields.length]`: in f32, so that once in a
+   * while its token is not the one that `sampleCandidates` gives. That one counts.
+   */
+  deviceDraw(step: number): Float32Array {
+    const { temperature, topK, topP, minP, seed } = this.options;
+    const fields: Readonly<Record<DrawField, number>> = this.greedy
+      ? { scale: 0, count: 1, nucleus: 1, least: 0, uniform: 0 }
+      : {
+          scale: 1 / Math.max(temperature, smallestOnDevice),
+          count: topK,
+          nucleus: topP === 1 ? wholeNucleus : topP,
+          least: minP,
+          uniform: uniformAt(seed, step),
+        };
+    return Float32Array.from(drawFields, (name) => fields[name]);
   }
 
   /** One of the pool, whose position `i` is the token `ids[i]`, or `i` itself. */
