@@ -1,7 +1,7 @@
 /** Ours, through the public API, with a captured decode step. */
-import { costOf, totalCost } from "@weft/compiler";
+import { costOf, drawInput, totalCost } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
-import { generate, loadQwen3, prepareQwen3, type Qwen3 } from "@weft/qwen3";
+import { generate, loadQwen3, prepareQwen3, type Qwen3, Sampler } from "@weft/qwen3";
 import type { CudaDevice } from "@weft/runtime-cuda";
 import { spreadOf } from "../support/statistics.ts";
 import type { KernelProfile, KernelTime, Row } from "./rows.ts";
@@ -9,6 +9,8 @@ import type { ModelName, Visit } from "./work.ts";
 
 /** The first tokens launch and capture what the others replay. */
 const warmTokens = 8;
+/** Steps are under way several at a time, so that single tokens come unevenly: they are timed by so many. */
+const window = 8;
 const prefillSamples = 5;
 const profileSamples = 3;
 
@@ -79,25 +81,41 @@ async function measureDecode(
   const times: number[] = [];
   const options = { context, maxTokens: count + 1, temperature: 0, ignoreEos: true, text: false } as const;
   for await (const _ of generate(model, prompt, options)) times.push(performance.now());
-  const gaps = times.slice(1).map((time, i) => time - times[i]!);
+  const warm = times.slice(warmTokens);
+  const together = Math.min(window, tokens);
+  const perToken = warm
+    .slice(together)
+    .flatMap((time, i) => (i % together === 0 ? [(time - warm[i]!) / together] : []));
   const common = { model: name, who: "weft", size, samples: tokens } as const;
   const { total: memoryBytes } = model.memory().measured;
   const bytesPerToken = bytesOf(model, size);
-  const rates = (milliseconds: readonly number[]) =>
-    spreadOf(milliseconds.slice(warmTokens).map((one) => 1000 / one))!;
-  onRow({ ...common, kind: "decode", tokensPerSecond: rates(gaps), bytesPerToken, memoryBytes });
+  const rates = (milliseconds: readonly number[]) => spreadOf(milliseconds.map((one) => 1000 / one))!;
+  onRow({ ...common, kind: "decode", tokensPerSecond: rates(perToken), bytesPerToken, memoryBytes });
   // The same step over again: the host waits for it, and takes nothing from the device.
   const steps: number[] = [];
   for (let i = 0; i < count; i++) {
     const started = performance.now();
     await model.executable.run("decode", {
       symbols: { seq: 1, past: size, dropped: 0 },
-      inputs: { tokens: Int32Array.of(prompt[i % size]!) },
+      inputs: inputsOf(model, Int32Array.of(prompt[i % size]!)),
       outputs: {},
     });
     steps.push(performance.now() - started);
   }
-  onRow({ ...common, kind: "step", tokensPerSecond: rates(steps), bytesPerToken, memoryBytes });
+  onRow({
+    ...common,
+    kind: "step",
+    tokensPerSecond: rates(steps.slice(warmTokens)),
+    bytesPerToken,
+    memoryBytes,
+  });
+}
+
+/** With a greedy draw, where the device draws tokens. */
+function inputsOf({ plan }: Qwen3, tokens: Int32Array): Record<string, Int32Array | Float32Array> {
+  const draws = plan.programs.some(({ inputs }) => inputs.some(({ name }) => name === drawInput));
+  const draw = orThrow(Sampler.create({ temperature: 0 })).deviceDraw(0);
+  return draws ? { tokens, [drawInput]: draw } : { tokens };
 }
 
 function bytesOf(model: Qwen3, past: number): number {
@@ -148,7 +166,11 @@ async function profileOf(
   const costs = costOf(plan, plan.programs.find((one) => one.name === program)!, symbols);
   let best: KernelTime[] = [];
   for (let i = 0; i < (brief ? 1 : profileSamples); i++) {
-    const { steps } = await executable.profile(program, { symbols, inputs: { tokens }, outputs: {} });
+    const { steps } = await executable.profile(program, {
+      symbols,
+      inputs: inputsOf(model, tokens),
+      outputs: {},
+    });
     const kernels = new Map<string, KernelTime>();
     for (const { kernel, step, nanoseconds } of steps) {
       const sum = kernels.get(kernel) ?? { kernel, steps: 0, seconds: 0, bytes: 0, operations: 0 };

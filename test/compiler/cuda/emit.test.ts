@@ -40,14 +40,14 @@ function launches({ cuda }: EmittedPlan, program: string): number {
   return cuda.programs.find(({ name }) => name === program)!.launches.length;
 }
 
-test("a decode step is five launches a layer, and embedding, rotations, head and the likeliest tokens", () => {
-  assert.is(launches(small, "decode"), 5 * 3 + 4);
-  assert.is(launches(large, "decode"), 5 * 36 + 4);
+test("a decode step is five launches a layer, and ten for embedding, rotations, head, candidates and the draw", () => {
+  assert.is(launches(small, "decode"), 5 * 3 + 10);
+  assert.is(launches(large, "decode"), 5 * 36 + 10);
 });
 
 test("prefill: the rows of a product are prepared by a launch of their own", () => {
-  assert.is(launches(small, "prefill"), 29);
-  assert.is(launches(large, "prefill"), 293);
+  assert.is(launches(small, "prefill"), 34);
+  assert.is(launches(large, "prefill"), 298);
 });
 
 test("launches follow the plan's steps and name what is there", () => {

@@ -1324,14 +1324,287 @@ DEVICE void k16_top_k_body(const Args<2>& args, [[maybe_unused]] i64 block) {
 }
 WEFT_KERNEL(k16_top_k, 256, 1, 2)
 
+// reduce_max_sub_mul_less_exp_select_reduce_sum
+// of lm_head
+// axes: one row, along candidate 32
+// one kernel: its operations go over the same rows, and nothing between them is stored
+// b0 write f32, b1 read f32, b2 read f32, b3 write f32, b4 write f32
+DEVICE i64 k17_reduce_max_sub_mul_less_exp_select_reduce_sum_blocks([[maybe_unused]] const Args<5>& args) {
+  return ((1LL + 3) / 4);
+}
+DEVICE void k17_reduce_max_sub_mul_less_exp_select_reduce_sum_body(const Args<5>& args, [[maybe_unused]] i64 block) {
+  const Global<float> b0 = global<float>(args.slot[0]);
+  const Global<float> b1 = global<float>(args.slot[1]);
+  const Global<float> b2 = global<float>(args.slot[2]);
+  const Global<float> b3 = global<float>(args.slot[3]);
+  const Global<float> b4 = global<float>(args.slot[4]);
+  let_next_start();
+  wait_for_inputs();
+  const i64 row = block * 4 + warp_index();
+  if (row < 1LL) {
+    float partial0 = Max::identity();
+    for (i64 c1 = lane_index() * 8; c1 < 32LL; c1 += 32 * 8) {
+      const i64 at2 = 0LL;
+      const Piece<8> r2_3 = load_strided<float, 8>(b1, at2 + 2LL * (c1), 2LL);
+      partial0 = Max::join(partial0, join_piece<Max>(r2_3));
+    }
+    const float r3_4 = reduce_warp<Max>(partial0);
+    const i64 at5 = 0LL;
+    const float r5_6 = widen(load(b2, at5));
+    const i64 at7 = 1LL;
+    const float r7_8 = widen(load(b2, at7));
+    const float r10_9 = 0.0f;
+    float partial10 = Sum::identity();
+    for (i64 c11 = lane_index() * 8; c11 < 32LL; c11 += 32 * 8) {
+      const Piece<8> r0_12 = counting<8>(c11 + 0LL);
+      const Piece<8> r8_13 = less_of(r0_12, r7_8);
+      const Piece<8> r2_14 = load_strided<float, 8>(b1, at5 + 2LL * (c11), 2LL);
+      const Piece<8> r4_15 = sub_of(r2_14, r3_4);
+      const Piece<8> r6_16 = mul_of(r4_15, r5_6);
+      const Piece<8> r9_17 = exp_of(r6_16);
+      const Piece<8> r11_18 = select_of<8>(r8_13, r9_17, r10_9);
+      partial10 = Sum::join(partial10, join_piece<Sum>(r11_18));
+    }
+    const float r13_19 = reduce_warp<Sum>(partial10);
+    const i64 at20 = 2LL;
+    const float r14_21 = widen(load(b2, at20));
+    const float r15_22 = mul_of(r13_19, r14_21);
+    sync_warp();
+    if (lane_index() == 0) {
+      store(b4, at5, Narrow<float>::of(r15_22));
+    }
+    for (i64 c23 = lane_index() * 8; c23 < 32LL; c23 += 32 * 8) {
+      const Piece<8> r0_24 = counting<8>(c23 + 0LL);
+      const Piece<8> r8_25 = less_of(r0_24, r7_8);
+      const Piece<8> r2_26 = load_strided<float, 8>(b1, at5 + 2LL * (c23), 2LL);
+      const Piece<8> r4_27 = sub_of(r2_26, r3_4);
+      const Piece<8> r6_28 = mul_of(r4_27, r5_6);
+      const Piece<8> r9_29 = exp_of(r6_28);
+      const Piece<8> r11_30 = select_of<8>(r8_25, r9_29, r10_9);
+      store_piece<float, 8>(b0, at5 + c23, r0_24);
+      store_piece<float, 8>(b3, at5 + c23, r11_30);
+    }
+  }
+}
+WEFT_KERNEL(k17_reduce_max_sub_mul_less_exp_select_reduce_sum, 128, 1, 5)
+
+// less_equal_select_reduce_sum_less
+// of lm_head
+// axes: rows candidate 32, along other_candidate 32
+// one kernel: its operations go over the same rows, and nothing between them is stored
+// b0 read f32, b1 read f32, b2 read f32, b3 read f32, b4 write f32
+DEVICE i64 k18_less_equal_select_reduce_sum_less_blocks([[maybe_unused]] const Args<5>& args) {
+  return ((32LL + 3) / 4);
+}
+DEVICE void k18_less_equal_select_reduce_sum_less_body(const Args<5>& args, [[maybe_unused]] i64 block) {
+  const Global<float> b0 = global<float>(args.slot[0]);
+  const Global<float> b1 = global<float>(args.slot[1]);
+  const Global<float> b2 = global<float>(args.slot[2]);
+  const Global<float> b3 = global<float>(args.slot[3]);
+  const Global<float> b4 = global<float>(args.slot[4]);
+  let_next_start();
+  wait_for_inputs();
+  const i64 row = block * 4 + warp_index();
+  if (row < 32LL) {
+    const i64 i0 = row;
+    const i64 at0 = i0;
+    const float r0_1 = widen(load(b0, at0));
+    const float r3_2 = 0.0f;
+    float partial3 = Sum::identity();
+    for (i64 c4 = lane_index() * 8; c4 < 32LL; c4 += 32 * 8) {
+      const i64 at5 = 0LL;
+      const Piece<8> r1_6 = load_piece<float, 8>(b0, at5 + c4);
+      const Piece<8> r2_7 = less_equal_of(r0_1, r1_6);
+      const Piece<8> r4_8 = load_piece<float, 8>(b1, at5 + c4);
+      const Piece<8> r5_9 = select_of<8>(r2_7, r3_2, r4_8);
+      partial3 = Sum::join(partial3, join_piece<Sum>(r5_9));
+    }
+    const float r6_10 = reduce_warp<Sum>(partial3);
+    const i64 at11 = 0LL;
+    const float r7_12 = widen(load(b2, at11));
+    const float r8_13 = less_of(r6_10, r7_12);
+    const float r9_14 = 1.0f;
+    const float r10_15 = less_of(r0_1, r9_14);
+    const float r11_16 = widen(load(b1, at0));
+    const float r12_17 = select_of(r8_13, r11_16, r3_2);
+    const float r13_18 = select_of(r10_15, r11_16, r12_17);
+    const i64 at19 = 3LL;
+    const float r14_20 = widen(load(b3, at19));
+    const float r15_21 = less_equal_of(r14_20, r11_16);
+    const float r16_22 = select_of(r15_21, r13_18, r3_2);
+    sync_warp();
+    if (lane_index() == 0) {
+      store(b4, at0, Narrow<float>::of(r16_22));
+    }
+  }
+}
+WEFT_KERNEL(k18_less_equal_select_reduce_sum_less, 128, 1, 5)
+
+// less_select_reduce_sum
+// of lm_head
+// axes: rows seq 1 x candidate 32, along other_candidate 32
+// one kernel: its operations go over the same rows, and nothing between them is stored
+// b0 read f32, b1 read f32, b2 write f32
+DEVICE i64 k19_less_select_reduce_sum_blocks([[maybe_unused]] const Args<3>& args) {
+  return ((32LL + 3) / 4);
+}
+DEVICE void k19_less_select_reduce_sum_body(const Args<3>& args, [[maybe_unused]] i64 block) {
+  const Global<float> b0 = global<float>(args.slot[0]);
+  const Global<float> b1 = global<float>(args.slot[1]);
+  const Global<float> b2 = global<float>(args.slot[2]);
+  let_next_start();
+  wait_for_inputs();
+  const i64 row = block * 4 + warp_index();
+  if (row < 32LL) {
+    const i64 i1 = row % 32LL;
+    const i64 rest0 = row / 32LL;
+    const i64 i0 = rest0;
+    const i64 at1 = 64LL * i0 + 2LL * i1 + 1LL;
+    const float r0_2 = widen(load(b0, at1));
+    const float r3_3 = 0.0f;
+    float partial4 = Sum::identity();
+    for (i64 c5 = lane_index(); c5 < 32LL; c5 += 32) {
+      const i64 at6 = 64LL * i0 + 1LL;
+      const Piece<1> r1_7 = load_strided<float, 1>(b0, at6 + 2LL * (c5), 2LL);
+      const Piece<1> r2_8 = less_of(r0_2, r1_7);
+      const i64 at9 = i0;
+      const Piece<1> r4_10 = load_piece<float, 1>(b1, at9 + c5);
+      const Piece<1> r5_11 = select_of<1>(r2_8, r3_3, r4_10);
+      partial4 = Sum::join(partial4, join_piece<Sum>(r5_11));
+    }
+    const float r6_12 = reduce_warp<Sum>(partial4);
+    sync_warp();
+    if (lane_index() == 0) {
+      const i64 at13 = 32LL * i0 + i1;
+      store(b2, at13, Narrow<float>::of(r6_12));
+    }
+  }
+}
+WEFT_KERNEL(k19_less_select_reduce_sum, 128, 1, 3)
+
+// reduce_sum_mul_less_select_neg_reduce_max
+// of lm_head
+// axes: rows seq 1, along candidate 32
+// one kernel: its operations go over the same rows, and nothing between them is stored
+// b0 read f32, b1 read f32, b2 read f32, b3 read f32, b4 write i32
+DEVICE i64 k20_reduce_sum_mul_less_select_neg_reduce_max_blocks([[maybe_unused]] const Args<5>& args) {
+  return ((1LL + 3) / 4);
+}
+DEVICE void k20_reduce_sum_mul_less_select_neg_reduce_max_body(const Args<5>& args, [[maybe_unused]] i64 block) {
+  const Global<float> b0 = global<float>(args.slot[0]);
+  const Global<float> b1 = global<float>(args.slot[1]);
+  const Global<float> b2 = global<float>(args.slot[2]);
+  const Global<float> b3 = global<float>(args.slot[3]);
+  const Global<i32> b4 = global<i32>(args.slot[4]);
+  let_next_start();
+  wait_for_inputs();
+  const i64 row = block * 4 + warp_index();
+  if (row < 1LL) {
+    const i64 i0 = row;
+    float partial0 = Sum::identity();
+    for (i64 c1 = lane_index(); c1 < 32LL; c1 += 32) {
+      const i64 at2 = i0;
+      const Piece<1> r0_3 = load_piece<float, 1>(b0, at2 + c1);
+      partial0 = Sum::join(partial0, join_piece<Sum>(r0_3));
+    }
+    const float r1_4 = reduce_warp<Sum>(partial0);
+    const i64 at5 = i0 + 4LL;
+    const float r2_6 = widen(load(b1, at5));
+    const float r3_7 = mul_of(r1_4, r2_6);
+    const float r6_8 = 0.0f;
+    const float r9_9 = 16777216.0f;
+    float partial10 = Max::identity();
+    for (i64 c11 = lane_index(); c11 < 32LL; c11 += 32) {
+      const i64 at12 = i0;
+      const Piece<1> r0_13 = load_piece<float, 1>(b0, at12 + c11);
+      const Piece<1> r7_14 = less_of(r6_8, r0_13);
+      const i64 at15 = 32LL * i0;
+      const Piece<1> r4_16 = load_piece<float, 1>(b2, at15 + c11);
+      const Piece<1> r5_17 = less_of(r3_7, r4_16);
+      const i64 at18 = 64LL * i0 + 1LL;
+      const Piece<1> r8_19 = load_strided<float, 1>(b3, at18 + 2LL * (c11), 2LL);
+      const Piece<1> r10_20 = select_of<1>(r5_17, r8_19, r9_9);
+      const Piece<1> r11_21 = select_of<1>(r7_14, r10_20, r9_9);
+      const Piece<1> r12_22 = neg_of(r11_21);
+      partial10 = Max::join(partial10, join_piece<Max>(r12_22));
+    }
+    const float r13_23 = reduce_warp<Max>(partial10);
+    const float r14_24 = neg_of(r13_23);
+    const float r15_25 = less_of(r14_24, r9_9);
+    const i64 at26 = 2LL * i0 + 1LL;
+    const float r16_27 = widen(load(b3, at26));
+    const float r17_28 = select_of(r15_25, r14_24, r16_27);
+    const float r18_29 = round_of<i32>(r17_28);
+    sync_warp();
+    if (lane_index() == 0) {
+      const i64 at30 = i0;
+      store(b4, at30, Narrow<i32>::of(r18_29));
+    }
+  }
+}
+WEFT_KERNEL(k20_reduce_sum_mul_less_select_neg_reduce_max, 128, 1, 5)
+
+// write
+// of lm_head
+// axes: one row, along seq 1
+// b0 write i32, b1 read i32
+DEVICE i64 k21_write_blocks([[maybe_unused]] const Args<2>& args) {
+  return ((1LL + 3) / 4);
+}
+DEVICE void k21_write_body(const Args<2>& args, [[maybe_unused]] i64 block) {
+  const Global<i32> b0 = global<i32>(args.slot[0]);
+  const Global<i32> b1 = global<i32>(args.slot[1]);
+  let_next_start();
+  wait_for_inputs();
+  const i64 row = block * 4 + warp_index();
+  if (row < 1LL) {
+    const i64 at0 = 0LL;
+    const float r0_1 = widen(load(b1, at0));
+    sync_warp();
+    if (lane_index() == 0) {
+      store(b0, at0, Narrow<i32>::of(r0_1));
+    }
+  }
+}
+WEFT_KERNEL(k21_write, 128, 1, 2)
+
+// less_select
+// axes: one row, along seq 1
+// one kernel: its operations go over the same rows, and nothing between them is stored
+// b0 read i32, b1 read i32, b2 write i32
+DEVICE i64 k22_less_select_blocks([[maybe_unused]] const Args<3>& args) {
+  return ((1LL + 3) / 4);
+}
+DEVICE void k22_less_select_body(const Args<3>& args, [[maybe_unused]] i64 block) {
+  const Global<i32> b0 = global<i32>(args.slot[0]);
+  const Global<i32> b1 = global<i32>(args.slot[1]);
+  const Global<i32> b2 = global<i32>(args.slot[2]);
+  let_next_start();
+  wait_for_inputs();
+  const i64 row = block * 4 + warp_index();
+  if (row < 1LL) {
+    const i64 at0 = 0LL;
+    const float r0_1 = widen(load(b0, at0));
+    const float r1_2 = 0.0f;
+    const float r2_3 = less_of(r0_1, r1_2);
+    const float r3_4 = widen(load(b1, at0));
+    const float r4_5 = select_of(r2_3, r3_4, r0_1);
+    sync_warp();
+    if (lane_index() == 0) {
+      store(b2, at0, Narrow<i32>::of(r4_5));
+    }
+  }
+}
+WEFT_KERNEL(k22_less_select, 128, 1, 3)
+
 // embedding_2
 // of model.embed_tokens
 // axes: rows seq 1, along hidden 64
 // b0 read i32, b1 read bf16, b2 write f32
-DEVICE i64 k17_embedding_2_blocks([[maybe_unused]] const Args<3>& args) {
+DEVICE i64 k23_embedding_2_blocks([[maybe_unused]] const Args<3>& args) {
   return ((1LL + 3) / 4);
 }
-DEVICE void k17_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block) {
+DEVICE void k23_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block) {
   const Global<i32> b0 = global<i32>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
@@ -1350,17 +1623,17 @@ DEVICE void k17_embedding_2_body(const Args<3>& args, [[maybe_unused]] i64 block
     }
   }
 }
-WEFT_KERNEL(k17_embedding_2, 128, 1, 3)
+WEFT_KERNEL(k23_embedding_2, 128, 1, 3)
 
 // rope_3
 // of model.layers.*
 // axes: one row, along headDim 8
 // one kernel: its operations go over the same rows, and nothing between them is stored
 // b0 write f32, b1 write f32
-DEVICE i64 k18_rope_3_blocks([[maybe_unused]] const Args<2>& args) {
+DEVICE i64 k24_rope_3_blocks([[maybe_unused]] const Args<2>& args) {
   return ((1LL + 3) / 4);
 }
-DEVICE void k18_rope_3_body(const Args<2>& args, [[maybe_unused]] i64 block) {
+DEVICE void k24_rope_3_body(const Args<2>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<float> b1 = global<float>(args.slot[1]);
   const i64 s1 = symbol(args, 1);
@@ -1386,7 +1659,7 @@ DEVICE void k18_rope_3_body(const Args<2>& args, [[maybe_unused]] i64 block) {
     }
   }
 }
-WEFT_KERNEL(k18_rope_3, 128, 1, 2)
+WEFT_KERNEL(k24_rope_3, 128, 1, 2)
 
 // rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2
 // of model.layers.*.input_layernorm, model.layers.*.self_attn.q_proj, model.layers.*.self_attn.q_norm, model.layers.*, model.layers.*.self_attn.k_proj, model.layers.*.self_attn.k_norm, model.layers.*.self_attn.v_proj
@@ -1394,10 +1667,10 @@ WEFT_KERNEL(k18_rope_3, 128, 1, 2)
 // one kernel: the rows are computed where the products read them; the products read the same rows; what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read bf16, b3 read bf16, b4 read f32, b5 read f32, b6 write f32, b7 read bf16, b8 read bf16, b9 write bf16, b10 read bf16, b11 write bf16
 // 1 row: the weights are streamed
-DEVICE i64 k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_blocks([[maybe_unused]] const Args<12>& args) {
+DEVICE i64 k25_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_blocks([[maybe_unused]] const Args<12>& args) {
   return args.blocks;
 }
-DEVICE void k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(const Args<12>& args, [[maybe_unused]] i64 block) {
+DEVICE void k25_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(const Args<12>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<bf16> b2 = global<bf16>(args.slot[2]);
@@ -1639,7 +1912,7 @@ DEVICE void k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
     }
   }
 }
-WEFT_KERNEL(k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2, 256, 2, 12)
+WEFT_KERNEL(k25_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2, 256, 2, 12)
 
 // attend_3
 // of model.layers.*
@@ -1647,10 +1920,10 @@ WEFT_KERNEL(k19_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2, 256, 2, 
 // one kernel: scores are weighed as they come, and never stored
 // b0 read f32, b1 read bf16, b2 read bf16, b3 write f32
 // 4 heads on 2 of 16; 2 heads a block, up to 32 blocks share the keys
-DEVICE i64 k20_attend_3_blocks([[maybe_unused]] const Args<4>& args) {
+DEVICE i64 k26_attend_3_blocks([[maybe_unused]] const Args<4>& args) {
   return 1LL * 64LL;
 }
-DEVICE void k20_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
+DEVICE void k26_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<bf16> b2 = global<bf16>(args.slot[2]);
@@ -1672,7 +1945,7 @@ DEVICE void k20_attend_3_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const HeadsPlace output_place = {0LL, 64, 16};
   attend_split<SplitShape<2, 16, 8, true, 4>, float, bf16, bf16, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, query, head_group, head_group / 1, seen, 0.25f, split, splits, part_of(global<float>(args.scratch), (query * 2 + head_group) * 1152), global<u32>(args.tickets), query * 2 + head_group);
 }
-WEFT_KERNEL(k20_attend_3, 128, 1, 4)
+WEFT_KERNEL(k26_attend_3, 128, 1, 4)
 
 // matmul_add_5
 // of model.layers.*.self_attn.o_proj, model.layers.*
@@ -1680,10 +1953,10 @@ WEFT_KERNEL(k20_attend_3, 128, 1, 4)
 // one kernel: what follows is done to the sums while they are at hand
 // b0 read f32, b1 read bf16, b2 read f32, b3 write f32
 // 1 row: the weights are streamed
-DEVICE i64 k21_matmul_add_5_blocks([[maybe_unused]] const Args<4>& args) {
+DEVICE i64 k27_matmul_add_5_blocks([[maybe_unused]] const Args<4>& args) {
   return args.blocks;
 }
-DEVICE void k21_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 block) {
+DEVICE void k27_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const Global<float> b0 = global<float>(args.slot[0]);
   const Global<bf16> b1 = global<bf16>(args.slot[1]);
   const Global<float> b2 = global<float>(args.slot[2]);
@@ -1728,4 +2001,4 @@ DEVICE void k21_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 bloc
     }
   }
 }
-WEFT_KERNEL(k21_matmul_add_5, 256, 2, 4)
+WEFT_KERNEL(k27_matmul_add_5, 256, 2, 4)
