@@ -15,6 +15,7 @@ export * from "./interpreter/index.ts";
 export { type CandidatesOptions, candidates, candidatesOutput } from "./passes/candidates.ts";
 export { decompose } from "./passes/decompose.ts";
 export { type ExpandOptions, expandBlock } from "./passes/expand.ts";
+export { type GradOptions, grad, gradientOutput } from "./passes/grad/grad.ts";
 export { cacheSymbols, type KvCacheOptions, kvCache } from "./passes/kv-cache.ts";
 export { lastPosition } from "./passes/last-position.ts";
 export * from "./passes/pass.ts";
