@@ -24,7 +24,10 @@ const categories: Readonly<Record<OpCategory, readonly [title: string, text: str
   ],
   reduction: ["Reductions", "A row becomes one value."],
   contraction: ["Contractions", "Products of tensors, and rows looked up."],
-  movement: ["Movement", "No arithmetic: axes get other names, are cut and joined."],
+  movement: [
+    "Movement",
+    "No arithmetic: axes get other names and another order, are cut, joined and repeated.",
+  ],
   composite: [
     "Composites",
     "Ops that are defined in others. A kernel may compute one at a stroke; the definition is what it means.",
@@ -47,7 +50,8 @@ export function opReference(root: string): Map<string, string> {
     "# Ops",
     [
       "Every node of a graph is one of these. Axes have names: elementwise ops broadcast by name, contractions contract by",
-      "name, and no op transposes. Cost counts floating-point operations per element of the result, or of the first input.",
+      "name, and no op needs them in an order. Cost counts floating-point operations per element of the result, or of the",
+      "first input. The derivative says how a gradient goes back: by a rule, through the definition, or not at all.",
     ].join("\n"),
     "How fusion may treat an op:",
     Object.entries(fusions)
@@ -106,7 +110,7 @@ function readAttributes(root: string): AttributeTexts {
 
 function table(names: readonly OpName[], attributes: AttributeTexts): string {
   const rows = names.map((name) => {
-    const { documentation, cost, fusion } = opTable[name] as unknown as OpDefinition;
+    const { documentation, cost, fusion, vjp } = opTable[name] as unknown as OpDefinition;
     const { summary, inputs, result, source } = documentation;
     const cells = [
       code(name),
@@ -115,11 +119,12 @@ function table(names: readonly OpName[], attributes: AttributeTexts): string {
       (attributes.get(name) ?? []).join("<br>"),
       cell(result),
       costText(cost),
+      "reason" in vjp ? `none: ${cell(vjp.reason)}` : vjp.tag === "rule" ? "rule" : "by definition",
       code(fusion),
     ];
     return `| ${cells.join(" | ")} |`;
   });
-  const head = ["op", "meaning", "inputs", "attributes", "result", "cost", "fusion"];
+  const head = ["op", "meaning", "inputs", "attributes", "result", "cost", "derivative", "fusion"];
   return [`| ${head.join(" | ")} |`, `|${" --- |".repeat(head.length)}`, ...rows].join("\n");
 }
 
@@ -152,10 +157,9 @@ const examples: { readonly [K in OpName]?: (builder: GraphBuilder) => number } =
       },
     ),
   embedding: (b) => {
-    const indices = b.add("input", [], { name: "indices", dtype: "i32", axes: [seq] });
     return b.add(
       "embedding",
-      [indices, floats(b, "weight", [{ name: "vocab", size: 320 }, hidden], "bf16")],
+      [indices(b, "indices"), floats(b, "weight", [{ name: "vocab", size: 320 }, hidden], "bf16")],
       { axis: "vocab" },
     );
   },
@@ -168,25 +172,39 @@ const examples: { readonly [K in OpName]?: (builder: GraphBuilder) => number } =
   silu: (b) => b.add("silu", [floats(b, "x", [seq, hidden])], {}),
   rope: (b) => {
     const x = floats(b, "x", [seq, headDim]);
-    const position = b.add("input", [], { name: "position", dtype: "i32", axes: [seq] });
-    return b.add("rope", [x, position], { axis: "headDim", theta: 10000, sequence: "seq" });
+    return b.add("rope", [x, indices(b, "position")], { axis: "headDim", theta: 10000, sequence: "seq" });
   },
-  attend: (b) => {
-    const keys = [seq, kvHeads, headDim];
-    const index = b.add("input", [], { name: "index", dtype: "i32", axes: [seq] });
+  attend: (b) => b.add("attend", [...queriesAndKeys(b, "q", "k", "v"), indices(b, "index")], attention),
+  attendLogSumExp: (b) =>
+    b.add("attendLogSumExp", [...queriesAndKeys(b, "q", "k"), indices(b, "index")], attention),
+  attendGradient: (b) => {
+    const [result, cotangent] = queriesAndKeys(b, "result").concat(queriesAndKeys(b, "cotangent"));
     return b.add(
-      "attend",
-      [floats(b, "q", [seq, heads, headDim]), floats(b, "k", keys), floats(b, "v", keys), index],
-      {
-        heads: "heads",
-        kvHeads: "kvHeads",
-        headDim: "headDim",
-        causal: true,
-        scale: 0.25,
-        sequence: "seq",
-      },
+      "attendGradient",
+      [
+        ...queriesAndKeys(b, "q", "k", "v"),
+        indices(b, "index"),
+        result!,
+        floats(b, "logSumExp", [seq, heads]),
+        cotangent!,
+      ],
+      attention,
     );
   },
+  mean: (b) => b.add("mean", [floats(b, "x", [seq, hidden])], { axis: "seq" }),
+  crossEntropy: (b) =>
+    b.add("crossEntropy", [floats(b, "logits", [seq, classes]), indices(b, "targets")], { axis: "classes" }),
+  crossEntropyGradient: (b) =>
+    b.add(
+      "crossEntropyGradient",
+      [floats(b, "logits", [seq, classes]), indices(b, "targets"), floats(b, "cotangent", [seq])],
+      { axis: "classes" },
+    ),
+  meanCrossEntropy: (b) =>
+    b.add("meanCrossEntropy", [floats(b, "logits", [seq, classes]), indices(b, "targets")], {
+      axis: "classes",
+      over: ["seq"],
+    }),
   pointwise: (b) =>
     b.add("pointwise", [floats(b, "x", [seq, hidden])], {
       name: "twice",
@@ -206,6 +224,25 @@ const wide = { name: "wide", size: 160 };
 const heads = { name: "heads", size: 4 };
 const kvHeads = { name: "kvHeads", size: 2 };
 const headDim = { name: "headDim", size: 16 };
+const classes = { name: "classes", size: 320 };
+const attention = {
+  heads: "heads",
+  kvHeads: "kvHeads",
+  headDim: "headDim",
+  causal: true,
+  scale: 0.25,
+  sequence: "seq",
+};
+
+/** Queries under the first name, keys and values under the others. */
+function queriesAndKeys(builder: GraphBuilder, query: string, ...others: readonly string[]): number[] {
+  const keys = others.map((name) => floats(builder, name, [seq, kvHeads, headDim]));
+  return [floats(builder, query, [seq, heads, headDim]), ...keys];
+}
+
+function indices(builder: GraphBuilder, name: string): number {
+  return builder.add("input", [], { name, dtype: "i32", axes: [seq] });
+}
 
 function floats(builder: GraphBuilder, name: string, axes: Axes, dtype: "f32" | "bf16" = "f32"): number {
   return builder.add("input", [], { name, dtype, axes });

@@ -9,6 +9,7 @@ import {
   unaryFunctions,
 } from "@weft/dsl";
 import { stateAppend, stateRead, stateUpdate, stateWrite } from "./graph-states.ts";
+import { attentionGradient, broadcast, loss, mean, scatter } from "./graph-training.ts";
 import {
   type Entry,
   fixedLastAxis,
@@ -265,15 +266,21 @@ const attention: Step = (writer, { a, b, c }) => {
   const position = builder.add("position", [], { axis: writer.sequence });
   const turned = (entry: Entry) =>
     builder.add("rope", [entry.id, position], { axis: "headDim", theta: 10000, sequence: "seq" });
-  const attended = builder.add("attend", [turned(q), turned(k), v.id, position], {
+  const attributes = {
     heads: "heads",
     kvHeads: "kvHeads",
     headDim: "headDim",
     causal: c % 4 !== 0,
     scale: 0.5,
     sequence: "seq",
-  });
+  };
+  const inputs = [turned(q), turned(k), v.id, position];
+  // Two documents: the first one has one token.
+  if (c % 8 === 1) inputs.push(builder.add("min", [position, builder.constant(1, "i32")], {}));
+  const attended = builder.add("attend", inputs, attributes);
   const mixed = writer.keep(attended, v);
+  if (b % 4 === 1)
+    attentionGradient(writer, { inputs, result: attended, attributes: attributes as never }, [q, k, v]);
   const last = fixedLastAxis(x)!;
   const range = within(maxSize(heads!.size) * maxSize(headDim!.size) * 0.4 * magnitude(v));
   if (!mixed || hasAxis(mixed, last.name)) return;
@@ -325,9 +332,16 @@ export const steps = {
   stateWrite,
   stateUpdate,
   stateAppend,
+  broadcast,
+  mean,
+  loss,
+  scatter,
 } satisfies Record<string, Step>;
 
 export type InstructionKind = keyof typeof steps;
+
+/** Those that every device has kernels for. */
+export const executableKinds = (Object.keys(steps) as InstructionKind[]).filter((kind) => kind !== "scatter");
 
 function isNormable(entry: Entry): boolean {
   return isF32(entry) && fixedLastAxis(entry) !== undefined;

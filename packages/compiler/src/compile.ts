@@ -40,9 +40,13 @@ export interface Compiled extends BuiltPlan {
   readonly milliseconds: number;
 }
 
-/** The attention kernel takes one sequence at a time, whose queries stand at consecutive indices. */
+/**
+ * The attention kernel takes one sequence at a time, whose queries stand at consecutive indices, and every query sees
+ * the keys from the first one on.
+ */
 const hasTemplate: KeepComposite = (op, inputs, builder) =>
   op === "attend" &&
+  inputs.length === 4 &&
   inputs.slice(0, 3).every((id) => builder.type(id).axes.length === 3) &&
   indexExpressionOf((id) => builder.node(id), inputs[3]!) !== undefined;
 

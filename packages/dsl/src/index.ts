@@ -13,6 +13,8 @@ export type {
   OpDocumentation,
   OpMeaning,
   ReferenceEnvironment,
+  Vjp,
+  VjpSite,
 } from "./ops/define.ts";
 export { mostTopK, valueAndIndex } from "./ops/reduction.ts";
 export * from "./ops/scalar.ts";

@@ -17,7 +17,7 @@ import * as dsl from "@weft/dsl";
 import { pipe } from "fp-ts/lib/function.js";
 import { map } from "fp-ts/lib/Either.js";
 const { add, apply, attend, axis, blockCategory, cast, chain, embedding, first, id, input, largest, leavesOf, linear } = dsl;
-const { merge, mul, named, normalize, parallel, parametersOf, pointwise, prettyBlock, printBlock, programOf } = dsl;
+const { crossEntropy, mean, meanAbsoluteError, meanCrossEntropy, meanSquaredError, merge, mul, named, normalize, parallel, parametersOf, pointwise, prettyBlock, printBlock, programOf } = dsl;
 const { repeat, residual, rmsNorm, rope, second, select, silu, softmax, split, stage, sum, summary, tanh, topK, tuple, vocabularyOf, wire } = dsl;
 const seq = axis("seq", { symbol: "seq", max: 8 });
 const hidden = axis("hidden", 64);

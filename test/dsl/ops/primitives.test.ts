@@ -34,6 +34,30 @@ test("topK gives values with their indices, the largest first", () => {
   );
 });
 
+test("scatterAdd adds rows where their indices say, several to one", () => {
+  const updates = tensor({ s: 3, b: 2 }, [1, 2, 10, 20, 100, 200]);
+  const result = runOp("scatterAdd", [updates, i32({ s: 3 }, [2, 0, 2])], { axis: axis("v", 4) });
+  assert.equal(result, tensor({ v: 4, b: 2 }, [10, 20, 0, 0, 101, 202, 0, 0]));
+  // Axes in any order; an index alone names one row.
+  const turned = tensor({ b: 2, s: 3 }, [1, 10, 100, 2, 20, 200]);
+  assert.equal(runOp("scatterAdd", [turned, i32({ s: 3 }, [2, 0, 2])], { axis: axis("v", 4) }), result);
+  assert.equal(
+    runOp("scatterAdd", [tensor({ b: 2 }, [3, 4]), i32({}, [1])], { axis: axis("v", 2) }),
+    tensor({ v: 2, b: 2 }, [0, 0, 3, 4]),
+  );
+  assert.throws(
+    () => runOp("scatterAdd", [updates, i32({ s: 3 }, [2, 4, 2])], { axis: axis("v", 4) }),
+    "[scatterAdd] an index must be at least 0 and below 4; given 4",
+  );
+});
+
+test("broadcast repeats and orders", () => {
+  const axes = [axis("b", 3), axis("c", 2), axis("a", 2)];
+  const expected = tensor({ b: 3, c: 2, a: 2 }, [1, 4, 1, 4, 2, 5, 2, 5, 3, 6, 3, 6]);
+  assert.equal(runOp("broadcast", [x], { axes }), expected);
+  assert.equal(runOp("broadcast", [i32({}, [7])], { axes: [axis("a", 2)] }), i32({ a: 2 }, [7, 7]));
+});
+
 test("dot contracts by name", () => {
   const weight = tensor({ c: 2, b: 3 }, [1, 0, 1, 0, 2, 0]);
   assert.equal(runOp("dot", [x, weight], { contract: ["b"] }), tensor({ a: 2, c: 2 }, [4, 4, 10, 10]));

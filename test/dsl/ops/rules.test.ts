@@ -28,6 +28,16 @@ test("the table names every op by its own name and documents it", () => {
   }
 });
 
+const keys = "f32[s=seq, k=2, d=4]";
+const attentionNames = {
+  heads: "h",
+  kvHeads: "k",
+  headDim: "d",
+  sequence: "s",
+  causal: true,
+  scale: 1,
+};
+
 const refusals: readonly [what: string, given: string | object, sentence: string][] = [
   ["exp of integers", ruleOf("exp", ["i32[a=2]"], {}), "takes a float tensor"],
   ["add of two dtypes", ruleOf("add", ["f32[a=2]", "bf16[a=2]"], {}), "both sides must have one dtype"],
@@ -189,6 +199,113 @@ const refusals: readonly [what: string, given: string | object, sentence: string
     'the axis name "group" must not be taken',
   ],
   [
+    "attend, starts without an order",
+    ruleOf("attend", ["f32[s=seq, h=4, d=4]", keys, keys, "i32[s=seq]", "i32[s=seq]"], {
+      ...attentionNames,
+      causal: false,
+    }),
+    "starts need causal attention: they say only where the visible keys begin",
+  ],
+  [
+    "attend, starts of floats",
+    ruleOf("attend", ["f32[s=seq, h=4, d=4]", keys, keys, "i32[s=seq]", "f32[s=seq]"], attentionNames),
+    "the starts must be i32",
+  ],
+  [
+    "attend, starts along another axis",
+    ruleOf("attend", ["f32[s=seq, h=4, d=4]", keys, keys, "i32[s=seq]", "i32[b=2]"], attentionNames),
+    `the starts' axis "b" must be one of q's, of the same size`,
+  ],
+  [
+    "the gradient of attention with another cotangent",
+    ruleOf(
+      "attendGradient",
+      [
+        "f32[s=seq, h=4, d=4]",
+        keys,
+        keys,
+        "i32[s=seq]",
+        "f32[s=seq, h=4, d=4]",
+        "f32[s=seq, h=4]",
+        "f32[h=4, s=seq, d=4]",
+      ],
+      attentionNames,
+    ),
+    "the cotangent must be f32[s=seq<=8, h=4, d=4]",
+  ],
+  [
+    "scatterAdd of integers",
+    ruleOf("scatterAdd", ["i32[s=seq]", "i32[s=seq]"], { axis: axis("v", 4) }),
+    "the updates must be a float tensor",
+  ],
+  [
+    "scatterAdd by floats",
+    ruleOf("scatterAdd", ["f32[s=seq]", "f32[s=seq]"], { axis: axis("v", 4) }),
+    "the indices must be i32",
+  ],
+  [
+    "scatterAdd by other indices",
+    ruleOf("scatterAdd", ["f32[s=seq]", "i32[b=2]"], { axis: axis("v", 4) }),
+    'needs an axis "b" in f32[s=seq<=8]',
+  ],
+  [
+    "scatterAdd of two sizes",
+    ruleOf("scatterAdd", ["f32[b=3]", "i32[b=2]"], { axis: axis("v", 4) }),
+    'axis "b" must have one size in both inputs',
+  ],
+  [
+    "scatterAdd to a taken name",
+    ruleOf("scatterAdd", ["f32[s=seq, v=2]", "i32[s=seq]"], { axis: axis("v", 4) }),
+    'axis "v" must not be in the updates already',
+  ],
+  [
+    "broadcast to less",
+    ruleOf("broadcast", ["f32[a=2]"], { axes: [axis("b", 2)] }),
+    'the axes must hold the input\'s axis "a"',
+  ],
+  [
+    "broadcast to another size",
+    ruleOf("broadcast", ["f32[a=2]"], { axes: [axis("a", 3)] }),
+    'axis "a" must keep its size',
+  ],
+  [
+    "broadcast to one axis twice",
+    ruleOf("broadcast", ["f32[]"], { axes: [axis("a", 3), axis("a", 3)] }),
+    'axis "a" must not stand twice in the result',
+  ],
+  ["mean of integers", ruleOf("mean", ["i32[a=2]"], { axis: "a" }), "takes a float tensor"],
+  ["mean along a strange axis", ruleOf("mean", ["f32[a=2]"], { axis: "b" }), 'needs an axis "b" in f32[a=2]'],
+  [
+    "cross entropy of integers",
+    ruleOf("crossEntropy", ["i32[v=4]", "i32[]"], { axis: "v" }),
+    "the logits must be a float tensor",
+  ],
+  [
+    "cross entropy with floats as targets",
+    ruleOf("crossEntropy", ["f32[v=4]", "f32[]"], { axis: "v" }),
+    "the targets must be i32",
+  ],
+  [
+    "cross entropy with targets of other positions",
+    ruleOf("crossEntropy", ["f32[s=seq, v=4]", "i32[s=seq, v=4]"], { axis: "v" }),
+    "the targets must be i32[s=seq<=8]",
+  ],
+  [
+    "the gradient of cross entropy with another cotangent",
+    ruleOf("crossEntropyGradient", ["f32[s=seq, v=4]", "i32[s=seq]", "f32[]"], { axis: "v" }),
+    "the cotangent must be f32[s=seq<=8]",
+  ],
+  [
+    "mean cross entropy over nothing",
+    ruleOf("meanCrossEntropy", ["f32[s=seq, v=4]", "i32[s=seq]"], { axis: "v", over: [] }),
+    "needs one or more axes, each once",
+  ],
+  [
+    "mean cross entropy over the classes",
+    ruleOf("meanCrossEntropy", ["f32[s=seq, v=4]", "i32[s=seq]"], { axis: "v", over: ["v"] }),
+    'needs an axis "v" in f32[s=seq<=8]',
+  ],
+  [
     "pointwise of too few",
     ruleOf("pointwise", ["f32[a=2]"], { name: "f", expression: { tag: "argument", index: 1 } }),
     "the function asks for argument 2 of 1",
@@ -196,8 +313,7 @@ const refusals: readonly [what: string, given: string | object, sentence: string
 ];
 
 function attend(q: string, k: string): string | object {
-  const names = { heads: "h", kvHeads: "k", headDim: "d", sequence: "s" };
-  return ruleOf("attend", [q, k, k, "i32[s=seq]"], { ...names, causal: true, scale: 1 });
+  return ruleOf("attend", [q, k, k, "i32[s=seq]"], attentionNames);
 }
 
 test("every refusal is a sentence", () => {

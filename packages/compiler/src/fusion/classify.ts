@@ -1,5 +1,13 @@
 /** What each node is to the fuser, and where values can be read from. */
-import { type Graph, type GraphNode, isFloat, type NodeId, opTable } from "@weft/dsl";
+import {
+  type Graph,
+  type GraphNode,
+  isFloat,
+  type NodeId,
+  opTable,
+  unsupportedProblem,
+  WeftError,
+} from "@weft/dsl";
 import { attributesOf } from "../passes/rewrite.ts";
 import { constantSum } from "./affine.ts";
 import { indexExpression } from "./index-arithmetic.ts";
@@ -63,6 +71,15 @@ function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): Node
         node.inputs.every((id) => kinds[id] === "inline");
       if (indexLike && (node.op !== "last" || indexExpression(graph, node.id) !== undefined)) return "inline";
       if (isView(node) || widensStored(graph, node, kinds)) return "view";
+      if (node.op === "scatterAdd") {
+        throw new WeftError([
+          unsupportedProblem("scatterAdd", "no kernel adds rows up yet, so a plan must not hold one", {
+            path: node.origin.path,
+            ...(node.origin.source === undefined ? {} : { location: node.origin.source }),
+            remedy: "run the graph on the interpreter",
+          }),
+        ]);
+      }
       if (opTable[node.op].meaning.tag === "definition") {
         throw new Error(`${node.op} must be decomposed before fusion`);
       }

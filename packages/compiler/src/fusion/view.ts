@@ -1,6 +1,6 @@
 /**
- * Views: how a value lies in the buffer of another one. Naming, splitting, merging and cutting axes of a stored value
- * costs nothing when it can be said by strides and an offset.
+ * Views: how a value lies in the buffer of another one. Naming, ordering, splitting, merging, cutting and repeating axes
+ * of a stored value costs nothing when it can be said by strides and an offset.
  */
 import { type Axis, type Graph, type GraphNode, maxSize, type NodeId } from "@weft/dsl";
 import { attributesOf } from "../passes/rewrite.ts";
@@ -41,6 +41,7 @@ export function isView(node: GraphNode): boolean {
     case "slice":
     case "concat":
     case "last":
+    case "broadcast":
       return true;
     default:
       return false;
@@ -91,6 +92,11 @@ export function applyView(graph: Graph, node: GraphNode, source: View): View | u
       const size = input.type.axes.find((one) => one.name === axis)!.size;
       const before = addSums(sumOf(size), constantSum(-1));
       return { ...source, offset: addSums(source.offset, scaleSum(before, source.strides.get(axis)!)) };
+    }
+    case "broadcast": {
+      // Along an axis that the source lacks, every place is the same one.
+      const { axes } = attributesOf(node, "broadcast");
+      return { ...source, strides: new Map(axes.map(({ name }) => [name, source.strides.get(name) ?? 0])) };
     }
     case "cast":
       return source;

@@ -65,6 +65,14 @@ export function kvCache(options: KvCacheOptions): Pass {
         if (node.op !== "attend") return undefined;
         const attributes = attributesOf(node, "attend");
         if (attributes.sequence !== sequence || attributes.keys !== undefined) return undefined;
+        if (inputs.length > 4) {
+          throw new WeftError([
+            unsupportedProblem("kvCache", "a cache holds one document, so attention must not have starts", {
+              path: node.origin.path,
+              remedy: "leave out packDocuments where there is a cache",
+            }),
+          ]);
+        }
         const count = seen.get(node.origin.path) ?? 0;
         seen.set(node.origin.path, count + 1);
         const prefix = `${node.origin.path === "" ? "attend" : node.origin.path}.cache${count === 0 ? "" : count}`;

@@ -24,6 +24,9 @@ function elementwiseAlong(node: GraphNode, axis: string): boolean {
   switch (node.op) {
     case "reduceSum":
     case "reduceMax":
+    case "mean":
+    case "crossEntropy":
+    case "crossEntropyGradient":
     case "topK":
     case "softmax":
     case "rmsNorm":
@@ -32,6 +35,15 @@ function elementwiseAlong(node: GraphNode, axis: string): boolean {
     case "last":
     case "splitAxis":
       return (node.attributes as { axis: string }).axis !== axis;
+    case "meanCrossEntropy": {
+      const { axis: classes, over } = attributesOf(node, "meanCrossEntropy");
+      return classes !== axis && !over.includes(axis);
+    }
+    // These fix the axis by their attributes, or mix its elements.
+    case "broadcast":
+    case "scatterAdd":
+    case "attendGradient":
+      return false;
     case "rope":
       return attributesOf(node, "rope").axis !== axis;
     case "dot":
@@ -54,7 +66,8 @@ function elementwiseAlong(node: GraphNode, axis: string): boolean {
 /** Inputs of which the last position is enough when the node is needed at its last position. */
 function inputsAtLast(node: GraphNode, axis: string): readonly boolean[] {
   // Attention mixes positions through its keys and values; queries and their indices stay apart.
-  if (node.op === "attend") return [true, false, false, true];
+  if (node.op === "attend") return [true, false, false, true, true];
+  if (node.op === "attendLogSumExp") return [true, false, true, true];
   return node.inputs.map(() => elementwiseAlong(node, axis));
 }
 

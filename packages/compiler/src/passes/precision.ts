@@ -3,7 +3,8 @@
  *
  * - Storage: each parameter gets the dtype that `storage` names (as the checkpoint holds it, or converted at load).
  * - Policy `f32`: activations stay f32; a bf16 weight is widened exactly where it is used.
- * - Policy `bf16`: the input of every linear is rounded to bf16, accumulation and everything else stay f32.
+ * - Policy `bf16`: what a matmul reads is rounded to bf16, accumulation and everything else stay f32. A matmul is a
+ *   linear, or a dot: the products that `grad` makes of a linear. What they give, gradients of weights included, is f32.
  */
 import { type Dtype, isFloat } from "@weft/dsl";
 import type { Pass } from "./pass.ts";
@@ -43,11 +44,14 @@ export function precision(options: PrecisionOptions): Pass {
         const raw = rawInputs[node.op] ?? [];
         const cast = inputs.map((id, index) => {
           const { dtype } = builder.type(id);
-          if (node.op === "linear" && index === 0 && options.policy === "bf16" && dtype === "f32") {
+          const isMatmul = (node.op === "linear" && index === 0) || node.op === "dot";
+          // A weight is read as it is stored, whichever side it stands on.
+          const isWeight = builder.node(id).op === "parameter";
+          if (isMatmul && !isWeight && options.policy === "bf16" && dtype === "f32") {
             log.fired("matmul input rounded to bf16", placeOf(node));
             return builder.add("cast", [id], { dtype: "bf16" });
           }
-          const narrow = (dtype === "bf16" || dtype === "f16") && builder.node(id).op === "parameter";
+          const narrow = (dtype === "bf16" || dtype === "f16") && isWeight;
           return narrow && !raw.includes(index) ? builder.add("cast", [id], { dtype: "f32" }) : id;
         });
         return copyNode(builder, node, cast);

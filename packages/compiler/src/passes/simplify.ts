@@ -10,14 +10,16 @@ import {
   findAxis,
   type GraphBuilder,
   type GraphNode,
+  inferType,
   isBinaryFunction,
   isUnaryFunction,
   type NodeId,
+  opTable,
   typeEquals,
 } from "@weft/dsl";
 import type { Pass } from "./pass.ts";
 import { placeOf } from "./pass.ts";
-import { attributesOf, rewriteGraph } from "./rewrite.ts";
+import { attributesOf, copyNode, rewriteGraph } from "./rewrite.ts";
 
 interface Rule {
   readonly name: string;
@@ -102,6 +104,8 @@ const rules: readonly Rule[] = [
         }
         case "concat":
           return inputs.length === 1 ? inputs[0] : undefined;
+        case "broadcast":
+          return typeEquals(type, node.type) ? inputs[0] : undefined;
         case "splitAxis": {
           const { axis, into } = attributesOf(node, "splitAxis");
           return into.length === 1 && into[0]!.name === axis ? inputs[0] : undefined;
@@ -109,6 +113,31 @@ const rules: readonly Rule[] = [
         default:
           return undefined;
       }
+    },
+  },
+  {
+    name: "a broadcast of a broadcast is one",
+    apply: (builder, node, [x]) => {
+      if (node.op !== "broadcast" || builder.node(x!).op !== "broadcast") return undefined;
+      const source = builder.node(x!).inputs[0]!;
+      return typeEquals(builder.type(source), node.type)
+        ? source
+        : builder.add("broadcast", [source], attributesOf(node, "broadcast"));
+    },
+  },
+  {
+    name: "a slice of a join is the part",
+    apply: (builder, node, [x]) => {
+      if (node.op !== "slice" || builder.node(x!).op !== "concat") return undefined;
+      const { axis, start, size } = attributesOf(node, "slice");
+      if (attributesOf(builder.node(x!), "concat").axis !== axis) return undefined;
+      let at = 0;
+      for (const part of builder.node(x!).inputs) {
+        const own = findAxis(builder.type(part), axis)!.size as number;
+        if (at === start && own === size) return part;
+        at += own;
+      }
+      return undefined;
     },
   },
   {
@@ -125,12 +154,32 @@ const rules: readonly Rule[] = [
   },
 ];
 
+/** Pointwise ops match axes by name: an input is not repeated or ordered before where the result stays the same. */
+function withoutBroadcasts(
+  builder: GraphBuilder,
+  node: GraphNode,
+  inputs: readonly NodeId[],
+): readonly NodeId[] {
+  if (opTable[node.op].category !== "pointwise") return inputs;
+  let plain = inputs;
+  for (const [at, id] of inputs.entries()) {
+    if (builder.node(id).op !== "broadcast") continue;
+    const trial = plain.map((other, index) => (index === at ? builder.node(id).inputs[0]! : other));
+    const types = trial.map((other) => builder.type(other));
+    if (typeEquals(inferType(node.op, types, node.attributes as never, node.origin), node.type))
+      plain = trial;
+  }
+  return plain;
+}
+
 export function simplify(): Pass {
   return {
     name: "simplify",
     summary: "algebra that changes no value, equal nodes shared, unneeded nodes dropped",
     run: (graph, log) =>
-      rewriteGraph(graph, (builder, node, inputs) => {
+      rewriteGraph(graph, (builder, node, given) => {
+        const inputs = withoutBroadcasts(builder, node, given);
+        if (inputs !== given) log.fired("a pointwise op broadcasts by itself", placeOf(node));
         for (const rule of rules) {
           const replaced = rule.apply(builder, node, inputs);
           if (replaced !== undefined) {
@@ -138,7 +187,7 @@ export function simplify(): Pass {
             return replaced;
           }
         }
-        return undefined;
+        return inputs === given ? undefined : copyNode(builder, node, inputs);
       }),
   };
 }

@@ -13,6 +13,7 @@ export { blockCategory } from "./category.ts";
 export { chain, first, id, merge, parallel, repeat, residual, second, split } from "./combinators.ts";
 export * from "./elementwise.ts";
 export * from "./layers.ts";
+export * from "./losses.ts";
 export { named, stage } from "./naming.ts";
 export { blockEquals, normalize, normalizeProducts } from "./normalize.ts";
 export { type Parameter, parametersOf } from "./parameters.ts";

@@ -77,6 +77,14 @@ function attributes<K extends OpName>(
 }
 
 const named = { name: text, dtype, axes };
+const attention = {
+  heads: text,
+  kvHeads: text,
+  headDim: text,
+  causal: boolean,
+  scale: number,
+  sequence: text,
+};
 
 export const attributeChecks: { readonly [K in OpName]: Check } = {
   ...without(unaryFunctions),
@@ -96,29 +104,26 @@ export const attributeChecks: { readonly [K in OpName]: Check } = {
   topK: attributes<"topK">({ axis: text, into: text, count: integer(1) }),
   dot: attributes<"dot">({ contract: names }),
   gather: attributes<"gather">({ axis: text }),
+  scatterAdd: attributes<"scatterAdd">({ axis }),
   rename: attributes<"rename">({ from: text, to: text }),
   splitAxis: attributes<"splitAxis">({ axis: text, into: axes }),
   mergeAxes: attributes<"mergeAxes">({ axes: names, into: text }),
   slice: attributes<"slice">({ axis: text, start: integer(0), size: integer(1) }),
   concat: attributes<"concat">({ axis: text }),
   last: attributes<"last">({ axis: text }),
+  broadcast: attributes<"broadcast">({ axes }),
   cast: attributes<"cast">({ dtype }),
   linear: attributes<"linear">({ from: names, to: names }),
   embedding: attributes<"embedding">({ axis: text }),
   rmsNorm: attributes<"rmsNorm">({ axis: text, epsilon: number }),
   softmax: attributes<"softmax">({ axis: text }),
   rope: attributes<"rope">({ axis: text, theta: number, sequence: text }),
-  attend: attributes<"attend">(
-    {
-      heads: text,
-      kvHeads: text,
-      headDim: text,
-      causal: boolean,
-      scale: number,
-      sequence: text,
-      keys: text,
-    },
-    ["keys"],
-  ),
+  attend: attributes<"attend">({ ...attention, keys: text }, ["keys"]),
+  attendLogSumExp: attributes<"attendLogSumExp">(attention),
+  attendGradient: attributes<"attendGradient">(attention),
+  mean: attributes<"mean">({ axis: text }),
+  crossEntropy: attributes<"crossEntropy">({ axis: text }),
+  crossEntropyGradient: attributes<"crossEntropyGradient">({ axis: text }),
+  meanCrossEntropy: attributes<"meanCrossEntropy">({ axis: text, over: names }),
   pointwise: attributes<"pointwise">({ name: text, expression }),
 };

@@ -1,8 +1,9 @@
-/** Products of tensors: `dot` contracts axes by name, `gather` looks rows up. */
+/** Products of tensors: `dot` contracts axes by name, `gather` looks rows up, `scatterAdd` adds rows to where they belong. */
 import { type Axis, sizeEquals } from "../axis.ts";
 import { elementCount, forEachIndex, stridesOf } from "../graph/tensor-array.ts";
 import type { OpDefinition } from "./define.ts";
-import { duplicateAxis, findAxis, isFloat, missingAxis, withoutAxes } from "./shape.ts";
+import { duplicateAxis, findAxis, isFloat, missingAxis, sizeFor, withoutAxes } from "./shape.ts";
+import { dotVjp, gatherVjp, scatterAddVjp } from "./vjp/tensor.ts";
 
 const dot: OpDefinition<"dot"> = {
   name: "dot",
@@ -61,6 +62,7 @@ const dot: OpDefinition<"dot"> = {
       return { dtype: "f32", axes, data };
     },
   },
+  vjp: dotVjp,
   // Two per multiply-add; the contracted extent is counted by the cost model, which knows the attributes.
   cost: { perResult: 2, perInput: 0 },
   fusion: "template",
@@ -105,8 +107,61 @@ const gather: OpDefinition<"gather"> = {
       return { dtype: table!.dtype, axes, data };
     },
   },
+  vjp: gatherVjp,
   cost: { perResult: 0, perInput: 0 },
   fusion: "map",
 };
 
-export const contractionOps = { dot, gather };
+const scatterAdd: OpDefinition<"scatterAdd"> = {
+  name: "scatterAdd",
+  category: "contraction",
+  documentation: {
+    summary: "adds each slice of the updates to the slice of a table of zeros that its index names",
+    inputs: [
+      "updates: float[...], the axes of the indices and others",
+      "indices: i32[...], each at least 0 and below the axis' size",
+    ],
+    result: "f32: the axis, then the updates' other axes; accumulated in f32",
+  },
+  arity: { min: 2, max: 2 },
+  infer: ([updates, indices], { axis }) => {
+    if (!isFloat(updates!.dtype)) return "the updates must be a float tensor";
+    if (indices!.dtype !== "i32") return "the indices must be i32";
+    for (const one of indices!.axes) {
+      const found = findAxis(updates!, one.name);
+      if (found === undefined) return missingAxis(updates!, one.name);
+      if (!sizeEquals(found.size, one.size)) return `axis "${one.name}" must have one size in both inputs`;
+    }
+    const names = indices!.axes.map((one) => one.name);
+    const axes = [axis, ...withoutAxes(updates!, names)];
+    const twice = duplicateAxis(axes);
+    return twice === undefined
+      ? { dtype: "f32", axes }
+      : `axis "${twice}" must not be in the updates already`;
+  },
+  meaning: {
+    tag: "reference",
+    reference: ([updates, indices], { axis }, { symbols }) => {
+      const bound = sizeFor(axis.size, symbols);
+      const rest = updates!.axes.filter((one) => !indices!.axes.some((other) => other.name === one.name));
+      const axes = [{ name: axis.name, size: bound }, ...rest];
+      const strides = stridesOf(axes);
+      const step = strides.get(axis.name)!;
+      const own = new Map(rest.map((one) => [one.name, strides.get(one.name)!]));
+      const data = new Float64Array(elementCount(axes));
+      forEachIndex(updates!.axes, [stridesOf(indices!.axes), own], ([index, offset], place) => {
+        const row = indices!.data[index!]!;
+        if (row < 0 || row >= bound) {
+          throw new RangeError(`[scatterAdd] an index must be at least 0 and below ${bound}; given ${row}`);
+        }
+        data[row * step + offset!]! += updates!.data[place]!;
+      });
+      return { dtype: "f32", axes, data };
+    },
+  },
+  vjp: scatterAddVjp,
+  cost: { perResult: 0, perInput: 1 },
+  fusion: "template",
+};
+
+export const contractionOps = { dot, gather, scatterAdd };

@@ -1,5 +1,5 @@
-/** Ops that compute nothing: they name, cut and join axes. */
-import { type Axis, axisEquals, maxSize } from "../axis.ts";
+/** Ops that compute nothing: they name, order, cut, join and repeat axes. */
+import { type Axis, axisEquals, maxSize, sizeEquals } from "../axis.ts";
 import {
   type ArrayAxis,
   elementCount,
@@ -9,7 +9,8 @@ import {
 } from "../graph/tensor-array.ts";
 import type { TensorType } from "../graph/types.ts";
 import type { OpDefinition } from "./define.ts";
-import { duplicateAxis, findAxis, missingAxis } from "./shape.ts";
+import { duplicateAxis, findAxis, missingAxis, sizeFor } from "./shape.ts";
+import { concatVjp, lastVjp, mergeAxesVjp, passOn, renameVjp, sliceVjp, splitAxisVjp } from "./vjp/tensor.ts";
 
 function replaceAxis(axes: readonly Axis[], name: string, by: readonly Axis[]): readonly Axis[] {
   return axes.flatMap((one) => (one.name === name ? by : [one]));
@@ -41,6 +42,7 @@ const rename: OpDefinition<"rename"> = {
       axes: x!.axes.map((one) => (one.name === from ? { name: to, size: one.size } : one)),
     }),
   },
+  vjp: renameVjp,
   cost: { perResult: 0, perInput: 0 },
   fusion: "view",
 };
@@ -75,6 +77,7 @@ const splitAxis: OpDefinition<"splitAxis"> = {
       ),
     }),
   },
+  vjp: splitAxisVjp,
   cost: { perResult: 0, perInput: 0 },
   fusion: "view",
 };
@@ -110,6 +113,7 @@ const mergeAxes: OpDefinition<"mergeAxes"> = {
       };
     },
   },
+  vjp: mergeAxesVjp,
   cost: { perResult: 0, perInput: 0 },
   fusion: "view",
 };
@@ -152,6 +156,7 @@ const slice: OpDefinition<"slice"> = {
     return { dtype: x!.dtype, axes: replaceAxis(x!.axes, axis, [{ name: axis, size }]) };
   },
   meaning: { tag: "reference", reference: ([x], { axis, start, size }) => sliceArray(x!, axis, start, size) },
+  vjp: sliceVjp,
   cost: { perResult: 0, perInput: 0 },
   fusion: "view",
 };
@@ -198,6 +203,7 @@ const concat: OpDefinition<"concat"> = {
       return { dtype: inputs[0]!.dtype, axes, data };
     },
   },
+  vjp: concatVjp,
   cost: { perResult: 0, perInput: 0 },
   fusion: "view",
 };
@@ -219,8 +225,42 @@ const last: OpDefinition<"last"> = {
     tag: "reference",
     reference: ([x], { axis }) => sliceArray(x!, axis, x!.axes.find((one) => one.name === axis)!.size - 1, 1),
   },
+  vjp: lastVjp,
   cost: { perResult: 0, perInput: 0 },
   fusion: "view",
 };
 
-export const movementOps = { rename, splitAxis, mergeAxes, slice, concat, last };
+const broadcast: OpDefinition<"broadcast"> = {
+  name: "broadcast",
+  category: "movement",
+  documentation: {
+    summary: "repeats along axes that the input lacks, and puts all axes in the order given",
+    inputs: ["x: [...]"],
+    result: "x over the axes, in their order",
+  },
+  arity: { min: 1, max: 1 },
+  infer: ([x], { axes }) => {
+    for (const one of x!.axes) {
+      const found = axes.find((other) => other.name === one.name);
+      if (found === undefined) return `the axes must hold the input's axis "${one.name}"`;
+      if (!sizeEquals(found.size, one.size)) return `axis "${one.name}" must keep its size`;
+    }
+    return distinct(x!.dtype, axes);
+  },
+  meaning: {
+    tag: "reference",
+    reference: ([x], { axes }, { symbols }) => {
+      const concrete = axes.map(({ name, size }) => ({ name, size: sizeFor(size, symbols) }));
+      const data = new Float64Array(elementCount(concrete));
+      forEachIndex(concrete, [stridesOf(x!.axes)], ([from], place) => {
+        data[place] = x!.data[from!]!;
+      });
+      return { dtype: x!.dtype, axes: concrete, data };
+    },
+  },
+  vjp: passOn,
+  cost: { perResult: 0, perInput: 0 },
+  fusion: "view",
+};
+
+export const movementOps = { rename, splitAxis, mergeAxes, slice, concat, last, broadcast };

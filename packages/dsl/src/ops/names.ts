@@ -46,6 +46,8 @@ interface ReductionAttributes {
 interface ContractionAttributes {
   dot: { readonly contract: readonly string[] };
   gather: { readonly axis: string };
+  /** The result's axis, along which the indices count. */
+  scatterAdd: { readonly axis: Axis };
 }
 
 interface MovementAttributes {
@@ -56,6 +58,17 @@ interface MovementAttributes {
   concat: { readonly axis: string };
   /** The last element of an axis, which stays with size 1. */
   last: { readonly axis: string };
+  /** The axes of the result, in order: x's own, and those along which it is repeated. */
+  broadcast: { readonly axes: readonly Axis[] };
+}
+
+interface AttentionAttributes {
+  readonly heads: string;
+  readonly kvHeads: string;
+  readonly headDim: string;
+  readonly causal: boolean;
+  readonly scale: number;
+  readonly sequence: string;
 }
 
 interface CompositeAttributes {
@@ -65,16 +78,18 @@ interface CompositeAttributes {
   softmax: { readonly axis: string };
   silu: NoAttributes;
   rope: { readonly axis: string; readonly theta: number; readonly sequence: string };
-  attend: {
-    readonly heads: string;
-    readonly kvHeads: string;
-    readonly headDim: string;
-    readonly causal: boolean;
-    readonly scale: number;
-    readonly sequence: string;
+  attend: AttentionAttributes & {
     /** The key axis where it differs from the queries' (a cache); absent, keys are the queries' own positions. */
     readonly keys?: string;
   };
+  attendLogSumExp: AttentionAttributes;
+  attendGradient: AttentionAttributes;
+  mean: { readonly axis: string };
+  /** The axis of the classes. */
+  crossEntropy: { readonly axis: string };
+  crossEntropyGradient: { readonly axis: string };
+  /** The axis of the classes, and the axes that the mean is taken over. */
+  meanCrossEntropy: { readonly axis: string; readonly over: readonly string[] };
   pointwise: { readonly name: string; readonly expression: ScalarExpression };
 }
 

@@ -12,6 +12,7 @@ import {
   unaryFunctions,
 } from "./scalar.ts";
 import { broadcastAxes, isFloat } from "./shape.ts";
+import { binaryVjp, castVjp, selectVjp, unaryVjp } from "./vjp/pointwise.ts";
 
 /** Applies `compute` at every place of the broadcast of the inputs. */
 export function mapArrays(
@@ -71,6 +72,7 @@ function unary<K extends UnaryFunction>(name: K): OpDefinition<K> {
       tag: "reference",
       reference: ([x]) => mapArrays([x!], x!.dtype, (values) => evaluateUnary(name, values[0]!)),
     },
+    vjp: unaryVjp(name),
     cost: { perResult: unaryCost[name] ?? 1, perInput: 0 },
     fusion: "map",
   } as OpDefinition<K>;
@@ -111,6 +113,7 @@ function binary<K extends BinaryFunction>(name: K): OpDefinition<K> {
       reference: ([a, b]) =>
         mapArrays([a!, b!], resultType(a!.dtype), (values) => evaluateBinary(name, values[0]!, values[1]!)),
     },
+    vjp: binaryVjp(name),
     cost: { perResult: name === "pow" ? 16 : 1, perInput: 0 },
     fusion: "map",
   } as OpDefinition<K>;
@@ -136,6 +139,7 @@ const select: OpDefinition<"select"> = {
     reference: ([condition, a, b]) =>
       mapArrays([condition!, a!, b!], a!.dtype, (values) => (values[0] !== 0 ? values[1]! : values[2]!)),
   },
+  vjp: selectVjp,
   cost: { perResult: 1, perInput: 0 },
   fusion: "map",
 };
@@ -155,6 +159,7 @@ const cast: OpDefinition<"cast"> = {
     tag: "reference",
     reference: ([x], { dtype }) => mapArrays([x!], dtype, (values) => values[0]!),
   },
+  vjp: castVjp,
   cost: { perResult: 1, perInput: 0 },
   fusion: "map",
 };

@@ -3,6 +3,7 @@ import type { Axis } from "../axis.ts";
 import { elementCount, forEachIndex, stridesOf, type TensorArray } from "../graph/tensor-array.ts";
 import type { OpDefinition } from "./define.ts";
 import { duplicateAxis, findAxis, isFloat, missingAxis, withoutAxes } from "./shape.ts";
+import { passOn, reduceMaxVjp, topKVjp } from "./vjp/tensor.ts";
 
 function reduceArray(
   x: TensorArray,
@@ -37,6 +38,8 @@ function reduction<K extends "reduceSum" | "reduceMax">(
         : { dtype: x!.dtype, axes: withoutAxes(x!, [axis]) };
     },
     meaning: { tag: "reference", reference: ([x], { axis }) => reduceArray(x!, axis, initial, combine) },
+    // Of a sum each element gets the whole cotangent.
+    vjp: name === "reduceSum" ? passOn : reduceMaxVjp,
     cost: { perResult: 0, perInput: 1 },
     fusion: "reduce",
   } as OpDefinition<K>;
@@ -97,6 +100,7 @@ const topK: OpDefinition<"topK"> = {
       };
     },
   },
+  vjp: topKVjp,
   cost: { perResult: 0, perInput: 1 },
   fusion: "template",
 };

@@ -3,6 +3,8 @@ import type { Axis } from "../axis.ts";
 import type { Dtype, TensorType } from "../graph/types.ts";
 import type { OpDefinition } from "./define.ts";
 import { duplicateAxis, findAxis, missingAxis, sizeFor, typeEquals } from "./shape.ts";
+import { integers, leaf, stop } from "./vjp/common.ts";
+import { passOn } from "./vjp/tensor.ts";
 
 const free = { perResult: 0, perInput: 0 };
 const none = { min: 0, max: 0 };
@@ -24,6 +26,7 @@ const input: OpDefinition<"input"> = {
   arity: none,
   infer: (_, { dtype, axes }) => distinctAxes(dtype, axes),
   meaning: { tag: "environment" },
+  vjp: leaf,
   cost: free,
   fusion: "boundary",
 };
@@ -39,6 +42,7 @@ const parameter: OpDefinition<"parameter"> = {
   arity: none,
   infer: (_, { dtype, axes }) => distinctAxes(dtype, axes),
   meaning: { tag: "environment" },
+  vjp: leaf,
   cost: free,
   fusion: "boundary",
 };
@@ -53,6 +57,7 @@ const constant: OpDefinition<"constant"> = {
     tag: "reference",
     reference: (_, { value, dtype }) => ({ dtype, axes: [], data: Float64Array.of(constantValue(value)) }),
   },
+  vjp: stop("a number of the model's own"),
   cost: free,
   fusion: "map",
 };
@@ -81,6 +86,7 @@ const iota: OpDefinition<"iota"> = {
       };
     },
   },
+  vjp: integers,
   cost: free,
   fusion: "map",
 };
@@ -99,6 +105,7 @@ const symbol: OpDefinition<"symbol"> = {
       return { dtype: "i32", axes: [], data: Float64Array.of(value) };
     },
   },
+  vjp: integers,
   cost: free,
   fusion: "map",
 };
@@ -114,6 +121,7 @@ const position: OpDefinition<"position"> = {
   arity: none,
   infer: (_, { axis }) => ({ dtype: "i32", axes: [axis] }),
   meaning: { tag: "definition", define: (builder, _, { axis }) => builder.add("iota", [], { axis }) },
+  vjp: integers,
   cost: free,
   fusion: "map",
 };
@@ -125,6 +133,7 @@ const stateRead: OpDefinition<"stateRead"> = {
   arity: none,
   infer: (_, { dtype, axes }) => distinctAxes(dtype, axes),
   meaning: { tag: "environment" },
+  vjp: leaf,
   cost: free,
   fusion: "boundary",
 };
@@ -140,6 +149,7 @@ const stateWrite: OpDefinition<"stateWrite"> = {
   arity: one,
   infer: ([x]) => x!,
   meaning: { tag: "environment" },
+  vjp: passOn,
   cost: free,
   fusion: "boundary",
 };
@@ -170,6 +180,7 @@ const stateAppend: OpDefinition<"stateAppend"> = {
     return { dtype, axes };
   },
   meaning: { tag: "environment" },
+  vjp: { tag: "missing", reason: "a cache is for generation: train without kvCache" },
   cost: free,
   fusion: "boundary",
 };

@@ -5,6 +5,8 @@ import type { NodeId, TensorType } from "../../graph/types.ts";
 import type { OpDefinition } from "../define.ts";
 import type { ScalarExpression } from "../scalar.ts";
 import { broadcastAxes, isFloat } from "../shape.ts";
+import { byDefinition } from "../vjp/common.ts";
+import { siluVjp } from "../vjp/composite.ts";
 import { floats, inF32, like } from "./common.ts";
 
 const silu: OpDefinition<"silu"> = {
@@ -25,6 +27,7 @@ const silu: OpDefinition<"silu"> = {
       return builder.add("mul", [x, builder.add("sigmoid", [x], {})], {});
     },
   },
+  vjp: siluVjp,
   cost: { perResult: 11, perInput: 0 },
   fusion: "map",
 };
@@ -52,6 +55,7 @@ const pointwise: OpDefinition<"pointwise"> = {
         expression,
       ),
   },
+  vjp: byDefinition,
   cost: { perResult: 4, perInput: 0 },
   fusion: "map",
 };

@@ -4,7 +4,18 @@
  */
 import { activationOps } from "./activation.ts";
 import { attentionOps } from "./attention.ts";
+import { attentionGradientOps } from "./attention-gradient.ts";
+import { crossEntropyOps } from "./cross-entropy.ts";
 import { linearOps } from "./linear.ts";
 import { normalizationOps } from "./normalization.ts";
+import { ropeOps } from "./rope.ts";
 
-export const compositeOps = { ...linearOps, ...normalizationOps, ...attentionOps, ...activationOps };
+export const compositeOps = {
+  ...linearOps,
+  ...normalizationOps,
+  ...ropeOps,
+  ...attentionOps,
+  ...attentionGradientOps,
+  ...activationOps,
+  ...crossEntropyOps,
+};

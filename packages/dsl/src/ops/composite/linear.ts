@@ -2,6 +2,7 @@
 import { maxSize } from "../../axis.ts";
 import type { OpDefinition } from "../define.ts";
 import { duplicateAxis, findAxis, formatType, isFloat, missingAxis, withoutAxes } from "../shape.ts";
+import { embeddingVjp, linearVjp } from "../vjp/composite.ts";
 import { contractedName, floats, inF32, sameAxes } from "./common.ts";
 
 const linear: OpDefinition<"linear"> = {
@@ -54,6 +55,7 @@ const linear: OpDefinition<"linear"> = {
       return bias === undefined ? product : builder.add("add", [product, inF32(builder, bias)], {});
     },
   },
+  vjp: linearVjp,
   cost: { perResult: 2, perInput: 0 },
   fusion: "template",
 };
@@ -80,6 +82,7 @@ const embedding: OpDefinition<"embedding"> = {
     define: (builder, [indices, weight], { axis }) =>
       inF32(builder, builder.add("gather", [weight!, indices!], { axis })),
   },
+  vjp: embeddingVjp,
   cost: { perResult: 0, perInput: 0 },
   fusion: "map",
 };

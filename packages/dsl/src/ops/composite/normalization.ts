@@ -1,7 +1,9 @@
 /** Row reductions with a name. */
 import { maxSize } from "../../axis.ts";
 import type { OpDefinition } from "../define.ts";
-import { broadcastAxes, findAxis, isFloat, missingAxis } from "../shape.ts";
+import { broadcastAxes, findAxis, isFloat, missingAxis, withoutAxes } from "../shape.ts";
+import { byDefinition } from "../vjp/common.ts";
+import { rmsNormVjp, softmaxVjp } from "../vjp/composite.ts";
 import { floats, inF32, like } from "./common.ts";
 
 const rmsNorm: OpDefinition<"rmsNorm"> = {
@@ -37,6 +39,7 @@ const rmsNorm: OpDefinition<"rmsNorm"> = {
       return builder.add("mul", [builder.add("mul", [x!, scale], {}), weight!], {});
     },
   },
+  vjp: rmsNormVjp,
   cost: { perResult: 4, perInput: 0 },
   fusion: "reduce",
 };
@@ -63,8 +66,40 @@ const softmax: OpDefinition<"softmax"> = {
       return builder.add("div", [shifted, builder.add("reduceSum", [shifted], { axis })], {});
     },
   },
+  vjp: softmaxVjp,
   cost: { perResult: 12, perInput: 0 },
   fusion: "reduce",
 };
 
-export const normalizationOps = { rmsNorm, softmax };
+const mean: OpDefinition<"mean"> = {
+  name: "mean",
+  category: "composite",
+  documentation: {
+    summary: "the sum along an axis divided by the axis' size",
+    inputs: ["x: float[..., axis, ...]"],
+    result: "f32: x without the axis",
+  },
+  arity: { min: 1, max: 1 },
+  infer: ([x], { axis }) => {
+    if (!isFloat(x!.dtype)) return "takes a float tensor";
+    return findAxis(x!, axis) === undefined
+      ? missingAxis(x!, axis)
+      : { dtype: "f32", axes: withoutAxes(x!, [axis]) };
+  },
+  meaning: {
+    tag: "definition",
+    define: (builder, [input], { axis }) => {
+      const x = inF32(builder, input!);
+      const { size } = findAxis(builder.type(x), axis)!;
+      const sum = builder.add("reduceSum", [x], { axis });
+      if (typeof size === "number") return builder.add("mul", [sum, builder.constant(1 / size)], {});
+      const count = builder.add("symbol", [], { name: size.symbol });
+      return builder.add("div", [sum, inF32(builder, count)], {});
+    },
+  },
+  vjp: byDefinition,
+  cost: { perResult: 1, perInput: 1 },
+  fusion: "reduce",
+};
+
+export const normalizationOps = { rmsNorm, softmax, mean };
