@@ -141,7 +141,9 @@ void Dispatcher::work() noexcept {
       Job& job = *under_way_.back();
       attempt(job, [&] { job.execute(); });
     } else {
-      finish_oldest([&] { return awaits_more && arrivals_.load() != arrivals; });
+      const auto has_arrived = [&] { return awaits_more && arrivals_.load() != arrivals; };
+      // By reference: a function of its own would be allocated.
+      finish_oldest(std::ref(has_arrived));
     }
   }
 }
@@ -159,6 +161,9 @@ void Dispatcher::finish_oldest(const std::function<bool()>& interrupted) noexcep
   // A job that failed has nothing under way.
   if (job.error_.empty()) attempt(job, [&] { is_finished = job.finish(interrupted); });
   if (!is_finished) return;
+  if (!job.error_.empty())
+    for (const std::unique_ptr<Job>& later : under_way_)
+      if (later.get() != &job) later->earlier_failed(job);
   std::unique_ptr<Job> finished;
   {
     const std::lock_guard lock(mutex_);

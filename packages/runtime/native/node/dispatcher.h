@@ -29,6 +29,8 @@ class Job {
   // On the dispatcher's thread, after execute(), of the oldest job under way: waits until what it has put under way has
   // ended. False: `interrupted` was true before, and this is to be called again. Throws to reject.
   virtual bool finish(const std::function<bool()>&) { return true; }
+  // On the dispatcher's thread, of a job under way: one before it has failed.
+  virtual void earlier_failed(const Job&) {}
   // Whether it may be executed before `earlier`, the newest one under way, is finished.
   virtual bool may_follow(const Job&) const { return false; }
   // On JavaScript's thread, after success: the promise's value. Throws to reject.

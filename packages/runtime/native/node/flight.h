@@ -36,22 +36,20 @@ class Flight {
   }
   void leave_alone() { --jobs_; }
 
-  uint64_t next_number() { return ++last_number_; }
+  // How many failures of runs JavaScript has been told of.
   uint64_t failures_told() const { return failures_told_; }
   void tell_failure() { ++failures_told_; }
 
   // ---- The dispatcher's thread
 
   // A run has failed that had begun.
-  void fail(uint64_t number, const std::string& message) {
+  void fail(const std::string& message) {
     ++failures_;
-    failed_ = number;
     failure_ = message;
   }
-  // Whether a run stood behind one that failed: it was called before the caller could know of the failure.
-  bool is_behind_failure(uint64_t number, uint64_t failures_told) const {
-    return failures_ > failures_told && number > failed_;
-  }
+  // Whether one has failed that JavaScript had not been told of.
+  bool has_failed_since(uint64_t failures_told) const { return failures_ > failures_told; }
+  // The last one's.
   const std::string& failure() const { return failure_; }
 
  private:
@@ -60,11 +58,9 @@ class Flight {
   size_t jobs_ = 0;
   size_t program_ = none;  // of the runs under way
   uint64_t slots_ = 0;     // taken, a bit each
-  uint64_t last_number_ = 0;
   uint64_t failures_told_ = 0;
 
   uint64_t failures_ = 0;
-  uint64_t failed_ = 0;  // number of the run that failed last
   std::string failure_;
 };
 

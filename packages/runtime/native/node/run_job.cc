@@ -14,7 +14,7 @@ RunJob::RunJob(Napi::Env env, ExecutableHandle& handle, size_t program, std::vec
     : Job(env), executable_(handle.open()), flight_(handle.flight), symbols_(std::move(symbols)),
       outputs_(std::move(outputs)), wanted_(executable_->plan().programs[program].outputs.size(), false),
       times_(profile ? executable_->plan().programs[program].steps.size() : 0), profile_(profile),
-      number_(flight_->next_number()), failures_told_(flight_->failures_told()) {
+      failures_told_(flight_->failures_told()) {
   for (const Output& output : outputs_) wanted_[output.index] = true;
   run_ = {program, 0, symbols_.data(), &wanted_, times_.empty() ? nullptr : times_.data()};
   // Times are those of a run that is alone.
@@ -37,8 +37,10 @@ void RunJob::finished() {
 }
 
 void RunJob::execute() {
-  // finish() says why.
-  if (flight_->is_behind_failure(number_, failures_told_)) return;
+  if (flight_->has_failed_since(failures_told_)) {
+    earlier_failure_ = flight_->failure();
+    return;
+  }
   try {
     executable_->check(run_);
   } catch (...) {
@@ -56,7 +58,7 @@ void RunJob::execute() {
 
 bool RunJob::finish(const std::function<bool()>& interrupted) {
   // First: an error of the device shows in whatever is asked of it next, so its own may be that of the run before it.
-  if (flight_->is_behind_failure(number_, failures_told_)) throw_behind_failure();
+  if (!earlier_failure_.empty()) throw_earlier_failure();
   if (failure_) std::rethrow_exception(failure_);
   try {
     return executable_->finish(run_, interrupted);
@@ -72,14 +74,20 @@ bool RunJob::may_follow(const Job& earlier) const {
          executable_->runs_ahead(run_.program) > 1;
 }
 
+void RunJob::earlier_failed(const Job& earlier) {
+  const auto* run = dynamic_cast<const RunJob*>(&earlier);
+  // One that was refused before it began is nobody else's matter.
+  if (run && run->has_failed_flight_) earlier_failure_ = flight_->failure();
+}
+
 void RunJob::fail_flight(const std::string& message) {
-  flight_->fail(number_, message);
+  flight_->fail(message);
   has_failed_flight_ = true;
 }
 
-void RunJob::throw_behind_failure() const {
+void RunJob::throw_earlier_failure() const {
   if (executable_->is_stopped()) LoadedPlan::throw_ended();
-  const std::string& failure = flight_->failure();
+  const std::string& failure = earlier_failure_;
   // The source of a message stays in front.
   const size_t source = failure.starts_with('[') ? failure.find("] ") : std::string::npos;
   const size_t text = source == std::string::npos ? 0 : source + 2;

@@ -30,6 +30,7 @@ class RunJob final : public Job {
 
   void execute() override;
   bool finish(const std::function<bool()>& interrupted) override;
+  void earlier_failed(const Job& earlier) override;
   bool may_follow(const Job& earlier) const override;
   void finished() override;
   void stop() override { executable_->stop(); }
@@ -37,9 +38,9 @@ class RunJob final : public Job {
 
  private:
   void leave() noexcept;
-  // Those behind it fail with it.
+  // Those under way behind it fail with it.
   void fail_flight(const std::string& message);
-  [[noreturn]] void throw_behind_failure() const;
+  [[noreturn]] void throw_earlier_failure() const;
   void copy(const Napi::TypedArray& array, const plan::PlanBuffer& buffer, const Output& output) const;
 
   std::shared_ptr<LoadedPlan> executable_;
@@ -51,9 +52,10 @@ class RunJob final : public Job {
   bool profile_;
   bool is_in_flight_ = false;
   Run run_;
-  uint64_t number_ = 0;
-  // When it was called.
+  // When it was called: with failures that JavaScript did not know of, it is not executed.
   uint64_t failures_told_ = 0;
+  // Of a run before it; empty: none.
+  std::string earlier_failure_;
   // Why it is not under way after execute().
   std::exception_ptr failure_;
   bool has_failed_flight_ = false;
