@@ -14,8 +14,8 @@ const outcome = (call: Promise<unknown>): Promise<string> =>
     () => "done",
     (error: Error) => error.message,
   );
-/** Work that is under way for some thousand polls. */
-const slow = (at: number) => [{ call: "query_event", at, times: 3000, status: 600 }];
+/** Work that is under way for some ten milliseconds: longer than a busy machine holds this thread up. */
+const slow = (at: number) => [{ call: "query_event", at, times: 20000, status: 600 }];
 
 test("an executable that is disposed under a run: the run rejects, memory goes when it has ended", async () => {
   using device = await recordingDevice({ prepare: prepareExample, faults: slow(3) });
