@@ -47,6 +47,27 @@ export async function checkState(checks: Checks, subject: Subject, count: number
     return sameBits(await decodeAll(context, some), first, "a second run");
   });
 
+  await checks.check(`${title}: steps called without awaiting`, async () => {
+    const { executable } = gpu;
+    const some = tokens.slice(0, Math.min(count, 16));
+    const decode = async (awaits: boolean) => {
+      await executable.reset();
+      const input = new Int32Array(1);
+      const rows: Promise<Float32Array>[] = [];
+      for (const [past, token] of some.entries()) {
+        // One array for all: it is read before the call returns.
+        input[0] = token;
+        const symbols = { seq: 1, past, dropped: 0 };
+        const run = executable.run("decode", { symbols, inputs: { tokens: input } });
+        rows.push(run.then(({ outputs }) => outputs.logits as Float32Array));
+        if (awaits) await rows.at(-1);
+      }
+      return Promise.all(rows);
+    };
+    const expected = await decode(true);
+    return `${executable.runsAhead} at a time, ${sameBits(await decode(false), expected, "ahead of the device")}`;
+  });
+
   await checks.check(`${title}: oldest tokens dropped`, async () => {
     using context = gpu.createContext();
     using other = cpu.createContext();

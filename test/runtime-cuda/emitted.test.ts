@@ -73,7 +73,7 @@ for (const { policy, overlapLaunches } of ways)
     assert.match(String(bad), /value 40 at index 0 must be 0 to 39/);
   });
 
-test("a decode step is one graph: nothing else is asked of the driver for a token", async () => {
+test("a decode step is one graph and the copies of what goes in and out: nothing else is asked of the driver", async () => {
   const { plan } = orThrow(
     compileQwen3(config, { capacity: 24, chunk: 6, policy: "bf16", storage: () => "bf16", logits: "last" }),
   );
@@ -93,7 +93,8 @@ test("a decode step is one graph: nothing else is asked of the driver for a toke
   await executable.run("decode", options);
   assert.equal(
     device.takeCalls().calls.map(({ name }) => name),
-    ["launch_graph", "record_event", "query_event"],
+    // Symbols and the token; the logits.
+    ["copy_to_device", "copy_to_device", "launch_graph", "copy_to_host", "record_event", "query_event"],
   );
 });
 

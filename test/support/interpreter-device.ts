@@ -50,6 +50,7 @@ const noMemory: MemoryTable = {
 
 class InterpreterExecutable implements Executable {
   readonly plan: Plan;
+  readonly runsAhead = 1;
   readonly #graphs: ReadonlyMap<string, Graph>;
   readonly #parameters: (name: string) => TensorArray | undefined;
   readonly #options: InterpreterDeviceOptions;

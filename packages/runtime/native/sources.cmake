@@ -8,6 +8,7 @@ set(weft_runtime_sources
   ${weft_runtime_folder}/node/dispatcher.cc
   ${weft_runtime_folder}/node/entries.cc
   ${weft_runtime_folder}/node/run_job.cc
+  ${weft_runtime_folder}/node/start_run.cc
   ${weft_runtime_folder}/node/values.cc
   ${weft_runtime_folder}/plan_generated.cc
   ${weft_runtime_folder}/plan_reader.cc

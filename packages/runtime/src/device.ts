@@ -73,7 +73,16 @@ export interface Profile extends RunResult {
  */
 export interface Executable {
   readonly plan: Plan;
-  /** Executes a program. Rejects, with nothing written, when a symbol or an input does not fit. */
+  /**
+   * How many runs of one program whose ports have fixed sizes (a decode step) can be under way at once: called without
+   * awaiting the ones before, they are handed to the device behind each other, so that it does not wait for the host in
+   * between. 1 where each run begins when the one before has been settled.
+   */
+  readonly runsAhead: number;
+  /**
+   * Executes a program. Inputs are read before this returns. Rejects, with nothing written, when a symbol or an input does
+   * not fit. When a run fails while it is executed, those under way behind it reject as well, with its error.
+   */
   run(program: string, options: RunOptions): Promise<RunResult>;
   /** As run, with the time of each step. */
   profile(program: string, options: RunOptions): Promise<Profile>;

@@ -36,15 +36,18 @@ class Executable final : public LoadedPlan {
   const PreparedPlan& prepared() const override { return *compiled_.prepared; }
   MemoryTable memory() const override;
 
-  char* input_data(size_t program, size_t port) const override {
+  char* input_data(size_t program, size_t port, size_t) const override {
     return buffer(plan().programs[program].inputs[port].buffer);
   }
-  const char* output_data(size_t program, size_t port) const override {
+  const char* output_data(size_t program, size_t port, size_t) const override {
     return buffer(plan().programs[program].outputs[port].buffer);
   }
 
-  // Throws Error when a gather index is out of range or the run was stopped. Allocates nothing unless it throws.
-  void run(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times) override;
+  void check(const Run& run) override;
+  // Executes the run: there is nothing left to finish. Throws Error when a gather index is out of range or the run was
+  // stopped. Allocates nothing unless it throws.
+  void put(const Run& run) override;
+  bool finish(const Run&, const Interrupted&) override { return true; }
 
   void save_state(char* to) override;
   void restore_state(const char* from) override;

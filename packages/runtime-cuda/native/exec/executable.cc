@@ -37,7 +37,7 @@ void Executable::load(const Progress& progress) {
     load_modules();
     bind_launches();
     upload_.execute(*gpu_, weights_, layout_, progress, stop_);
-    finish("loading " + plan().name);
+    finish_all("loading " + plan().name);
   } catch (...) {
     gpu_->drain();
     release();
@@ -74,8 +74,8 @@ void Executable::allocate() {
   scratch_ = DeviceMemory(gpu, layout.scratch, "scratch");
   workspace_ = DeviceMemory(gpu, layout.workspace, "the library of matrix products");
   control_ = DeviceMemory(gpu, layout.control, "symbols and counters");
-  staging_ = PinnedMemory(gpu, layout.pinned, "inputs and outputs");
-  done_ = make_event(gpu);
+  staging_ = PinnedMemory(gpu, layout.pinned(), "inputs and outputs");
+  for (size_t i = 0; i < layout.slots; ++i) slots_.push_back({make_event(gpu), {}});
   // State begins as zeros, and so do counters; whoever reads other memory before it was written is wrong.
   const auto clear = [&](const DeviceMemory& memory, const char* what) {
     if (memory.bytes() > 0)
@@ -113,12 +113,8 @@ void Executable::bind_launches() {
   }
   for (size_t i = 0; i < cuda.programs.size(); ++i) {
     Program& program = programs_.emplace_back();
-    const plan::PlanProgram& planned = plan().programs[i];
     for (const plan::CudaLaunch& source : cuda.programs[i].launches) program.launches.push_back(bind(source, i, functions));
     bind_library_steps(i, functions);
-    const auto is_fixed = [](const plan::PlanPort& port) { return std::all_of(port.shape.begin(), port.shape.end(), is_constant); };
-    program.is_steady = !program.launches.empty() && std::all_of(planned.inputs.begin(), planned.inputs.end(), is_fixed) &&
-                        std::all_of(planned.outputs.begin(), planned.outputs.end(), is_fixed);
   }
 }
 
@@ -167,21 +163,13 @@ uint32_t Executable::blocks_of(const BoundLaunch& launch, const int64_t* symbols
   return static_cast<uint32_t>(std::min(blocks, most_grid));
 }
 
-char* Executable::input_data(size_t program, size_t port) const {
-  return staging_.at(layout_.input_staging[program][port]);
-}
-
-const char* Executable::output_data(size_t program, size_t port) const {
-  return staging_.at(layout_.output_staging[program][port]);
-}
-
 void Executable::release() noexcept {
   if (is_released_) return;
   is_released_ = true;
   programs_.clear();
   modules_.clear();
   marks_.clear();
-  done_ = {};
+  slots_.clear();
   staging_ = {};
   for (DeviceMemory* memory : {&weights_, &state_, &activations_, &input_, &output_, &scratch_, &workspace_, &control_}) *memory = {};
 }

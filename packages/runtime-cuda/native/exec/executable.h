@@ -2,8 +2,8 @@
 // to their buffers.
 #pragma once
 
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,10 +54,13 @@ class Executable final : public LoadedPlan {
   // Which of the steps that can go by a library do so, when they have enough rows.
   std::vector<LibraryChoice> library_choices() const;
   MemoryTable memory() const override { return layout_.table(); }
-  char* input_data(size_t program, size_t port) const override;
-  const char* output_data(size_t program, size_t port) const override;
+  size_t runs_ahead(size_t program) const override { return layout_.is_steady[program] ? layout_.slots : 1; }
+  char* input_data(size_t program, size_t port, size_t slot) const override;
+  const char* output_data(size_t program, size_t port, size_t slot) const override;
 
-  void run(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times) override;
+  void check(const Run& run) override;
+  void put(const Run& run) override;
+  bool finish(const Run& run, const Interrupted& interrupted) override;
 
   void save_state(char* to) override;
   void restore_state(const char* from) override;
@@ -99,10 +102,16 @@ class Executable final : public LoadedPlan {
   struct Program {
     std::vector<BoundLaunch> launches;
     std::vector<BoundLibraryStep> library_steps;
-    // Sizes of ports do not depend on symbols, so that every run puts the same work on the stream: worth a graph.
-    bool is_steady = false;
-    // By the outputs that are wanted. A first run leaves an empty one, the second fills it.
-    std::map<std::vector<bool>, OwnedGraph> graphs;
+    // Of a steady program: its second run captures the launches.
+    bool has_run = false;
+    OwnedGraph graph;
+  };
+  // Of page-locked memory: a run that is under way has one.
+  struct Slot {
+    // Comes when the run has ended.
+    OwnedEvent done;
+    // Since when the run is waited for: the runs before it have a time of their own.
+    std::optional<Clock::time_point> awaited_since;
   };
   // What a launch's number of blocks is taken from. What is launched for the most must do for fewer.
   enum class Grid { now, most };
@@ -125,20 +134,21 @@ class Executable final : public LoadedPlan {
   // Copies what a run with these symbols uses of a port: copy(offset in its buffer, bytes).
   template <class Copy>
   void each_piece(const plan::PlanPort& port, const int64_t* symbols, Copy&& copy) const;
-  void put_inputs(size_t program, const int64_t* symbols);
+  void put_inputs(const Run& run);
   void put_launch(BoundLaunch& launch, uint32_t blocks, bool follows_kernel);
   void put_product(BoundProduct& product, int64_t rows);
-  void put_outputs(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
-  void put_all(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, Grid grid);
-  void run_graph(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
-  OwnedGraph capture(size_t program, const int64_t* symbols, const std::vector<bool>& outputs);
-  void run_timed(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times);
+  void put_calls(const Run& run, Grid grid);
+  void put_graph(const Run& run);
+  OwnedGraph capture(const Run& run);
+  void put_timed_calls(const Run& run);
+  void put_outputs(const Run& run);
+  void read_times(const Run& run);
+  // Throws Error when an index that the program computed named no row.
+  void check_fault(const Run& run) const;
   // What a run that failed has reported of its indices is no matter of the next one's.
   void forget_fault(size_t program) noexcept;
-  // Throws Error when an index that the program computed named no row.
-  void check_fault(size_t program);
   // Until everything on the stream has ended.
-  void finish(const std::string& what);
+  void finish_all(const std::string& what);
 
   std::shared_ptr<Gpu> gpu_;
   std::shared_ptr<const CompiledPlan> compiled_;
@@ -153,8 +163,9 @@ class Executable final : public LoadedPlan {
   PinnedMemory staging_;
   std::vector<OwnedModule> modules_;
   std::vector<Program> programs_;
-  OwnedEvent done_;
+  std::vector<Slot> slots_;
   std::vector<OwnedEvent> marks_;  // between launches, for times; made by the first profile
+  std::vector<int64_t> marked_steps_;  // of the profile under way: the step that each mark but the first ends
   std::vector<ProgramGathers> gathers_;
   bool is_released_ = false;
 };

@@ -100,7 +100,7 @@ void Executable::put_product(BoundProduct& product, int64_t rows) {
     return product.label + ", " + std::to_string(rows) + " x " + std::to_string(call.shape.columns) + " x " + std::to_string(call.shape.contracted);
   };
   if (const std::string failure = gpu_->matmul_library()->multiply(call); !failure.empty()) gpu_->fail(failure, what());
-  if (gpu_->options().wait_for_each_launch) finish(what());
+  if (gpu_->options().wait_for_each_launch) finish_all(what());
 }
 
 std::vector<LibraryChoice> Executable::library_choices() const {

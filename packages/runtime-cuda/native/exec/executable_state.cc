@@ -43,7 +43,7 @@ void Executable::reset_state() {
   if (state_.bytes() == 0) return;
   gpu_->check(gpu_->driver().fill(state_.at(0), 0, state_.bytes(), gpu_->stream()), "cuMemsetD8Async",
               [] { return std::string("clearing the state"); });
-  finish("clearing the state");
+  finish_all("clearing the state");
 }
 
 void Executable::shift_state(size_t axis, int64_t count) {
@@ -74,7 +74,7 @@ void Executable::shift_state(size_t axis, int64_t count) {
       gpu_->check(gpu_->driver().fill(data + kept, 0, dropped, gpu_->stream()), "cuMemsetD8Async", where);
     }
   }
-  finish("dropping the oldest positions of the state");
+  finish_all("dropping the oldest positions of the state");
 }
 
 }  // namespace weft::cuda

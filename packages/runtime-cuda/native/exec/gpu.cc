@@ -9,8 +9,6 @@
 namespace weft::cuda {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Errors after which every further call in the context fails, by their number in the driver's interface.
 bool is_sticky(Status status) {
   static constexpr Status sticky[] = {
@@ -87,9 +85,11 @@ void Gpu::require_alive() const {
 void Gpu::fail(Status status, const char* call, const std::string& where) {
   std::string text = "[cuda] " + std::string(call) + " must succeed; " + driver_->explain(status) + "; " + where + remedy(status, facts_);
   if (const std::string details = driver_->details(); !details.empty()) text += "\n" + details;
-  if (is_sticky(status) && state_ == State::alive) {
-    state_ = State::lost;
-    end_ = text;
+  if (is_sticky(status)) {
+    if (state_ == State::alive) {
+      state_ = State::lost;
+      end_ = text;
+    }
     text += "; the device is lost: close it and open a new one";
     // Kernels fail while the host is elsewhere.
     if (!options_.wait_for_each_launch) text += ", with waitForEachLaunch to learn which kernel it was";
@@ -111,17 +111,13 @@ void Gpu::abandon(const std::string& where) {
                      "waitSeconds if the work may take so long");
 }
 
-Status Gpu::poll(Event event) {
-  const Clock::time_point begin = Clock::now();
-  for (;;) {
-    const Status status = driver_->query_event(event);
-    if (status != not_ready) return status;
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    if (seconds > options_.wait_seconds) return not_ready;
-    // A decode step takes milliseconds: sleeping would show. Long work leaves the processor alone.
-    if (seconds < 0.02) std::this_thread::yield();
-    else std::this_thread::sleep_for(std::chrono::microseconds(seconds < 1 ? 50 : 1000));
-  }
+bool Gpu::pause(Clock::time_point begin) const {
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  if (seconds > options_.wait_seconds) return false;
+  // A decode step takes milliseconds: sleeping would show. Long work leaves the processor alone.
+  if (seconds < 0.02) std::this_thread::yield();
+  else std::this_thread::sleep_for(std::chrono::microseconds(seconds < 1 ? 50 : 1000));
+  return true;
 }
 
 void Gpu::drain() noexcept {

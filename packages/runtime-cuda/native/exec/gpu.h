@@ -28,6 +28,8 @@ struct GpuOptions {
   bool use_matmul_library = false;
 };
 
+using Clock = std::chrono::steady_clock;
+
 class Gpu {
  public:
   // Throws Error when the device does not answer.
@@ -66,9 +68,19 @@ class Gpu {
   // Until the event has come. Throws Error on a failure of the work before it, or at the deadline.
   template <class Where>
   void wait(Event event, Where&& where) {
-    const Status status = poll(event);
-    if (status == not_ready) abandon(where());
+    wait(event, Clock::now(), [] { return false; }, where);
+  }
+  // As before, of a wait that began at `begin`. False: `interrupted` was true before the event had come.
+  template <class Where>
+  bool wait(Event event, Clock::time_point begin, const Interrupted& interrupted, Where&& where) {
+    Status status = driver_->query_event(event);
+    while (status == not_ready) {
+      if (interrupted()) return false;
+      if (!pause(begin)) abandon(where());
+      status = driver_->query_event(event);
+    }
     check(status, "cuEventQuery", where);
+    return true;
   }
   // Until all work has ended, whatever became of it: before memory goes that it uses.
   void drain() noexcept;
@@ -83,8 +95,8 @@ class Gpu {
 
   [[noreturn]] void fail(Status status, const char* call, const std::string& where);
   [[noreturn]] void abandon(const std::string& where);
-  // `not_ready` at the deadline.
-  Status poll(Event event);
+  // Between two looks at what is waited for; false at the deadline.
+  bool pause(Clock::time_point begin) const;
 
   std::unique_ptr<Driver> driver_;
   std::unique_ptr<MatmulLibrary> library_;

@@ -3,8 +3,26 @@
 #include <algorithm>
 
 #include "driver/matmul_library.h"
+#include "node/port_layout.h"
 
 namespace weft::cuda {
+namespace {
+
+bool has_fixed_sizes(const std::vector<plan::PlanPort>& ports) {
+  return std::all_of(ports.begin(), ports.end(), [](const plan::PlanPort& port) {
+    return std::all_of(port.shape.begin(), port.shape.end(), is_constant);
+  });
+}
+
+// Up to the end of what a port of fixed sizes uses of its buffer.
+size_t used_bytes(const plan::PlanPort& port, const plan::PlanBuffer& buffer, size_t symbols) {
+  size_t elements = 0;
+  const std::vector<int64_t> any(symbols, 0);
+  each_run(port, buffer, any.data(), [&](size_t element, size_t, size_t count) { elements = std::max(elements, element + count); });
+  return elements * static_cast<size_t>(plan::element_bytes(buffer.dtype));
+}
+
+}  // namespace
 
 Layout::Layout(const plan::Plan& plan, const plan::CudaPlan& cuda, bool by_library)
     : weight_offsets(plan.buffers.size(), 0), state(static_cast<size_t>(plan.memory.state)),
@@ -26,17 +44,25 @@ Layout::Layout(const plan::Plan& plan, const plan::CudaPlan& cuda, bool by_libra
   control = fault_at + aligned_size(sizeof(GatherFault));
   fault_staging = aligned_size(symbol_bytes);
 
-  for (const plan::PlanProgram& program : plan.programs) {
+  for (size_t i = 0; i < plan.programs.size(); ++i) {
+    const plan::PlanProgram& program = plan.programs[i];
+    const bool steady = !cuda.programs[i].launches.empty() && has_fixed_sizes(program.inputs) && has_fixed_sizes(program.outputs);
+    is_steady.push_back(steady);
     size_t end = fault_staging + aligned_size(sizeof(GatherFault));
     const auto place = [&](const std::vector<plan::PlanPort>& ports, std::vector<size_t>& offsets) {
       for (const plan::PlanPort& port : ports) {
+        const plan::PlanBuffer& buffer = plan.buffers[static_cast<size_t>(port.buffer)];
         offsets.push_back(end);
-        end += aligned_size(static_cast<size_t>(plan.buffers[static_cast<size_t>(port.buffer)].bytes));
+        // A buffer that a program of many rows shares may be much larger.
+        end += aligned_size(steady ? used_bytes(port, buffer, plan.symbols.size()) : static_cast<size_t>(buffer.bytes));
       }
     };
     place(program.inputs, input_staging.emplace_back());
     place(program.outputs, output_staging.emplace_back());
-    pinned = std::max(pinned, end);
+    first_slot_bytes = std::max(first_slot_bytes, end);
+    if (!steady) continue;
+    next_slot_bytes = std::max(next_slot_bytes, end);
+    slots = most_runs_ahead;
   }
 }
 
@@ -49,7 +75,7 @@ MemoryTable Layout::table() const {
   table.output = output;
   table.scratch_shared = scratch + workspace;
   table.control = control;
-  table.pinned = pinned;
+  table.pinned = pinned();
   return table;
 }
 

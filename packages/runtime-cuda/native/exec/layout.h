@@ -18,6 +18,10 @@ struct GatherFault {
   uint32_t bound;
 };
 
+// Runs of a steady program that may be under way at a time. One is in execution and the next one ready; two more give the
+// host time to take results and to give inputs.
+inline constexpr size_t most_runs_ahead = 4;
+
 // Every buffer begins at a multiple of this.
 inline constexpr size_t alignment = 256;
 inline constexpr size_t aligned_size(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
@@ -45,10 +49,18 @@ struct Layout {
   size_t fault_staging = 0;
   size_t control = 0;
 
-  // Page-locked: the symbols, then the ports of one program; programs share the room.
+  // By program: whether every run puts the same work on the stream, because the sizes of its ports do not depend on
+  // symbols. Such runs are worth a graph, and may be under way one behind the other.
+  std::vector<bool> is_steady;
+  // Page-locked, in slots: the symbols, the report of gather indices, then the ports of one program; programs share the
+  // room, and offsets are the same in every slot. The first slot has room for all programs, the others for steady ones.
   std::vector<std::vector<size_t>> input_staging;
   std::vector<std::vector<size_t>> output_staging;
-  size_t pinned = 0;
+  size_t slots = 1;
+  size_t first_slot_bytes = 0;
+  size_t next_slot_bytes = 0;
+  size_t slot_at(size_t slot) const { return slot == 0 ? 0 : first_slot_bytes + (slot - 1) * next_slot_bytes; }
+  size_t pinned() const { return slot_at(slots); }
 
   MemoryTable table() const;
 };

@@ -1,12 +1,17 @@
 // A plan loaded on a device, as what the addons share sees it. Everything a run needs exists before it.
 //
-// Threads: the memory of inputs and outputs is read and written by JavaScript's thread while nothing runs; `stop` may
-// come from any thread at any time; everything else belongs to the dispatcher's thread.
+// A run has two phases: `put` puts its work under way, `finish` waits for its end. Of a program that `runs_ahead` allows
+// it, further runs may be put before the first one has ended; each has a slot of its own for its inputs and outputs.
+//
+// Threads: the memory of a slot is read and written by JavaScript's thread while no run has the slot; `stop` may come
+// from any thread at any time; everything else belongs to the dispatcher's thread.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <vector>
 
+#include "error.h"
 #include "loaded/memory_table.h"
 #include "loaded/prepared_plan.h"
 
@@ -17,6 +22,18 @@ struct LoadOptions {
   bool check_finite = true;
 };
 
+// One run of a program. What it points to lives until the run has ended.
+struct Run {
+  size_t program = 0;
+  size_t slot = 0;
+  const int64_t* symbols = nullptr;  // resolved
+  const std::vector<bool>* outputs = nullptr;  // which ports the caller will read
+  int64_t* times = nullptr;  // nanoseconds per step, or nullptr
+};
+
+// Whether there is something else to do than to wait. Once true, it stays so.
+using Interrupted = std::function<bool()>;
+
 class LoadedPlan {
  public:
   virtual ~LoadedPlan() = default;
@@ -26,17 +43,26 @@ class LoadedPlan {
   // As allocated.
   virtual MemoryTable memory() const = 0;
 
-  // Memory of the host, laid out as the port's buffer.
-  virtual char* input_data(size_t program, size_t port) const = 0;
-  virtual const char* output_data(size_t program, size_t port) const = 0;
+  // How many runs of the program may be under way, put in the order of the calls. With 1, a run is under way alone.
+  virtual size_t runs_ahead(size_t) const { return 1; }
 
-  // Executes one program with resolved symbols. `outputs`: which ports the caller will read. `times`: nanoseconds per
-  // step, or nullptr. Throws Error.
-  virtual void run(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times) = 0;
+  // Memory of the host, laid out as the port's buffer. Slots are those below `runs_ahead`.
+  virtual char* input_data(size_t program, size_t port, size_t slot) const = 0;
+  virtual const char* output_data(size_t program, size_t port, size_t slot) const = 0;
+
+  // Throws Error when a run must not begin: nothing has been touched then.
+  virtual void check(const Run& run) = 0;
+  // Throws Error when it has failed; nothing of it is under way then, but it may have changed the state.
+  virtual void put(const Run& run) = 0;
+  // Of the oldest run under way. False: `interrupted` was true before the run had ended, and this is to be called again.
+  // Throws Error when the run has failed: then nothing is under way any more, those put behind it have come to nothing.
+  virtual bool finish(const Run& run, const Interrupted& interrupted) = 0;
 
   // Ends a run early; the run throws.
   void stop() { stop_.store(true); }
   bool is_stopped() const { return stop_.load(); }
+  // What such a run throws.
+  [[noreturn]] static void throw_ended() { throw Error("the run was ended: its executable or device was disposed"); }
 
   size_t state_bytes() const { return static_cast<size_t>(plan().memory.state); }
   virtual void save_state(char* to) = 0;

@@ -10,6 +10,21 @@
 #include "error.h"
 
 namespace weft {
+namespace {
+
+// What the body throws, the job rejects with.
+template <class Body>
+void attempt(Job& job, Body&& body) noexcept {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    job.fail("[memory] the system is out of memory");
+  } catch (const std::exception& error) {
+    job.fail(error.what());
+  }
+}
+
+}  // namespace
 
 void Job::settle(Napi::Env env) noexcept {
   try {
@@ -29,6 +44,7 @@ void Job::settle(Napi::Env env) noexcept {
 }
 
 Dispatcher::Dispatcher(Napi::Env env) : env_(env) {
+  under_way_.reserve(8);
   delivery_ = Delivery::New(env, "weft dispatcher", 0, 1, this);
   delivery_.Unref(env);
   napi_add_env_cleanup_hook(env_, at_exit, this);
@@ -57,6 +73,7 @@ Napi::Promise Dispatcher::add(std::unique_ptr<Job> job) {
   {
     const std::lock_guard lock(mutex_);
     queue_.push_back({std::move(job), {}});
+    ++arrivals_;
   }
   wake_.notify_one();
   return promise;
@@ -67,6 +84,7 @@ void Dispatcher::post(std::function<void()> task) noexcept {
   {
     const std::lock_guard lock(mutex_);
     queue_.push_back({nullptr, std::move(task)});
+    ++arrivals_;
   }
   wake_.notify_one();
 }
@@ -77,7 +95,7 @@ void Dispatcher::close() noexcept {
   {
     const std::lock_guard lock(mutex_);
     leave_ = true;
-    if (current_) current_->stop();
+    for (const std::unique_ptr<Job>& job : under_way_) job->stop();
   }
   wake_.notify_one();
   thread_.join();
@@ -100,34 +118,60 @@ void Dispatcher::close() noexcept {
 
 void Dispatcher::work() noexcept {
   for (;;) {
-    Entry entry;
+    std::function<void()> task;
+    bool begins = false, awaits_more = false;
+    uint64_t arrivals = 0;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return leave_ || !queue_.empty(); });
-      if (leave_) return;
-      entry = std::move(queue_.front());
-      queue_.pop_front();
-      current_ = entry.job.get();
+      if (under_way_.empty()) wake_.wait(lock, [&] { return leave_ || !queue_.empty(); });
+      if (leave_ && under_way_.empty()) return;
+      // What is at the front of the queue and cannot begin yet keeps what arrives behind it from beginning.
+      awaits_more = !leave_ && queue_.empty();
+      arrivals = arrivals_.load();
+      if (!leave_ && !queue_.empty() && may_begin_next()) {
+        begins = true;
+        task = std::move(queue_.front().task);
+        if (!task) under_way_.push_back(std::move(queue_.front().job));
+        queue_.pop_front();
+      }
     }
-    if (entry.task) entry.task();
-    else execute(std::move(entry.job));
+    if (task) {
+      task();
+    } else if (begins) {
+      Job& job = *under_way_.back();
+      attempt(job, [&] { job.execute(); });
+    } else {
+      const auto has_arrived = [&] { return awaits_more && arrivals_.load() != arrivals; };
+      // By reference: a function of its own would be allocated.
+      finish_oldest(std::ref(has_arrived));
+    }
   }
 }
 
-void Dispatcher::execute(std::unique_ptr<Job> job) noexcept {
-  try {
-    job->execute();
-  } catch (const std::bad_alloc&) {
-    job->fail("[memory] the system is out of memory");
-  } catch (const std::exception& error) {
-    job->fail(error.what());
-  }
+// Under mutex_.
+bool Dispatcher::may_begin_next() const {
+  if (under_way_.empty()) return true;
+  const Job* job = queue_.front().job.get();
+  return job && job->may_follow(*under_way_.back());
+}
+
+void Dispatcher::finish_oldest(const std::function<bool()>& interrupted) noexcept {
+  Job& job = *under_way_.front();
+  bool is_finished = true;
+  // A job that failed has nothing under way.
+  if (job.error_.empty()) attempt(job, [&] { is_finished = job.finish(interrupted); });
+  if (!is_finished) return;
+  if (!job.error_.empty())
+    for (const std::unique_ptr<Job>& later : under_way_)
+      if (later.get() != &job) later->earlier_failed(job);
+  std::unique_ptr<Job> finished;
   {
     const std::lock_guard lock(mutex_);
-    current_ = nullptr;
+    finished = std::move(under_way_.front());
+    under_way_.erase(under_way_.begin());
   }
   // Takes the job over, and gives it back to nobody only when the environment is gone.
-  delivery_.BlockingCall(job.release());
+  delivery_.BlockingCall(finished.release());
 }
 
 void Dispatcher::deliver(Napi::Env env, Napi::Function, Dispatcher* self, Job* job) noexcept {

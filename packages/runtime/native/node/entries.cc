@@ -45,6 +45,16 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   return memory_object(info.Env(), handle.executable->memory());
 }
 
+// runsAhead(handle): by program, how many of its runs may be under way.
+Napi::Value runs_ahead(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<LoadedPlan>& executable = unwrap<ExecutableHandle>(info[0]).open();
+  const size_t programs = executable->plan().programs.size();
+  Napi::Array result = Napi::Array::New(info.Env(), programs);
+  for (size_t i = 0; i < programs; ++i)
+    result.Set(static_cast<uint32_t>(i), static_cast<double>(executable->runs_ahead(i)));
+  return result;
+}
+
 class ResetJob final : public ExecutableJob {
  public:
   using ExecutableJob::ExecutableJob;
@@ -131,11 +141,16 @@ Napi::Value dispose_executable(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-const std::shared_ptr<LoadedPlan>& ExecutableHandle::idle() const {
+const std::shared_ptr<LoadedPlan>& ExecutableHandle::open() const {
   if (!executable) throw Error("the executable was disposed");
   if (dispatcher->is_closed()) throw Error("the device of this executable was disposed");
-  if (*is_busy) throw Error("internal: [runtime] the executable is busy");
   return executable;
+}
+
+const std::shared_ptr<LoadedPlan>& ExecutableHandle::idle() const {
+  const std::shared_ptr<LoadedPlan>& opened = open();
+  if (!flight->is_idle()) throw Error("internal: [runtime] the executable is busy");
+  return opened;
 }
 
 void ExecutableHandle::dispose() noexcept {
@@ -166,6 +181,7 @@ void add_shared_entries(Napi::Env env, Napi::Object exports) {
   exports.Set("echoPlan", Napi::Function::New<entry<echo_plan>>(env));
   exports.Set("weightsOf", Napi::Function::New<entry<weights_of>>(env));
   exports.Set("run", Napi::Function::New<entry<start_run>>(env));
+  exports.Set("runsAhead", Napi::Function::New<entry<runs_ahead>>(env));
   exports.Set("memory", Napi::Function::New<entry<memory>>(env));
   exports.Set("reset", Napi::Function::New<entry<reset>>(env));
   exports.Set("shiftState", Napi::Function::New<entry<shift_state>>(env));

@@ -7,6 +7,7 @@
 
 #include "loaded/loaded_plan.h"
 #include "node/dispatcher.h"
+#include "node/flight.h"
 
 namespace weft {
 
@@ -25,23 +26,26 @@ struct ExecutableHandle {
 
   std::shared_ptr<LoadedPlan> executable;  // nullptr once disposed
   std::shared_ptr<Dispatcher> dispatcher;
-  // A job is queued or in execution. Only one at a time: inputs and outputs lie in the executable's own memory.
-  std::shared_ptr<bool> is_busy = std::make_shared<bool>(false);
+  // Jobs that are queued or in execution. Inputs and outputs lie in the executable's own memory: only runs with slots of
+  // their own may be there together.
+  std::shared_ptr<Flight> flight = std::make_shared<Flight>();
 
+  // The executable. Throws Error when it was disposed.
+  const std::shared_ptr<LoadedPlan>& open() const;
   // The executable, when it is idle. Throws Error.
   const std::shared_ptr<LoadedPlan>& idle() const;
   // A run in execution ends early and rejects; memory goes when it has ended.
   void dispose() noexcept;
 };
 
-// A job on an executable that is then busy until it is finished.
+// A job that is alone on its executable.
 class ExecutableJob : public Job {
  public:
   ExecutableJob(Napi::Env env, ExecutableHandle& handle)
-      : Job(env), executable_(handle.idle()), is_busy_(handle.is_busy) {
-    *is_busy_ = true;
+      : Job(env), executable_(handle.idle()), flight_(handle.flight) {
+    flight_->enter_alone();
   }
-  void finished() override { *is_busy_ = false; }
+  void finished() override { flight_->leave_alone(); }
   void stop() override { executable_->stop(); }
   Napi::Value result(Napi::Env env) override { return env.Undefined(); }
 
@@ -49,7 +53,7 @@ class ExecutableJob : public Job {
   std::shared_ptr<LoadedPlan> executable_;
 
  private:
-  std::shared_ptr<bool> is_busy_;
+  std::shared_ptr<Flight> flight_;
 };
 
 // Loading on the dispatcher's thread; resolves to a handle.

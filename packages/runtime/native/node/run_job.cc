@@ -1,73 +1,131 @@
-// A run as JavaScript asks for it: names and typed arrays in, promise out.
+#include "node/run_job.h"
+
 #include <cstring>
-#include <string>
-#include <vector>
 
 #include "error.h"
-#include "node/handles.h"
 #include "node/port_layout.h"
-#include "node/values.h"
 #include "validate.h"
 #include "weights/convert_elements.h"
 
 namespace weft {
-namespace {
 
-std::string list(const std::vector<std::string>& names) {
-  std::string result;
-  for (const std::string& name : names) result += (result.empty() ? "" : ", ") + name;
-  return result.empty() ? "none" : result;
+RunJob::RunJob(Napi::Env env, ExecutableHandle& handle, size_t program, std::vector<int64_t> symbols,
+               std::vector<Output> outputs, bool profile)
+    : Job(env), executable_(handle.open()), flight_(handle.flight), symbols_(std::move(symbols)),
+      outputs_(std::move(outputs)), wanted_(executable_->plan().programs[program].outputs.size(), false),
+      times_(profile ? executable_->plan().programs[program].steps.size() : 0), profile_(profile),
+      failures_told_(flight_->failures_told()) {
+  for (const Output& output : outputs_) wanted_[output.index] = true;
+  run_ = {program, 0, symbols_.data(), &wanted_, times_.empty() ? nullptr : times_.data()};
+  // Times are those of a run that is alone.
+  if (!(profile ? flight_->is_idle() : flight_->admits(program, executable_->runs_ahead(program))))
+    throw Error("internal: [runtime] the executable is busy");
+  if (profile) flight_->enter_alone();
+  else run_.slot = flight_->enter(program);
+  is_in_flight_ = true;
 }
 
-size_t program_named(const plan::Plan& plan, const std::string& name) {
-  std::vector<std::string> names;
-  for (size_t i = 0; i < plan.programs.size(); ++i) {
-    if (plan.programs[i].name == name) return i;
-    names.push_back(plan.programs[i].name);
-  }
-  throw Error("the plan has no program \"" + name + "\"; it has: " + list(names));
+void RunJob::leave() noexcept {
+  if (!std::exchange(is_in_flight_, false)) return;
+  if (profile_) flight_->leave_alone();
+  else flight_->leave(run_.slot);
 }
 
-// Refuses keys that are none of `names`.
-void check_keys(const Napi::Object& object, const std::vector<std::string>& names, const std::string& what) {
-  const Napi::Array keys = object.GetPropertyNames();
-  for (uint32_t i = 0; i < keys.Length(); ++i) {
-    const std::string key = keys.Get(i).ToString().Utf8Value();
-    bool known = false;
-    for (const std::string& name : names) known = known || name == key;
-    if (!known) throw Error("there is no " + what + " \"" + key + "\"; there is: " + list(names));
+void RunJob::finished() {
+  if (has_failed_flight_) flight_->tell_failure();
+  leave();
+}
+
+void RunJob::execute() {
+  if (flight_->has_failed_since(failures_told_)) {
+    earlier_failure_ = flight_->failure();
+    return;
+  }
+  try {
+    executable_->check(run_);
+  } catch (...) {
+    // Nothing has been touched: those behind it go on.
+    failure_ = std::current_exception();
+    return;
+  }
+  try {
+    executable_->put(run_);
+  } catch (const std::exception& error) {
+    failure_ = std::current_exception();
+    fail_flight(error.what());
   }
 }
 
-std::vector<int64_t> symbol_values(const Napi::Value& given, const PreparedPlan& prepared, size_t program) {
-  const Napi::Object values = object(given, "symbols");
-  std::vector<int64_t> result;
-  std::vector<std::string> names;
-  for (const plan::PlanSymbol& symbol : prepared.plan.symbols) {
-    names.push_back(symbol.name);
-    const Napi::Value value = values.Get(symbol.name);
-    const int64_t number = value.IsUndefined() ? -1 : integer(value, "symbol " + symbol.name);
-    if (number < 0 && !value.IsUndefined()) throw Error("symbol " + symbol.name + " must not be negative");
-    result.push_back(number);
+bool RunJob::finish(const std::function<bool()>& interrupted) {
+  // First: an error of the device shows in whatever is asked of it next, so its own may be that of the run before it.
+  if (!earlier_failure_.empty()) throw_earlier_failure();
+  if (failure_) std::rethrow_exception(failure_);
+  try {
+    return executable_->finish(run_, interrupted);
+  } catch (const std::exception& error) {
+    fail_flight(error.what());
+    throw;
   }
-  check_keys(values, names, "symbol");
-  plan::resolve_symbols(prepared.plan, prepared.validation, prepared.plan.programs[program], result);
+}
+
+bool RunJob::may_follow(const Job& earlier) const {
+  const auto* run = dynamic_cast<const RunJob*>(&earlier);
+  return run && run->executable_ == executable_ && run->run_.program == run_.program && !run->profile_ && !profile_ &&
+         executable_->runs_ahead(run_.program) > 1;
+}
+
+void RunJob::earlier_failed(const Job& earlier) {
+  const auto* run = dynamic_cast<const RunJob*>(&earlier);
+  // One that was refused before it began is nobody else's matter.
+  if (run && run->has_failed_flight_) earlier_failure_ = flight_->failure();
+}
+
+void RunJob::fail_flight(const std::string& message) {
+  flight_->fail(message);
+  has_failed_flight_ = true;
+}
+
+void RunJob::throw_earlier_failure() const {
+  if (executable_->is_stopped()) LoadedPlan::throw_ended();
+  const std::string& failure = earlier_failure_;
+  // The source of a message stays in front.
+  const size_t source = failure.starts_with('[') ? failure.find("] ") : std::string::npos;
+  const size_t text = source == std::string::npos ? 0 : source + 2;
+  throw Error(failure.substr(0, text) + "a run before this one failed while this one was under way behind it: " + failure.substr(text));
+}
+
+Napi::Value RunJob::result(Napi::Env env) {
+  Napi::Object arrays = Napi::Object::New(env);
+  for (Output& output : outputs_) {
+    const plan::PlanBuffer& buffer = executable_->plan().buffers[static_cast<size_t>(output.port->buffer)];
+    Napi::Value array;
+    if (!output.array.IsEmpty()) array = output.array.Value();
+    else if (buffer.dtype == plan::PlanDtype::i32) array = Napi::Int32Array::New(env, output.elements);
+    else array = Napi::Float32Array::New(env, output.elements);
+    copy(port_array(array, buffer, output.elements, "output " + output.port->name), buffer, output);
+    arrays.Set(output.port->name, array);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("outputs", arrays);
+  if (!profile_) return result;
+  Napi::Float64Array times = Napi::Float64Array::New(env, times_.size());
+  for (size_t i = 0; i < times_.size(); ++i) times[i] = static_cast<double>(times_[i]);
+  result.Set("times", times);
   return result;
 }
 
-size_t port_elements(const plan::PlanPort& port, const std::vector<int64_t>& symbols) {
-  size_t elements = 1;
-  for (const plan::Affine& size : port.shape) elements *= static_cast<size_t>(plan::evaluate(size, symbols.data()));
-  return elements;
+void RunJob::copy(const Napi::TypedArray& array, const plan::PlanBuffer& buffer, const Output& output) const {
+  const char* from = executable_->output_data(run_.program, output.index, run_.slot);
+  const size_t width = static_cast<size_t>(plan::element_bytes(buffer.dtype));
+  each_run(*output.port, buffer, symbols_.data(), [&](size_t element, size_t dense, size_t count) {
+    char* to = data_of(array) + dense * 4;
+    if (buffer.dtype == plan::PlanDtype::i32 || buffer.dtype == plan::PlanDtype::f32)
+      std::memcpy(to, from + element * width, count * width);
+    else
+      convert_elements(portable_converters, to, plan::PlanDtype::f32, from + element * width, buffer.dtype, count);
+  });
 }
 
-std::vector<std::string> port_names(const std::vector<plan::PlanPort>& ports) {
-  std::vector<std::string> names;
-  for (const plan::PlanPort& port : ports) names.push_back(port.name);
-  return names;
-}
-
-// The typed array for a port: of the right kind and exactly the right length.
 Napi::TypedArray port_array(const Napi::Value& value, const plan::PlanBuffer& buffer, size_t elements,
                             const std::string& what) {
   const bool is_integer = buffer.dtype == plan::PlanDtype::i32;
@@ -85,114 +143,6 @@ Napi::TypedArray port_array(const Napi::Value& value, const plan::PlanBuffer& bu
 
 char* data_of(const Napi::TypedArray& array) {
   return static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-}
-
-class RunJob final : public ExecutableJob {
- public:
-  struct Output {
-    const plan::PlanPort* port;
-    size_t index;  // of the port
-    size_t elements;
-    Napi::ObjectReference array;  // empty: a new one is made
-  };
-
-  RunJob(Napi::Env env, ExecutableHandle& handle, size_t program, std::vector<int64_t> symbols,
-         std::vector<Output> outputs, bool profile)
-      : ExecutableJob(env, handle), program_(program), symbols_(std::move(symbols)), outputs_(std::move(outputs)),
-        wanted_(executable_->plan().programs[program].outputs.size(), false),
-        times_(profile ? executable_->plan().programs[program].steps.size() : 0), profile_(profile) {
-    for (const Output& output : outputs_) wanted_[output.index] = true;
-  }
-
-  void execute() override {
-    executable_->run(program_, symbols_.data(), wanted_, profile_ && !times_.empty() ? times_.data() : nullptr);
-  }
-
-  Napi::Value result(Napi::Env env) override {
-    Napi::Object arrays = Napi::Object::New(env);
-    for (Output& output : outputs_) {
-      const plan::PlanBuffer& buffer = executable_->plan().buffers[static_cast<size_t>(output.port->buffer)];
-      Napi::Value array;
-      if (!output.array.IsEmpty()) array = output.array.Value();
-      else if (buffer.dtype == plan::PlanDtype::i32) array = Napi::Int32Array::New(env, output.elements);
-      else array = Napi::Float32Array::New(env, output.elements);
-      copy(port_array(array, buffer, output.elements, "output " + output.port->name), buffer, output);
-      arrays.Set(output.port->name, array);
-    }
-    Napi::Object result = Napi::Object::New(env);
-    result.Set("outputs", arrays);
-    if (!profile_) return result;
-    Napi::Float64Array times = Napi::Float64Array::New(env, times_.size());
-    for (size_t i = 0; i < times_.size(); ++i) times[i] = static_cast<double>(times_[i]);
-    result.Set("times", times);
-    return result;
-  }
-
- private:
-  void copy(const Napi::TypedArray& array, const plan::PlanBuffer& buffer, const Output& output) const {
-    const char* from = executable_->output_data(program_, output.index);
-    const size_t width = static_cast<size_t>(plan::element_bytes(buffer.dtype));
-    each_run(*output.port, buffer, symbols_.data(), [&](size_t element, size_t dense, size_t count) {
-      char* to = data_of(array) + dense * 4;
-      if (buffer.dtype == plan::PlanDtype::i32 || buffer.dtype == plan::PlanDtype::f32)
-        std::memcpy(to, from + element * width, count * width);
-      else
-        convert_elements(portable_converters, to, plan::PlanDtype::f32, from + element * width, buffer.dtype, count);
-    });
-  }
-
-  size_t program_;
-  std::vector<int64_t> symbols_;
-  std::vector<Output> outputs_;
-  std::vector<bool> wanted_;
-  std::vector<int64_t> times_;
-  bool profile_;
-};
-
-}  // namespace
-
-Napi::Value start_run(const Napi::CallbackInfo& info) {
-  ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
-  // Held: a getter among the arguments may dispose the handle's.
-  const std::shared_ptr<LoadedPlan> held = handle.idle();
-  const LoadedPlan& executable = *held;
-  const plan::Plan& plan = executable.plan();
-  const size_t program = program_named(plan, text(info[1], "program"));
-  const plan::PlanProgram& planned = plan.programs[program];
-  std::vector<int64_t> symbols = symbol_values(info[2], executable.prepared(), program);
-
-  const Napi::Object inputs = object(info[3], "inputs");
-  check_keys(inputs, port_names(planned.inputs), "input");
-  // All of them are checked before any is copied.
-  std::vector<Napi::TypedArray> arrays;
-  for (const plan::PlanPort& port : planned.inputs)
-    arrays.push_back(port_array(inputs.Get(port.name), plan.buffers[static_cast<size_t>(port.buffer)],
-                                port_elements(port, symbols), "input " + port.name));
-  std::vector<RunJob::Output> outputs;
-  const bool takes_all = info[4].IsUndefined();
-  const Napi::Object given = takes_all ? Napi::Object::New(info.Env()) : object(info[4], "outputs");
-  check_keys(given, port_names(planned.outputs), "output");
-  for (size_t i = 0; i < planned.outputs.size(); ++i) {
-    const plan::PlanPort& port = planned.outputs[i];
-    const Napi::Value array = given.Get(port.name);
-    if (!takes_all && array.IsUndefined()) continue;
-    RunJob::Output output{&port, i, port_elements(port, symbols), {}};
-    if (!array.IsUndefined())
-      output.array = Napi::Persistent(port_array(array, plan.buffers[static_cast<size_t>(port.buffer)], output.elements,
-                                                 "output " + port.name).As<Napi::Object>());
-    outputs.push_back(std::move(output));
-  }
-  for (size_t i = 0; i < arrays.size(); ++i) {
-    const plan::PlanPort& port = planned.inputs[i];
-    // Once more: a getter among the outputs may have detached it.
-    port_array(arrays[i], plan.buffers[static_cast<size_t>(port.buffer)], port_elements(port, symbols), "input " + port.name);
-    each_run(port, plan.buffers[static_cast<size_t>(port.buffer)], symbols.data(),
-             [&](size_t element, size_t dense, size_t count) {
-               std::memcpy(executable.input_data(program, i) + element * 4, data_of(arrays[i]) + dense * 4, count * 4);
-             });
-  }
-  return handle.dispatcher->add(std::make_unique<RunJob>(info.Env(), handle, program, std::move(symbols),
-                                                         std::move(outputs), info[5].ToBoolean().Value()));
 }
 
 }  // namespace weft

@@ -31,6 +31,8 @@ export interface SharedAddon {
     outputs: Readonly<Record<string, OutputArray>> | undefined,
     profile: boolean,
   ): Promise<NativeRun>;
+  /** By program: how many of its runs may be under way, all others awaited. */
+  runsAhead(executable: ExecutableHandle): number[];
   memory(executable: ExecutableHandle): MemoryTable;
   reset(executable: ExecutableHandle): Promise<void>;
   shiftState(executable: ExecutableHandle, axisIndex: number, count: number): Promise<void>;

@@ -1,4 +1,7 @@
-/** A loaded plan: calls queue up here, so that the native side sees one at a time. */
+/**
+ * A loaded plan: calls queue up here, so that the native side sees one at a time, or several runs of a program that it
+ * lets be under way together.
+ */
 import type { Plan } from "@weft/compiler";
 import { userProblem, WeftError } from "@weft/dsl";
 import type {
@@ -11,17 +14,19 @@ import type {
   StepTime,
 } from "../device.ts";
 import type { ExecutableHandle, NativeRun, SharedAddon } from "./addon.ts";
+import { CallQueue } from "./call-queue.ts";
 import { type NativeCall, nativeCall } from "./errors.ts";
 
 export class NativeExecutable implements Executable {
   readonly plan: Plan;
+  readonly runsAhead: number;
   readonly #native: SharedAddon;
   readonly #source: string;
   readonly #call: NativeCall;
   readonly #handle: ExecutableHandle;
-  /** Settles when all calls so far have. */
-  #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
+  /** How many runs may be under way, by the program's name. */
+  readonly #ahead: ReadonlyMap<string, number>;
+  readonly #calls = new CallQueue();
   #disposed = false;
 
   /** `source`: the package's name in errors. */
@@ -31,6 +36,9 @@ export class NativeExecutable implements Executable {
     this.#native = native;
     this.#handle = handle;
     this.plan = plan;
+    const ahead = this.#call(() => native.runsAhead(handle));
+    this.#ahead = new Map(plan.programs.map(({ name }, index) => [name, ahead[index]!]));
+    this.runsAhead = Math.max(1, ...ahead);
   }
 
   async run(program: string, options: RunOptions): Promise<RunResult> {
@@ -80,25 +88,20 @@ export class NativeExecutable implements Executable {
   }
 
   #start(program: string, options: RunOptions, profile: boolean): Promise<NativeRun> {
+    const kind = { name: program, most: profile ? 1 : (this.#ahead.get(program) ?? 1) };
     // A call that has to wait keeps what its inputs hold now: the caller may reuse the arrays.
-    const inputs = this.#waiting === 0 ? options.inputs : snapshot(options.inputs);
-    return this.#queue(() =>
-      this.#native.run(this.#handle, program, options.symbols, inputs, options.outputs, profile),
+    const inputs = this.#calls.canBegin(kind) ? options.inputs : snapshot(options.inputs);
+    return this.#queue(
+      () => this.#native.run(this.#handle, program, options.symbols, inputs, options.outputs, profile),
+      kind,
     );
   }
 
-  /** Runs a call after all earlier ones. The first in line starts at once, before this function returns. */
-  #queue<T>(call: () => Promise<T> | T): Promise<T> {
-    const guarded = async (): Promise<T> => {
+  #queue<T>(call: () => Promise<T>, kind?: { name: string; most: number }): Promise<T> {
+    return this.#calls.add(async () => {
       this.#checkOpen();
-      return await this.#call(() => call() as Promise<T>);
-    };
-    const result = this.#waiting++ === 0 ? guarded() : this.#last.then(guarded);
-    const settled = () => {
-      this.#waiting--;
-    };
-    this.#last = result.then(settled, settled);
-    return result;
+      return await this.#call(call);
+    }, kind);
   }
 
   #checkOpen(): void {
