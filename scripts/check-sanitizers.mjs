@@ -4,7 +4,7 @@
 //
 // Leaks are not looked for: Node.js itself leaves memory to the end of the process, and so do V8's handles of the
 // addon. In this build the executor also counts allocations: a run that makes any fails.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,7 +36,10 @@ run(join(build, "native/kernels/kernels_test"), [], options);
 const library = spawnSync(process.env.CXX ?? "g++", ["-print-file-name=libasan.so"], { encoding: "utf8" });
 const uvu = join(dirname(require.resolve("uvu")), "../bin.js");
 function runSuites(folder) {
-  run(process.execPath, ["--conditions=source", "--import", "tsx", uvu, folder, "\\.test\\.ts$"], {
+  const args = ["--conditions=source", "--import", "tsx", uvu, folder, "\\.test\\.ts$"];
+  console.log(`[sanitizers] ${args.slice(3).join(" ")}`);
+  const env = {
+    ...process.env,
     ...options,
     LD_PRELOAD: library.stdout.trim(),
     WEFT_CPU_ADDON: join(build, "Release/weft_cpu.node"),
@@ -44,8 +47,19 @@ function runSuites(folder) {
     WEFT_FUZZ_CASES: process.env.WEFT_FUZZ_CASES ?? "400",
     // Their kernels are compiled under the sanitizers too, which takes most of the time and finds nothing.
     WEFT_RANDOM_GRAPHS: process.env.WEFT_RANDOM_GRAPHS ?? "2",
+  };
+  const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
+  return new Promise((done) => {
+    child.on("close", (code, signal) => {
+      process.stdout.write(output);
+      if (code !== 0) console.error(`[sanitizers] failed: ${folder}: ${signal ?? `exit code ${code}`}`);
+      done(code === 0);
+    });
   });
 }
-runSuites("test/runtime-cpu");
-if (process.platform === "linux") runSuites("test/runtime-cuda");
+const suites = [runSuites("test/runtime-cpu")];
+if (process.platform === "linux") suites.push(runSuites("test/runtime-cuda"));
+if ((await Promise.all(suites)).includes(false)) process.exit(1);
 console.log("[sanitizers] clean");

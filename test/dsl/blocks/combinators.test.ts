@@ -192,11 +192,11 @@ test("blocks that are functions too become plain data inside others", () => {
 test("building thirty-six layers is cheap", () => {
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 8; round++) {
-    const start = performance.now();
+    const start = process.cpuUsage();
     repeat("model.layers", 36, () => qwen3Block(axes, 1e-6, 1e6));
-    best = Math.min(best, performance.now() - start);
+    best = Math.min(best, process.cpuUsage(start).user / 1000);
   }
-  // About 8 ms on a slow core; the limit only catches a change of order.
+  // About 8 ms of a slow core's time, whatever else it does; the limit only catches a change of order.
   assert.ok(best < 80, `${best} ms`);
 });
 
