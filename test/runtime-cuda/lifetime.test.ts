@@ -44,6 +44,23 @@ test("a device that is disposed under a run, and with work that waits", async ()
   device[Symbol.dispose]();
 });
 
+test("disposed when runs have ended, before it was told", async () => {
+  const busy = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  for (const what of ["executable", "device"]) {
+    const device = await recordingDevice({ prepare: prepareExample });
+    const executable = await device.load(plan, exampleWeights);
+    const runs = [1, 2, 3].map(() => outcome(executable.run("step", step)));
+    // The runs end meanwhile, and after the dispose the memory of their outputs goes.
+    busy();
+    (what === "device" ? device : executable)[Symbol.dispose]();
+    busy();
+    for (const text of await Promise.all(runs))
+      assert.match(text, /the run was ended: its executable or device was disposed/, what);
+    device[Symbol.dispose]();
+    assert.equal(device.takeCalls().live, {}, what);
+  }
+});
+
 test("a device that is disposed while it loads", async () => {
   const device = await recordingDevice({ prepare: prepareExample, faults: slow(1) });
   const load = outcome(device.load(plan, exampleWeights));

@@ -142,6 +142,23 @@ test("another context's turn in between", async () => {
   });
 });
 
+test("rows that left the device and came back are without what was begun", async () => {
+  await scripted(async (model, device, context) => {
+    device.isFree = true;
+    const other = model.createContext();
+    await append(context, 7);
+    await other.append([1, 2, 3]);
+    // Brings the rows of one token back; where the next one's was, there is the other one's now.
+    await context.save();
+    device.isFree = false;
+    const second = append(context, following(7));
+    await setImmediate();
+    assert.equal(under(device), [`${following(7)}@1`, "-1@2", "-1@3", "-1@4"]);
+    endAll(device);
+    assert.is(top(await second), following(following(7)));
+  });
+});
+
 test("a failure is told to whoever asks for the step, and to nobody else", async () => {
   await scripted(async (_, device, context) => {
     const first = append(context, 7);

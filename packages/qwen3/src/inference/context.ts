@@ -73,6 +73,7 @@ export class ContextCache {
         return length();
       },
       moveOut: (packed) => {
+        this.#ahead.forget();
         this.#outside = { packed, stored: this.#cached };
       },
       moveIn: () => {

@@ -5,7 +5,7 @@
  */
 import { drawFields, drawInput, drawnToken, type Plan } from "@weft/compiler";
 import type { Executable, InputArray } from "@weft/runtime";
-import { userProblem, WeftError } from "../config/problems.ts";
+import { internalProblem, userProblem, WeftError } from "../config/problems.ts";
 import {
   type PackedState,
   packState,
@@ -33,7 +33,7 @@ export interface OutputShape {
 }
 
 export interface Step {
-  /** On an engine that draws: -1 alone is the token that the step before has drawn. */
+  /** On an engine that draws, `asDrawn` alone is the token that the step before has drawn. */
   readonly tokens: Int32Array;
   readonly past: number;
   readonly dropped: number;
@@ -44,6 +44,12 @@ export interface Step {
 
 /** The output of a step's drawn token, i32[1]. */
 export { drawnToken };
+
+/** In place of a token: the one that the step before has drawn. */
+export const asDrawn = -1;
+const isAsDrawn = (tokens: Int32Array) => tokens[0] === asDrawn;
+
+const nothing = () => {};
 
 const drawLikeliest = new Float32Array(drawFields.length);
 drawLikeliest[drawFields.indexOf("count")] = 1;
@@ -61,7 +67,7 @@ export class Engine {
   readonly #executable: Executable;
   #resident: Resident | undefined;
   /** Settles when all work so far is done. */
-  #turn: Promise<unknown> = Promise.resolve();
+  #turn: Promise<void> = Promise.resolve();
   /** Whose step the latest work is; undefined where it is no step. */
   #latest: Resident | undefined;
   /** Settles when the latest step was handed to the device. */
@@ -100,19 +106,17 @@ export class Engine {
       handed = resolve;
     });
     const done = this.#after(before, async () => {
-      try {
-        await this.#activate(owner);
-        const program = tokens.length === 1 ? "decode" : "prefill";
-        const symbols = { seq: tokens.length, past, dropped };
-        const inputs: Record<string, InputArray> = { tokens };
-        if (this.drawsTokens) inputs[drawInput] = draw;
-        const run = this.#executable.run(program, { symbols, inputs, outputs });
-        handed();
-        await run;
-      } finally {
-        handed();
-      }
+      await this.#activate(owner, isAsDrawn(tokens));
+      const program = tokens.length === 1 ? "decode" : "prefill";
+      const symbols = { seq: tokens.length, past, dropped };
+      const inputs: Record<string, InputArray> = { tokens };
+      if (this.drawsTokens) inputs[drawInput] = draw;
+      const run = this.#executable.run(program, { symbols, inputs, outputs });
+      handed();
+      await run;
     });
+    // Whoever waits for it to be handed over does not wait for ever where it never was.
+    done.then(handed, handed);
     this.#latest = owner;
     this.#handed = handing;
     return done;
@@ -145,8 +149,20 @@ export class Engine {
     this.#executable[Symbol.dispose]();
   }
 
-  async #activate(owner: Resident): Promise<void> {
+  /** `inPlace`: what comes needs what the owner's step before it has left, so that its rows must be there already. */
+  async #activate(owner: Resident, inPlace = false): Promise<void> {
     if (this.#resident === owner) return;
+    if (inPlace) {
+      throw new WeftError([
+        internalProblem(
+          "inference",
+          "a step with the token drawn last must follow a step of the same context",
+          {
+            given: "a step that failed, or whose context was changed since",
+          },
+        ),
+      ]);
+    }
     const before = this.#resident;
     let arena: Uint8Array | undefined;
     if (before !== undefined && before.length > 0) {
@@ -180,7 +196,10 @@ export class Engine {
       }
       return work();
     });
-    this.#turn = Promise.allSettled([this.#turn, turn]);
+    const settled = turn.then(nothing, nothing);
+    const former = this.#turn;
+    // Without a value: what all work so far has given would be kept otherwise.
+    this.#turn = former.then(() => settled);
     return turn;
   }
 }

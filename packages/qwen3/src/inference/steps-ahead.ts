@@ -5,7 +5,7 @@
  * choice decides, and the device never waits for it.
  */
 import { candidatesOutput } from "@weft/compiler";
-import { drawnToken, type Engine, type Resident } from "./engine.ts";
+import { asDrawn, drawnToken, type Engine, type Resident } from "./engine.ts";
 
 export interface AheadOptions {
   /** How the token of an absolute position is drawn, as `Sampler.deviceDraw` gives it. */
@@ -25,9 +25,6 @@ export interface StepPlace {
  * nothing when the text ends early.
  */
 const depth = 4;
-
-/** Says to the device: the token that was drawn last. */
-const asDrawn = -1;
 
 interface Begun {
   readonly place: StepPlace;
@@ -51,7 +48,7 @@ export class StepsAhead {
     this.#owner = owner;
   }
 
-  /** What was begun counts for nothing: the cache was changed. */
+  /** What was begun counts for nothing: the cache was changed, or its rows have left the device without these. */
   forget(): void {
     this.#begun = [];
   }
@@ -68,10 +65,7 @@ export class StepsAhead {
   ): Promise<Float32Array> {
     const [oldest] = this.#begun;
     const isBegun =
-      oldest?.place.past === place.past &&
-      oldest.place.dropped === place.dropped &&
-      this.#next === token &&
-      this.#engine.holds(this.#owner);
+      oldest?.place.past === place.past && oldest.place.dropped === place.dropped && this.#next === token;
     if (!isBegun) {
       this.#begun = [];
       this.#begin(token, place, ahead);

@@ -139,7 +139,11 @@ void Gpu::add(std::weak_ptr<LoadedPlan> plan) {
 void Gpu::close() noexcept {
   if (!driver_) return;
   for (const std::weak_ptr<LoadedPlan>& plan : plans_)
-    if (const std::shared_ptr<LoadedPlan> alive = plan.lock()) alive->release();
+    if (const std::shared_ptr<LoadedPlan> alive = plan.lock()) {
+      // Whoever has not been told yet of a run's end must not read its outputs.
+      alive->stop();
+      alive->release();
+    }
   plans_.clear();
   if (state_ == State::abandoned) {
     // Their destructors would wait for work that never ends.

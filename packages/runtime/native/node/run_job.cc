@@ -95,6 +95,8 @@ void RunJob::throw_earlier_failure() const {
 }
 
 Napi::Value RunJob::result(Napi::Env env) {
+  // A dispose since its end may have taken the memory of its outputs.
+  if (executable_->is_stopped()) LoadedPlan::throw_ended();
   Napi::Object arrays = Napi::Object::New(env);
   for (Output& output : outputs_) {
     const plan::PlanBuffer& buffer = executable_->plan().buffers[static_cast<size_t>(output.port->buffer)];
