@@ -1,0 +1,10 @@
+export * from "./data/index.ts";
+export type {
+  JsonValue,
+  MemoryTable,
+  StateTensor,
+  StepHyper,
+  StepResult,
+  Trainable,
+  TrainingBatch,
+} from "./trainable.ts";
