@@ -1,3 +1,4 @@
+export * from "./checkpoint/index.ts";
 export * from "./data/index.ts";
 export type {
   JsonValue,
