@@ -1,5 +1,6 @@
 export * from "./checkpoint/index.ts";
 export * from "./data/index.ts";
+export * from "./metrics/index.ts";
 export type {
   JsonValue,
   MemoryTable,
@@ -9,3 +10,5 @@ export type {
   Trainable,
   TrainingBatch,
 } from "./trainable.ts";
+export { evaluationLossOf, train } from "./trainer.ts";
+export type { TrainEvent, TrainOptions, TrainResult } from "./trainer-options.ts";

@@ -46,7 +46,10 @@ function compare(
     saved !== null &&
     current !== null &&
     Array.isArray(saved) === Array.isArray(current);
-  if (!bothComposed) return report(key, saved, current);
+  if (!bothComposed) {
+    report(key, saved, current);
+    return;
+  }
   const [was, is] = [saved, current] as unknown as Readonly<Record<string, JsonValue>>[];
   for (const name of new Set([...Object.keys(was!), ...Object.keys(is!)])) {
     compare(key === "" ? name : `${key}.${name}`, was![name], is![name], report);

@@ -1,6 +1,8 @@
 /** The endless row of batches of a data set, and its place in it as a few numbers. */
+import { createHash } from "node:crypto";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, type Problem, unlessProblems, userProblem } from "../../config/problems.ts";
+import type { RunIdentity } from "../checkpoint/manifest.ts";
 import type { TrainingBatch } from "../trainable.ts";
 import { SequencePacker } from "./pack.ts";
 import { shuffledPlace } from "./shuffle.ts";
@@ -123,6 +125,15 @@ export class BatchStream {
             remedy: "resume with the data that the checkpoint was trained on",
           }),
         ]);
+  }
+
+  /** Everything that decides which batches come, as plain JSON: a run is resumed only with the same. */
+  get identity(): RunIdentity {
+    const { length, context, packing, longDocuments = "error", shuffleSeed = null } = this.#options;
+    const documents = createHash("sha256")
+      .update(new Uint8Array(this.#documents.slice().buffer))
+      .digest("hex");
+    return { content: this.#data.content, documents, length, context, packing, longDocuments, shuffleSeed };
   }
 
   /** Epochs done, with the share of the current one's documents. */
