@@ -15,6 +15,7 @@ const commands = [
   "bench",
   "compile",
   "cache",
+  "guard",
   "doctor",
 ];
 test("the overview and every command's help are as written down, with examples", async () => {

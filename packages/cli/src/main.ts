@@ -1,7 +1,7 @@
 /** The command from its arguments to its exit code. */
 import { CommanderError } from "commander";
 import { createProgram } from "./program.ts";
-import { exitCodes, failureOf } from "./terminal/failure.ts";
+import { ChildExit, exitCodes, failureOf } from "./terminal/failure.ts";
 import { interruption, stopOnInterrupt } from "./terminal/interrupt.ts";
 import { endOnClosedPipe, errorColours, flushed } from "./terminal/output.ts";
 
@@ -22,6 +22,7 @@ export async function execute(argv: readonly string[]): Promise<number> {
     return interruption.aborted ? exitCodes.interrupted : exitCodes.success;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
+    if (error instanceof ChildExit) return error.exitCode;
     if (interruption.aborted) return exitCodes.interrupted;
     const { exitCode, message } = failureOf(error, process.env.WEFT_DEBUG === "1");
     process.stderr.write(`${errorColours.red(message)}\n`);

@@ -8,6 +8,7 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { dumpCommand } from "./commands/dump.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { generateCommand } from "./commands/generate.ts";
+import { guardCommand } from "./commands/guard.ts";
 import { logitsCommand } from "./commands/logits.ts";
 import { memoryCommand } from "./commands/memory.ts";
 import { summaryCommand } from "./commands/summary.ts";
@@ -45,6 +46,7 @@ export function createProgram(): Command {
     benchCommand(),
     compileCommand(),
     cacheCommand(),
+    guardCommand(),
     doctorCommand(),
   ];
   for (const command of commands) {

@@ -2,8 +2,21 @@
 import { fileURLToPath } from "node:url";
 import type { Problems } from "@weft/dsl";
 
-/** 0 success; 1 the work failed; 2 wrong usage or bad input; 130 stopped by Ctrl-C, as shells expect. */
-export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 } as const;
+/**
+ * 0 success; 1 the work failed; 2 wrong usage or bad input; 124 ended over a limit, as `timeout` has it; 130 stopped by
+ * Ctrl-C, as shells expect.
+ */
+export const exitCodes = { success: 0, failure: 1, usage: 2, overLimit: 124, interrupted: 130 } as const;
+
+/** Ends with the exit code of a command that was run for the user; whatever there is to say has been said. */
+export class ChildExit extends Error {
+  override readonly name = "ChildExit";
+  readonly exitCode: number;
+  constructor(exitCode: number) {
+    super(`exit code ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
 
 /** A user's own script threw: its stack is what helps, ours does not. */
 export class ScriptError extends Error {

@@ -14,3 +14,4 @@ export { checkFinite, findNonFinite, type NonFinite, nonFiniteProblem } from "./
 export { readTensor, readTensorBytes } from "./read.ts";
 export { openSafetensors } from "./safetensors.ts";
 export { type TensorToWrite, writeSafetensors } from "./write.ts";
+export { type TensorStream, type WrittenFile, writeSafetensorsStream } from "./write-stream.ts";

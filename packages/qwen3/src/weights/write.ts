@@ -46,13 +46,16 @@ export function writeSafetensors(
     chunks.push(bytes.right);
     offset = end;
   }
+  return writeAtomically(file, [headerBytes(header), ...chunks]);
+}
+
+/** The 8-byte length and the header, rounded up with spaces so that data begins at a multiple of 8. */
+export function headerBytes(header: Readonly<Record<string, unknown>>): Buffer {
   const json = Buffer.from(JSON.stringify(header));
-  // Spaces round the header up, so that data begins at a multiple of 8.
-  const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, " ");
-  json.copy(padded);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(padded.length));
-  return writeAtomically(file, [length, padded, ...chunks]);
+  const bytes = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, " ");
+  bytes.writeBigUInt64LE(BigInt(bytes.length - 8));
+  json.copy(bytes, 8);
+  return bytes;
 }
 
 function encode({ name, dtype, shape, data }: TensorToWrite, file: string): Checked<Uint8Array> {

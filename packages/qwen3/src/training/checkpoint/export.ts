@@ -1,0 +1,113 @@
+/** Writes a trained model as a Hugging Face directory: every tensor, config and tokenizer beside it. */
+import { existsSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import * as Either from "fp-ts/lib/Either.js";
+import { readJsonObject } from "../../config/json-file.ts";
+import { type Checked, messageOf, refuse, unsupportedProblem, WeftError } from "../../config/problems.ts";
+import { bfloat16ToFloat32, float32ToBfloat16, type TensorDtype } from "../../weights/dtype.ts";
+import { writeSafetensorsStream, writeWhole } from "../../weights/write-stream.ts";
+import type { Trainable } from "../trainable.ts";
+
+/** Files of a checkpoint that belong to the text, not to the weights; those that are there are copied. */
+export const companionFiles = [
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "chat_template.jinja",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+] as const;
+
+/** config.json and all companion files that a directory has, as paths. */
+export function filesBeside(directory: string): readonly string[] {
+  return ["config.json", ...companionFiles]
+    .map((name) => join(directory, name))
+    .filter((file) => existsSync(file));
+}
+
+export interface ExportOptions {
+  /** Made where it is absent; files of the same names are replaced. */
+  readonly directory: string;
+  readonly model: Pick<Trainable, "parameters" | "readState">;
+  /** How weights are stored; F32 to bf16 rounds to nearest even. Default: as they are trained. */
+  readonly dtype?: "f32" | "bf16";
+  /** config.json, tokenizer files and the like; config.json's dtype is set to what is written. */
+  readonly copy: readonly string[];
+}
+
+/** One tensor at a time is in memory. Left: the disk refuses, no config.json, a dtype that cannot be converted. */
+export async function exportHuggingFace({
+  directory,
+  model,
+  dtype,
+  copy,
+}: ExportOptions): Promise<Checked<string>> {
+  try {
+    await mkdir(directory, { recursive: true });
+    const stored = (from: TensorDtype): TensorDtype =>
+      dtype === undefined ? from : dtype === "bf16" ? "BF16" : "F32";
+    const tensors = model.parameters();
+    const written = await writeSafetensorsStream(
+      join(directory, "model.safetensors"),
+      tensors.map(({ name, dtype: from, shape }) => ({
+        name,
+        dtype: stored(from),
+        shape,
+        pieces: async function* () {
+          yield converted(await model.readState(name), from, stored(from), name);
+        },
+      })),
+    );
+    if (Either.isLeft(written)) return written;
+    for (const source of copy) {
+      const target = join(directory, basename(source));
+      const text =
+        basename(source) === "config.json" ? configText(source, stored(tensors[0]!.dtype)) : undefined;
+      if (text !== undefined && Either.isLeft(text)) return text;
+      const bytes = text === undefined ? await readFile(source) : Buffer.from(text.right);
+      const done = await writeWhole(target, (put) => put(bytes));
+      if (Either.isLeft(done)) return done;
+    }
+    return Either.right(directory);
+  } catch (error) {
+    if (error instanceof WeftError) return Either.left(error.problems);
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    return refuse(directory, "must be writable", {
+      given: messageOf(error),
+      remedy: "check the path and its permissions",
+    });
+  }
+}
+
+function configText(file: string, dtype: TensorDtype): Checked<string> {
+  const object = readJsonObject(file, "give the config.json of the model that was trained");
+  if (Either.isLeft(object)) return object;
+  const name = dtype === "BF16" ? "bfloat16" : dtype === "F16" ? "float16" : "float32";
+  // Older readers know the first key only, newer ones write the second.
+  const key = Object.hasOwn(object.right, "dtype") ? "dtype" : "torch_dtype";
+  return Either.right(`${JSON.stringify({ ...object.right, [key]: name }, undefined, 2)}\n`);
+}
+
+function converted(bytes: Uint8Array, from: TensorDtype, to: TensorDtype, name: string): Uint8Array {
+  if (from === to) return bytes;
+  // A view at any offset: typed arrays need an aligned one.
+  const own = bytes.slice();
+  const result =
+    from === "F32" && to === "BF16"
+      ? float32ToBfloat16(new Float32Array(own.buffer))
+      : from === "BF16" && to === "F32"
+        ? bfloat16ToFloat32(new Uint16Array(own.buffer))
+        : undefined;
+  if (result === undefined) {
+    throw new WeftError([
+      unsupportedProblem("export", `only F32 and BF16 can be converted to ${to}`, {
+        given: from,
+        path: name,
+      }),
+    ]);
+  }
+  return new Uint8Array(result.buffer);
+}

@@ -1,0 +1,2 @@
+export { MetricsFile, parseMetrics, type StepMetrics } from "./metrics-file.ts";
+export { writeCurves } from "./plot.ts";

@@ -1,0 +1,83 @@
+/**
+ * What the trainer needs of a model that learns. The trainer knows nothing of graphs, plans and devices: it hands out
+ * batches, asks for numbers, and moves named tensors to and from files.
+ */
+import type { TensorDtype } from "../weights/dtype.ts";
+
+/**
+ * One sequence of tokens of a fixed length, in which documents stand one behind the other. All arrays have that
+ * length. A place that is padding has target -1 and is a document of its own, so that nobody sees it.
+ */
+export interface TrainingBatch {
+  readonly tokens: Int32Array;
+  /** The token that each place is to predict; -1 where nothing is to be learnt. */
+  readonly targets: Int32Array;
+  /** Each token's place within its own document, from 0; what RoPE turns by. */
+  readonly positions: Int32Array;
+  /** The index in this sequence at which each token's document begins: the first key that it sees. */
+  readonly starts: Int32Array;
+}
+
+/** What changes from step to step besides the data. */
+export interface StepHyper {
+  readonly learningRate: number;
+  /** Number of the step, from 1: bias correction, and with `seed` the counter of every random number. */
+  readonly step: number;
+  readonly seed: number;
+}
+
+export interface StepResult {
+  /** Mean cross entropy in nats over all targets of the step that are not -1; 0 where there are none. */
+  readonly loss: number;
+  /** Euclidean norm of all gradients together, before clipping. */
+  readonly gradientNorm: number;
+  /** Targets that were not -1. */
+  readonly targets: number;
+  /** True where the loss or a gradient was not finite: then no parameter and no state has changed. */
+  readonly skipped: boolean;
+  /** The first tensor found that is not finite, where the model knows: a parameter's name for its gradient. */
+  readonly nonFinite?: string;
+}
+
+/** A tensor that lives in the model between steps. */
+export interface StateTensor {
+  /** A parameter's full Hugging Face name, or the name of an optimizer's state: `PARAMETER.first_moment`. */
+  readonly name: string;
+  readonly dtype: TensorDtype;
+  readonly shape: readonly number[];
+}
+
+/** Bytes by phase or purpose: parameters, gradients, optimizer, activations, scratch, peak. */
+export type MemoryTable = Readonly<Record<string, number>>;
+
+/** A model that learns. Methods are not called while an earlier call is still running. */
+export interface Trainable {
+  /** The architecture as plain JSON; a checkpoint of another one is refused, with each key that differs. */
+  readonly model: JsonValue;
+  /** The optimizer and its constants as plain JSON, compared in the same way. */
+  readonly optimizer: JsonValue;
+  /** Every tensor that is trained or exported. */
+  parameters(): readonly StateTensor[];
+  /** Everything else that the next step depends on: moments, master weights. */
+  optimizerStates(): readonly StateTensor[];
+  /**
+   * One update from the mean gradient over all batches (more than one: gradient accumulation, each target with the
+   * same weight whatever batch it is in).
+   */
+  step(batches: readonly TrainingBatch[], hyper: StepHyper): Promise<StepResult>;
+  /** The loss as `step` gives it, with nothing changed. */
+  loss(batch: TrainingBatch): Promise<{ readonly loss: number; readonly targets: number }>;
+  /** The tensor's little-endian bytes, row-major. The caller is done with them before its next call. */
+  readState(name: string): Promise<Uint8Array>;
+  /** Puts back what `readState` gave. */
+  writeState(name: string, bytes: Uint8Array): Promise<void>;
+  memory(): MemoryTable;
+}
+
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
