@@ -67,16 +67,62 @@ export function growForward(
       if (kind !== "view") growth.refuse(rule, placeOf(node), `${node.op}: ${reason}`);
       continue;
     }
+    const apart = sharesOnlyNumbers(context, nodes, id, space as Space);
     nodes.add(id);
-    const unordered = partition.refuseTogether(nodes);
-    if (unordered !== undefined) {
+    const unfit = apart ?? partition.refuseTogether(nodes) ?? refuseBuffers(context, nodes);
+    if (unfit !== undefined) {
       nodes.delete(id);
-      growth.refuse(rule, placeOf(node), `${node.op}: ${unordered}`);
+      growth.refuse(rule, placeOf(node), `${node.op}: ${unfit}`);
       continue;
     }
     joined?.(id);
     for (const consumer of context.consumers[id]!) pending.add(consumer);
   }
+}
+
+/**
+ * In a program of one single row: why a vector that takes no more than numbers from the others stays outside. It would
+ * save the load of a number, and be computed by the few threads of one row.
+ */
+function sharesOnlyNumbers(
+  { graph, classified }: FusionContext,
+  nodes: ReadonlySet<NodeId>,
+  id: NodeId,
+  space: Space,
+): string | undefined {
+  const isVector = (one: NodeId) => graph.nodes[one]!.type.axes.length > 0;
+  if (space.loops.length > 0 || !isVector(id)) return undefined;
+  const vectors = graph.nodes[id]!.inputs.filter(isVector);
+  if (vectors.some((input) => nodes.has(input))) return undefined;
+  const bases = new Set(vectors.map((input) => classified.views[input]?.base));
+  for (const one of nodes) {
+    for (const input of graph.nodes[one]!.inputs) {
+      const base = nodes.has(input) ? undefined : classified.views[input]?.base;
+      if (base !== undefined && bases.has(base) && isVector(input)) return undefined;
+    }
+  }
+  return "it shares no more than numbers with this kernel";
+}
+
+/** Runtimes bind at most 64 buffers to a kernel; what grows behind this check is few. */
+const mostBuffers = 48;
+
+/** Long sums of single numbers are the case that comes here. */
+function refuseBuffers(
+  { graph, classified, consumers, outputs }: FusionContext,
+  nodes: ReadonlySet<NodeId>,
+): string | undefined {
+  // A node brings at most three buffers, so few nodes cannot touch too many.
+  if (nodes.size * 3 <= mostBuffers) return undefined;
+  const touched = new Set<NodeId>();
+  for (const id of nodes) {
+    if (outputs.has(id) || consumers[id]!.some((consumer) => !nodes.has(consumer))) touched.add(id);
+    for (const input of graph.nodes[id]!.inputs) {
+      const base = nodes.has(input) ? undefined : classified.views[input]?.base;
+      if (base !== undefined) touched.add(base);
+    }
+  }
+  return touched.size > mostBuffers ? `the kernel would touch more than ${mostBuffers} buffers` : undefined;
 }
 
 /** Adds producers whose every reader is in the set. */
