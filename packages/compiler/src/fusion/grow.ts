@@ -67,9 +67,8 @@ export function growForward(
       if (kind !== "view") growth.refuse(rule, placeOf(node), `${node.op}: ${reason}`);
       continue;
     }
-    const apart = sharesOnlyNumbers(context, nodes, id, space as Space);
     nodes.add(id);
-    const unfit = apart ?? partition.refuseTogether(nodes) ?? refuseBuffers(context, nodes);
+    const unfit = partition.refuseTogether(nodes) ?? refuseBuffers(context, nodes);
     if (unfit !== undefined) {
       nodes.delete(id);
       growth.refuse(rule, placeOf(node), `${node.op}: ${unfit}`);
@@ -78,30 +77,6 @@ export function growForward(
     joined?.(id);
     for (const consumer of context.consumers[id]!) pending.add(consumer);
   }
-}
-
-/**
- * In a program of one single row: why a vector that takes no more than numbers from the others stays outside. It would
- * save the load of a number, and be computed by the few threads of one row.
- */
-function sharesOnlyNumbers(
-  { graph, classified }: FusionContext,
-  nodes: ReadonlySet<NodeId>,
-  id: NodeId,
-  space: Space,
-): string | undefined {
-  const isVector = (one: NodeId) => graph.nodes[one]!.type.axes.length > 0;
-  if (space.loops.length > 0 || !isVector(id)) return undefined;
-  const vectors = graph.nodes[id]!.inputs.filter(isVector);
-  if (vectors.some((input) => nodes.has(input))) return undefined;
-  const bases = new Set(vectors.map((input) => classified.views[input]?.base));
-  for (const one of nodes) {
-    for (const input of graph.nodes[one]!.inputs) {
-      const base = nodes.has(input) ? undefined : classified.views[input]?.base;
-      if (base !== undefined && bases.has(base) && isVector(input)) return undefined;
-    }
-  }
-  return "it shares no more than numbers with this kernel";
 }
 
 /** Runtimes bind at most 64 buffers to a kernel; what grows behind this check is few. */
@@ -156,11 +131,11 @@ export function growBackward(
     }
     nodes.add(id);
     inside.add(id);
-    const unordered = partition.refuseTogether(inside);
-    if (unordered !== undefined) {
+    const unfit = partition.refuseTogether(inside) ?? refuseBuffers(context, inside);
+    if (unfit !== undefined) {
       nodes.delete(id);
       inside.delete(id);
-      growth.refuse(rule, placeOf(node), `${node.op}: ${unordered}`);
+      growth.refuse(rule, placeOf(node), `${node.op}: ${unfit}`);
       continue;
     }
     for (const input of node.inputs) pending.add(input);

@@ -59,8 +59,8 @@ class Executable final : public LoadedPlan {
 
   void run(size_t program, const int64_t* symbols, const std::vector<bool>& outputs, int64_t* times) override;
 
-  void save_state(char* to) override;
-  void restore_state(const char* from) override;
+  void save_state(size_t begin, size_t bytes, char* to) override;
+  void restore_state(size_t begin, size_t bytes, const char* from) override;
   void reset_state() override;
   void shift_state(size_t axis, int64_t count) override;
 

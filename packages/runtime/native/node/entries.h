@@ -12,7 +12,8 @@ Napi::Value entry(const Napi::CallbackInfo& info) {
   return guarded(info, function);
 }
 
-// preparePlan, echoPlan, weightsOf, run, memory, reset, shiftState, saveState, restoreState, disposeExecutable.
+// preparePlan, echoPlan, weightsOf, run, memory, reset, shiftState, saveState, restoreState, readState, writeState,
+// disposeExecutable.
 void add_shared_entries(Napi::Env env, Napi::Object exports);
 
 // { memoryLimitBytes, checkWeights }.

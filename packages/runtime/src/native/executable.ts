@@ -1,5 +1,5 @@
 /** A loaded plan: calls queue up here, so that the native side sees one at a time. */
-import type { Plan } from "@weft/compiler";
+import type { Plan, PlanDtype } from "@weft/compiler";
 import { userProblem, WeftError } from "@weft/dsl";
 import type {
   Executable,
@@ -8,8 +8,10 @@ import type {
   Profile,
   RunOptions,
   RunResult,
+  StateArray,
   StepTime,
 } from "../device.ts";
+import { checkedState, stateArray, stateNamed } from "../states.ts";
 import type { ExecutableHandle, NativeRun, SharedAddon } from "./addon.ts";
 import { type NativeCall, nativeCall } from "./errors.ts";
 
@@ -71,6 +73,22 @@ export class NativeExecutable implements Executable {
 
   restoreState(saved: Uint8Array): Promise<void> {
     return this.#queue(() => this.#native.restoreState(this.#handle, saved));
+  }
+
+  readState(name: string): Promise<StateArray> {
+    return this.#queue(async () => {
+      const { dtype } = stateNamed(this.plan, name);
+      return stateArray(dtype, await this.#call(() => this.#native.readState(this.#handle, name)));
+    });
+  }
+
+  writeState(name: string, values: StateArray, options: { readonly dtype?: PlanDtype } = {}): Promise<void> {
+    // What waits keeps what the array holds now: the caller may reuse it.
+    const kept = this.#waiting === 0 ? values : values.slice();
+    return this.#queue(async () => {
+      const { bytes, dtype } = checkedState(this.plan, name, kept, options.dtype);
+      await this.#call(() => this.#native.writeState(this.#handle, name, bytes, dtype));
+    });
   }
 
   [Symbol.dispose](): void {

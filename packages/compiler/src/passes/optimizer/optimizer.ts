@@ -81,10 +81,14 @@ export function optimizer(options: OptimizerOptions): Pass {
       );
       const norm = add("mul", [add("sqrt", [squares], {}), sums?.share ?? builder.constant(1)], {});
       const loss = sums?.loss ?? site.loss;
-      const isSound = add("mul", [
-        add("cast", [isFinite(builder, loss)], { dtype: "f32" }),
-        add("cast", [isFinite(builder, norm)], { dtype: "f32" }),
-      ], {});
+      const isSound = add(
+        "mul",
+        [
+          add("cast", [isFinite(builder, loss)], { dtype: "f32" }),
+          add("cast", [isFinite(builder, norm)], { dtype: "f32" }),
+        ],
+        {},
+      );
       // As torch.nn.utils.clip_grad_norm_ has it.
       const limit = add("div", [field("maxNorm"), add("add", [norm, builder.constant(1e-6)], {})], {});
       const clip = add("min", [limit, builder.constant(1)], {});
@@ -260,9 +264,7 @@ class TrainedGraph {
       userProblem(this.#source, "the loss and the count of tokens must be outputs of the graph", {
         given: JSON.stringify(name),
         remedy:
-          near === undefined
-            ? `outputs: ${[...this.#outputs.keys()].join(", ")}`
-            : `did you mean "${near}"?`,
+          near === undefined ? `outputs: ${[...this.#outputs.keys()].join(", ")}` : `did you mean "${near}"?`,
       }),
     ]);
   }
