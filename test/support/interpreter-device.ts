@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { type Compiled, type InterpreterState, initialState, interpret, type Plan } from "@weft/compiler";
-import { elementCount, type Graph, maxSize, type TensorArray } from "@weft/dsl";
+import { elementCount, type Graph, maxSize, roundTo, type TensorArray } from "@weft/dsl";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "@weft/qwen3";
 import type {
   Device,
@@ -12,6 +12,7 @@ import type {
   MemoryTable,
   RunOptions,
   RunResult,
+  StateArray,
   Weight,
   WeightSource,
 } from "@weft/runtime";
@@ -150,6 +151,29 @@ class InterpreterExecutable implements Executable {
       if (kind !== "state") continue;
       this.#state.get(name)!.data.set(widen(dtype, saved.slice(offset, offset + bytes).buffer));
     }
+  }
+
+  async readState(name: string): Promise<StateArray> {
+    const { dtype } = this.#buffer(name);
+    const values = this.#state.get(name)!.data;
+    if (dtype === "i32") return Int32Array.from(values);
+    const floats = Float32Array.from(values);
+    if (dtype === "f32") return floats;
+    return dtype === "bf16" ? float32ToBfloat16(floats) : float32ToFloat16(floats);
+  }
+
+  async writeState(name: string, values: StateArray, options: { readonly dtype?: string } = {}) {
+    const { dtype } = this.#buffer(name);
+    const given =
+      options.dtype ?? (values instanceof Uint16Array ? dtype : values instanceof Int32Array ? "i32" : "f32");
+    const bytes = values.buffer.slice(values.byteOffset, values.byteOffset + values.byteLength);
+    const exact = values instanceof Uint16Array ? widen(given, bytes as ArrayBuffer) : values;
+    const state = this.#state.get(name)!;
+    state.data.set(Float64Array.from(exact, (value) => roundTo(state.dtype, value)));
+  }
+
+  #buffer(name: string) {
+    return this.plan.buffers.find((one) => one.class === "state" && one.name === name)!;
   }
 
   [Symbol.dispose](): void {}

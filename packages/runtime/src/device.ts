@@ -1,5 +1,5 @@
 /** What executes plans. The CPU's is in @weft/runtime-cpu; other devices keep to the same interface. */
-import type { Plan } from "@weft/compiler";
+import type { Plan, PlanDtype } from "@weft/compiler";
 import type { WeightSource } from "./weights.ts";
 
 /** Bytes by purpose. Predicted before loading and measured after: the same numbers. */
@@ -41,6 +41,9 @@ export interface PredictOptions {
 export type InputArray = Int32Array | Float32Array;
 /** Values of one output: Int32Array for i32, Float32Array for every float dtype. */
 export type OutputArray = Float32Array | Int32Array;
+
+/** Values of one state. */
+export type StateArray = Float32Array | Int32Array | Uint16Array;
 
 export interface RunOptions {
   /** The value of every plan symbol that is not a sum of others: a non-negative integer, at most its `max`. */
@@ -99,6 +102,17 @@ export interface Executable {
   saveState(): Promise<Uint8Array>;
   /** Puts a saved state of the same plan back. */
   restoreState(saved: Uint8Array): Promise<void>;
+  /**
+   * A copy of one state, as it is stored: Float32Array, Int32Array, or Uint16Array with the bits of bf16 and f16.
+   * Rejects when the plan has no state of this name.
+   */
+  readState(name: string): Promise<StateArray>;
+  /**
+   * Replaces one state. A Uint16Array holds bits of `dtype`: the state's own, where it has 16 bits, unless said
+   * otherwise. Floats of another dtype are converted, narrowing rounds to nearest even. Rejects, with nothing written,
+   * when the name, the number of elements or the kind of array does not fit.
+   */
+  writeState(name: string, values: StateArray, options?: { readonly dtype?: PlanDtype }): Promise<void>;
   /** Ends a run in execution early (it rejects); memory is given back when it has ended. */
   [Symbol.dispose](): void;
 }

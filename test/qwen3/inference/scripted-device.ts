@@ -66,6 +66,8 @@ export function scriptedDevice(): ScriptedDevice {
     shiftState: none,
     saveState: async () => new Uint8Array(plan.memory.state),
     restoreState: none,
+    readState: () => Promise.reject(new Error("not here")),
+    writeState: none,
     [Symbol.dispose]: () => {},
   });
   const device: ScriptedDevice = {

@@ -51,8 +51,13 @@ export function contextOf(
 
 export function rowsKernel(group: FusedRows, site: KernelSite): Emitted {
   const bindings = new Bindings(site.assembly);
-  const builder = new BodyBuilder(contextOf(site, bindings, group.nodes), group.space, group.nodes);
+  const writes = [...group.nodes].filter((id) => site.graph.nodes[id]!.op === "stateWrite");
+  const computed = new Set([...group.nodes].filter((id) => !writes.includes(id)));
+  const builder = new BodyBuilder(contextOf(site, bindings, computed), group.space, computed);
   builder.compute();
+  // Behind everything that may read what they overwrite.
+  for (const id of writes.sort((a, b) => a - b))
+    builder.store(site.graph.nodes[id]!.inputs[0]!, site.places.targetOf(id)!);
   const name = kernelName(site.graph, [...group.nodes]);
   return { kernel: { kind: "rows", name, slots: bindings.slots, program: builder.program() }, bindings };
 }

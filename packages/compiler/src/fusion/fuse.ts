@@ -5,11 +5,12 @@
  * 2. What follows a product column by column becomes its epilogue, as far as that stores fewer bytes.
  * 3. What only a matmul's input needs becomes its prologue.
  * 4. What is left grows into row programs: pointwise chains and row reductions over one space.
+ * 5. A state's new value is written by the row program that computes it from the old one.
  *
  * A group never waits for itself: each step checks the order of the whole. Reading a state before it is overwritten is
  * part of that order. Every refusal is kept with its reason.
  */
-import type { Graph, NodeId } from "@weft/dsl";
+import type { Graph, GraphNode, NodeId } from "@weft/dsl";
 import { PassRecorder, placeOf, type Refusal } from "../passes/pass.ts";
 import { consumersOf } from "../passes/rewrite.ts";
 import { classify } from "./classify.ts";
@@ -20,6 +21,7 @@ import { orderGroups } from "./order.ts";
 import { Partition } from "./partition.ts";
 import { settleStates } from "./state-order.ts";
 import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
+import { joinUpdate, readBeforeUpdate } from "./update-in-place.ts";
 
 export interface FuseOptions {
   /** false: every primitive is a kernel of its own, and products take the general route. */
@@ -49,10 +51,13 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     partition.form(nodesOf(group));
     groups.push(group);
   };
+  const updates: { readonly write: GraphNode; readonly read: GraphNode }[] = [];
   // Kernels that stand alone are told apart first, so that the order check sees them.
   for (const node of graph.nodes) {
     const kind = classified.kinds[node.id]!;
-    if (kind === "attend") add({ kind: "attention", node: node.id });
+    const read = options.enabled ? readBeforeUpdate(growth, node) : undefined;
+    if (read !== undefined) updates.push({ write: node, read });
+    else if (kind === "attend") add({ kind: "attention", node: node.id });
     else if (kind === "topK") add({ kind: "topK", node: node.id });
     else if (kind === "state") add({ kind: "state", node: node.id });
     else if (kind === "dot" && !options.enabled) add({ kind: "contract", node: node.id });
@@ -72,6 +77,9 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     const kind = classified.kinds[node.id]!;
     if ((kind !== "map" && kind !== "reduce") || !partition.isFree(node.id)) continue;
     add(formRows(growth, node.id, options.enabled));
+  }
+  for (const { write, read } of updates) {
+    if (!joinUpdate(growth, groups, write, read)) add({ kind: "state", node: write.id });
   }
   return finish(context, groups, recorder);
 }

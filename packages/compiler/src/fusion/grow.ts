@@ -68,15 +68,36 @@ export function growForward(
       continue;
     }
     nodes.add(id);
-    const unordered = partition.refuseTogether(nodes);
-    if (unordered !== undefined) {
+    const unfit = partition.refuseTogether(nodes) ?? refuseBuffers(context, nodes);
+    if (unfit !== undefined) {
       nodes.delete(id);
-      growth.refuse(rule, placeOf(node), `${node.op}: ${unordered}`);
+      growth.refuse(rule, placeOf(node), `${node.op}: ${unfit}`);
       continue;
     }
     joined?.(id);
     for (const consumer of context.consumers[id]!) pending.add(consumer);
   }
+}
+
+/** Runtimes bind at most 64 buffers to a kernel; what grows behind this check is few. */
+const mostBuffers = 48;
+
+/** Long sums of single numbers are the case that comes here. */
+function refuseBuffers(
+  { graph, classified, consumers, outputs }: FusionContext,
+  nodes: ReadonlySet<NodeId>,
+): string | undefined {
+  // A node brings at most three buffers, so few nodes cannot touch too many.
+  if (nodes.size * 3 <= mostBuffers) return undefined;
+  const touched = new Set<NodeId>();
+  for (const id of nodes) {
+    if (outputs.has(id) || consumers[id]!.some((consumer) => !nodes.has(consumer))) touched.add(id);
+    for (const input of graph.nodes[id]!.inputs) {
+      const base = nodes.has(input) ? undefined : classified.views[input]?.base;
+      if (base !== undefined) touched.add(base);
+    }
+  }
+  return touched.size > mostBuffers ? `the kernel would touch more than ${mostBuffers} buffers` : undefined;
 }
 
 /** Adds producers whose every reader is in the set. */
@@ -110,11 +131,11 @@ export function growBackward(
     }
     nodes.add(id);
     inside.add(id);
-    const unordered = partition.refuseTogether(inside);
-    if (unordered !== undefined) {
+    const unfit = partition.refuseTogether(inside) ?? refuseBuffers(context, inside);
+    if (unfit !== undefined) {
       nodes.delete(id);
       inside.delete(id);
-      growth.refuse(rule, placeOf(node), `${node.op}: ${unordered}`);
+      growth.refuse(rule, placeOf(node), `${node.op}: ${unfit}`);
       continue;
     }
     for (const input of node.inputs) pending.add(input);

@@ -18,7 +18,8 @@ function matmulShape(context: FusionContext, node: GraphNode): MatmulShape | str
   const { graph, classified } = context;
   const { contract } = attributesOf(node, "dot");
   const [input, weight] = [graph.nodes[node.inputs[0]!]!, graph.nodes[node.inputs[1]!]!];
-  if (weight.op !== "parameter") return "the right side is not a parameter";
+  // A weight under training is a state.
+  if (weight.op !== "parameter" && weight.op !== "stateRead") return "the right side is not a parameter";
   if (classified.kinds[input.id] === "inline") return "the left side is index arithmetic";
   const columns = weight.type.axes.slice(0, weight.type.axes.length - contract.length);
   const contracted = weight.type.axes.slice(columns.length);

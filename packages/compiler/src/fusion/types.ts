@@ -12,7 +12,7 @@ export interface Space {
   readonly row: readonly Axis[];
 }
 
-/** Pointwise chains and row reductions. */
+/** Pointwise chains and row reductions. Writes of states among the nodes are made by the kernel itself, in place. */
 export interface FusedRows {
   readonly kind: "rows";
   readonly space: Space;

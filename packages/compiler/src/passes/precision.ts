@@ -17,6 +17,8 @@ export interface PrecisionOptions {
   readonly policy: PrecisionPolicy;
   /** The storage dtype of a parameter. */
   readonly storage: (parameter: string) => Dtype;
+  /** Under `bf16`, what a matmul reads of an f32 weight is rounded too: master weights. Default: f32 weights stay. */
+  readonly roundWeights?: boolean;
 }
 
 /** Inputs that an op reads in their storage dtype; any other gets a cast to f32. */
@@ -47,7 +49,11 @@ export function precision(options: PrecisionOptions): Pass {
           const isMatmul = (node.op === "linear" && index === 0) || node.op === "dot";
           // A weight is read as it is stored, whichever side it stands on.
           const isWeight = builder.node(id).op === "parameter";
-          if (isMatmul && !isWeight && options.policy === "bf16" && dtype === "f32") {
+          const isMaster =
+            isWeight &&
+            options.roundWeights === true &&
+            (node.op === "dot" || (node.op === "linear" && index === 1));
+          if ((isMaster || (isMatmul && !isWeight)) && options.policy === "bf16" && dtype === "f32") {
             log.fired("matmul input rounded to bf16", placeOf(node));
             return builder.add("cast", [id], { dtype: "bf16" });
           }

@@ -23,7 +23,13 @@ export {
   type ResolvedOpenOptions,
   usualOn,
 } from "./options.ts";
-export { type PreparedQwen3, prepareQwen3, requiredTensors } from "./prepare.ts";
+export {
+  type CheckpointWeights,
+  type PreparedQwen3,
+  prepareQwen3,
+  readCheckpointWeights,
+  requiredTensors,
+} from "./prepare.ts";
 export { Qwen3 } from "./qwen3.ts";
 export type { PackedState } from "./state-layout.ts";
 export type { GenerationTiming } from "./timing.ts";

@@ -93,7 +93,31 @@ export function requiredTensors(config: Qwen3Config): RequiredTensor[] {
   return asStored(orRaise(modelParameters(config)));
 }
 
-const modelParameters = (config: Qwen3Config): Checked<readonly Parameter[]> =>
+/** A model's configuration and where a checkpoint holds each of its parameters. */
+export interface CheckpointWeights {
+  readonly directory: string;
+  readonly config: Qwen3Config;
+  /** Shapes are those of the model's axes. */
+  readonly weights: Readonly<Record<string, FileWeight>>;
+}
+
+/** Reads the headers of a checkpoint directory. Left: as `prepareQwen3`, but for generation_config.json. */
+export function readCheckpointWeights(directory: string): Either.Either<Problems, CheckpointWeights> {
+  const checkpoint = openCheckpoint(directory);
+  if (Either.isLeft(checkpoint) && kindOfPath(directory) === "absent") return checkpoint;
+  return pipe(
+    sequenceS(collecting)({ config: readQwen3Config(directory), checkpoint }),
+    Either.bind("parameters", ({ config }) => modelParameters(config)),
+    Either.bind("bound", ({ parameters, checkpoint }) => bindWeights(asStored(parameters), checkpoint)),
+    Either.map(({ config, parameters, bound }) => ({
+      directory,
+      config,
+      weights: weightSource(parameters, bound),
+    })),
+  );
+}
+
+export const modelParameters = (config: Qwen3Config): Checked<readonly Parameter[]> =>
   parametersOf(qwen3Model(config));
 
 const asStored = (parameters: readonly Parameter[]): RequiredTensor[] =>
@@ -158,7 +182,10 @@ function compiledBefore(
 }
 
 /** Files as they are: the device converts what the plan stores otherwise. Shapes are those of the model's axes. */
-function weightSource(parameters: readonly Parameter[], bound: BoundWeights): WeightSource {
+function weightSource(
+  parameters: readonly Parameter[],
+  bound: BoundWeights,
+): Readonly<Record<string, FileWeight>> {
   return Object.fromEntries(
     parameters.map(({ name, axes }) => {
       const entry = bound.tensors.get(name)!;

@@ -1,6 +1,17 @@
+export * from "./batch.ts";
 export * from "./checkpoint/index.ts";
+export {
+  compileTraining,
+  type TrainingCompileOptions,
+  type TrainingProgram,
+  trainingGraph,
+  trainingOutputs,
+  trainingPrograms,
+} from "./compile.ts";
 export * from "./data/index.ts";
+export { type InitialWeightsOptions, initialWeights } from "./initial-weights.ts";
 export * from "./metrics/index.ts";
+export * from "./schedule.ts";
 export type {
   JsonValue,
   MemoryTable,
@@ -12,3 +23,4 @@ export type {
 } from "./trainable.ts";
 export { evaluationLossOf, train } from "./trainer.ts";
 export type { TrainEvent, TrainOptions, TrainResult } from "./trainer-options.ts";
+export * from "./training-model.ts";

@@ -49,8 +49,8 @@ class Executable final : public LoadedPlan {
   void put(const Run& run) override;
   bool finish(const Run&, const Interrupted&) override { return true; }
 
-  void save_state(char* to) override;
-  void restore_state(const char* from) override;
+  void save_state(size_t begin, size_t bytes, char* to) override;
+  void restore_state(size_t begin, size_t bytes, const char* from) override;
   void reset_state() override;
   void shift_state(size_t axis, int64_t count) override;
 

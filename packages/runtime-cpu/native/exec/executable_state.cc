@@ -1,4 +1,4 @@
-// Operations on the state arena as a whole.
+// Operations on the state arena.
 #include <algorithm>
 #include <cstring>
 
@@ -12,9 +12,11 @@ constexpr size_t piece_bytes = size_t{4} << 20;
 
 }  // namespace
 
-void Executable::save_state(char* to) { std::memcpy(to, state_.data(), state_.bytes()); }
+void Executable::save_state(size_t begin, size_t bytes, char* to) { std::memcpy(to, state_.data() + begin, bytes); }
 
-void Executable::restore_state(const char* from) { std::memcpy(state_.data(), from, state_.bytes()); }
+void Executable::restore_state(size_t begin, size_t bytes, const char* from) {
+  std::memcpy(state_.data() + begin, from, bytes);
+}
 
 void Executable::reset_state() {
   const size_t bytes = state_.bytes();

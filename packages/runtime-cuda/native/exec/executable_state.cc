@@ -8,15 +8,15 @@
 
 namespace weft::cuda {
 
-void Executable::save_state(char* to) {
+void Executable::save_state(size_t start, size_t count, char* to) {
   gpu_->require_alive();
   const auto where = [] { return std::string("saving the state"); };
   StagingRing ring(*gpu_);
   // One piece at a time: each has to be copied on from its buffer.
-  for (size_t begin = 0; begin < state_bytes(); begin += StagingRing::piece_bytes) {
-    const size_t bytes = std::min(StagingRing::piece_bytes, state_bytes() - begin);
+  for (size_t begin = 0; begin < count; begin += StagingRing::piece_bytes) {
+    const size_t bytes = std::min(StagingRing::piece_bytes, count - begin);
     const char* piece = ring.take(where);
-    gpu_->check(gpu_->driver().copy_to_host(const_cast<char*>(piece), state_.at(begin), bytes, gpu_->stream()),
+    gpu_->check(gpu_->driver().copy_to_host(const_cast<char*>(piece), state_.at(start + begin), bytes, gpu_->stream()),
                 "cuMemcpyDtoHAsync", where);
     ring.sent(where);
     ring.finish(where);
@@ -24,15 +24,15 @@ void Executable::save_state(char* to) {
   }
 }
 
-void Executable::restore_state(const char* from) {
+void Executable::restore_state(size_t start, size_t count, const char* from) {
   gpu_->require_alive();
   const auto where = [] { return std::string("restoring the state"); };
   StagingRing ring(*gpu_);
-  for (size_t begin = 0; begin < state_bytes(); begin += StagingRing::piece_bytes) {
-    const size_t bytes = std::min(StagingRing::piece_bytes, state_bytes() - begin);
+  for (size_t begin = 0; begin < count; begin += StagingRing::piece_bytes) {
+    const size_t bytes = std::min(StagingRing::piece_bytes, count - begin);
     char* piece = ring.take(where);
     std::memcpy(piece, from + begin, bytes);
-    gpu_->check(gpu_->driver().copy_to_device(state_.at(begin), piece, bytes, gpu_->stream()), "cuMemcpyHtoDAsync", where);
+    gpu_->check(gpu_->driver().copy_to_device(state_.at(start + begin), piece, bytes, gpu_->stream()), "cuMemcpyHtoDAsync", where);
     ring.sent(where);
   }
   ring.finish(where);

@@ -65,8 +65,9 @@ class LoadedPlan {
   [[noreturn]] static void throw_ended() { throw Error("the run was ended: its executable or device was disposed"); }
 
   size_t state_bytes() const { return static_cast<size_t>(plan().memory.state); }
-  virtual void save_state(char* to) = 0;
-  virtual void restore_state(const char* from) = 0;
+  // `bytes` bytes of the state's arena from `begin` on.
+  virtual void save_state(size_t begin, size_t bytes, char* to) = 0;
+  virtual void restore_state(size_t begin, size_t bytes, const char* from) = 0;
   virtual void reset_state() = 0;
   // Moves positions [count, ...) of every state buffer to the front along axis `axis` and clears the rest. Buffers
   // with fewer axes are left alone. Throws Error when a buffer has fewer than `count` positions.

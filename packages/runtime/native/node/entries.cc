@@ -4,6 +4,7 @@
 
 #include "error.h"
 #include "plan_generated.h"
+#include "weights/convert_elements.h"
 
 namespace weft {
 namespace {
@@ -91,7 +92,7 @@ class SaveJob final : public ExecutableJob {
   SaveJob(Napi::Env env, ExecutableHandle& handle, Napi::Uint8Array array)
       : ExecutableJob(env, handle), data_(reinterpret_cast<char*>(array.Data())), array_(Napi::Persistent(array)) {}
   void execute() override {
-    if (executable_->state_bytes() > 0) executable_->save_state(data_);
+    if (executable_->state_bytes() > 0) executable_->save_state(0, executable_->state_bytes(), data_);
   }
   Napi::Value result(Napi::Env) override { return array_.Value(); }
 
@@ -113,7 +114,7 @@ class RestoreJob final : public ExecutableJob {
   RestoreJob(Napi::Env env, ExecutableHandle& handle, std::unique_ptr<char[]> saved)
       : ExecutableJob(env, handle), saved_(std::move(saved)) {}
   void execute() override {
-    if (executable_->state_bytes() > 0) executable_->restore_state(saved_.get());
+    if (executable_->state_bytes() > 0) executable_->restore_state(0, executable_->state_bytes(), saved_.get());
   }
 
  private:
@@ -132,6 +133,75 @@ Napi::Value restore_state(const Napi::CallbackInfo& info) {
   auto copy = std::make_unique_for_overwrite<char[]>(bytes);
   if (bytes > 0) std::memcpy(copy.get(), saved.Data(), bytes);
   return handle.dispatcher->add(std::make_unique<RestoreJob>(info.Env(), handle, std::move(copy)));
+}
+
+const plan::PlanBuffer& state_named(const plan::Plan& source, const std::string& name) {
+  for (const plan::PlanBuffer& buffer : source.buffers)
+    if (buffer.class_ == plan::BufferClass::state && buffer.name == name) return buffer;
+  throw Error("[state] the plan has no state \"" + name + "\"");
+}
+
+// One state into an array that nobody else sees before the promise resolves: its bytes as they are stored.
+class ReadStateJob final : public ExecutableJob {
+ public:
+  ReadStateJob(Napi::Env env, ExecutableHandle& handle, const plan::PlanBuffer& state, Napi::Uint8Array array)
+      : ExecutableJob(env, handle), begin_(static_cast<size_t>(state.offset)), bytes_(static_cast<size_t>(state.bytes)),
+        data_(reinterpret_cast<char*>(array.Data())), array_(Napi::Persistent(array)) {}
+  void execute() override { executable_->save_state(begin_, bytes_, data_); }
+  Napi::Value result(Napi::Env) override { return array_.Value(); }
+
+ private:
+  size_t begin_, bytes_;
+  char* data_;
+  Napi::Reference<Napi::Uint8Array> array_;
+};
+
+// readState(handle, name): the bytes of one state.
+Napi::Value read_state(const Napi::CallbackInfo& info) {
+  ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
+  const plan::PlanBuffer& state = state_named(handle.idle()->plan(), text(info[1], "name"));
+  const Napi::Uint8Array array = Napi::Uint8Array::New(info.Env(), static_cast<size_t>(state.bytes));
+  return handle.dispatcher->add(std::make_unique<ReadStateJob>(info.Env(), handle, state, array));
+}
+
+// From bytes of the state's own dtype, which the job holds.
+class WriteStateJob final : public ExecutableJob {
+ public:
+  WriteStateJob(Napi::Env env, ExecutableHandle& handle, const plan::PlanBuffer& state, std::unique_ptr<char[]> data)
+      : ExecutableJob(env, handle), begin_(static_cast<size_t>(state.offset)), bytes_(static_cast<size_t>(state.bytes)),
+        data_(std::move(data)) {}
+  void execute() override { executable_->restore_state(begin_, bytes_, data_.get()); }
+
+ private:
+  size_t begin_, bytes_;
+  std::unique_ptr<char[]> data_;
+};
+
+// writeState(handle, name, values: Uint8Array, dtype): values of another float dtype are converted.
+Napi::Value write_state(const Napi::CallbackInfo& info) {
+  ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
+  const plan::PlanBuffer& state = state_named(handle.idle()->plan(), text(info[1], "name"));
+  const std::string given = text(info[3], "dtype");
+  plan::PlanDtype dtype = state.dtype;
+  bool is_known = false;
+  for (const plan::PlanDtype one : {plan::PlanDtype::f32, plan::PlanDtype::bf16, plan::PlanDtype::f16, plan::PlanDtype::i32})
+    if (plan::name_of(one) == given) {
+      dtype = one;
+      is_known = true;
+    }
+  if (!is_known || (dtype == plan::PlanDtype::i32) != (state.dtype == plan::PlanDtype::i32))
+    throw Error("[state] values of " + given + " cannot become " + plan::name_of(state.dtype));
+  if (!info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw Error("[state] values must be a Uint8Array");
+  const Napi::Uint8Array values = info[2].As<Napi::Uint8Array>();
+  const size_t bytes = static_cast<size_t>(state.bytes), count = bytes / static_cast<size_t>(plan::element_bytes(state.dtype));
+  const size_t given_bytes = static_cast<size_t>(plan::element_bytes(dtype));
+  if (values.ByteLength() != count * given_bytes)
+    throw Error("[state] " + state.name + " has " + std::to_string(count) + " elements; given " +
+                std::to_string(values.ByteLength() / given_bytes));
+  auto copy = std::make_unique_for_overwrite<char[]>(bytes);
+  convert_elements(portable_converters, copy.get(), state.dtype, reinterpret_cast<const char*>(values.Data()), dtype, count);
+  return handle.dispatcher->add(std::make_unique<WriteStateJob>(info.Env(), handle, state, std::move(copy)));
 }
 
 Napi::Value dispose_executable(const Napi::CallbackInfo& info) {
@@ -187,6 +257,8 @@ void add_shared_entries(Napi::Env env, Napi::Object exports) {
   exports.Set("shiftState", Napi::Function::New<entry<shift_state>>(env));
   exports.Set("saveState", Napi::Function::New<entry<save_state>>(env));
   exports.Set("restoreState", Napi::Function::New<entry<restore_state>>(env));
+  exports.Set("readState", Napi::Function::New<entry<read_state>>(env));
+  exports.Set("writeState", Napi::Function::New<entry<write_state>>(env));
   exports.Set("disposeExecutable", Napi::Function::New<entry<dispose_executable>>(env));
 }
 

@@ -12,7 +12,8 @@ Napi::Value entry(const Napi::CallbackInfo& info) {
   return guarded(info, function);
 }
 
-// preparePlan, echoPlan, weightsOf, run, runsAhead, memory, reset, shiftState, saveState, restoreState,
+// preparePlan, echoPlan, weightsOf, run, runsAhead, memory, reset, shiftState, saveState, restoreState, readState,
+// writeState,
 // disposeExecutable.
 void add_shared_entries(Napi::Env env, Napi::Object exports);
 

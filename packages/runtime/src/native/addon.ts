@@ -1,6 +1,7 @@
 /** What the addons of all devices have in common: packages/runtime/native/node. */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import type { PlanDtype } from "@weft/compiler";
 import { userProblem, WeftError } from "@weft/dsl";
 import type { InputArray, MemoryTable, OutputArray } from "../device.ts";
 import type { WantedWeight } from "../weights.ts";
@@ -38,6 +39,8 @@ export interface SharedAddon {
   shiftState(executable: ExecutableHandle, axisIndex: number, count: number): Promise<void>;
   saveState(executable: ExecutableHandle): Promise<Uint8Array>;
   restoreState(executable: ExecutableHandle, saved: Uint8Array): Promise<void>;
+  readState(executable: ExecutableHandle, name: string): Promise<Uint8Array>;
+  writeState(executable: ExecutableHandle, name: string, values: Uint8Array, dtype: PlanDtype): Promise<void>;
   disposeExecutable(executable: ExecutableHandle): void;
 }
 

@@ -17,7 +17,7 @@ export class CallQueue {
   readonly #waiting: { readonly kind: CallKind; readonly begin: () => void }[] = [];
 
   /** Whether a call that is added now begins at once. */
-  canBegin(kind: CallKind): boolean {
+  canBegin(kind = alone): boolean {
     return this.#waiting.length === 0 && this.#admits(kind);
   }
 

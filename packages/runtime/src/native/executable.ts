@@ -2,7 +2,7 @@
  * A loaded plan: calls queue up here, so that the native side sees one at a time, or several runs of a program that it
  * lets be under way together.
  */
-import type { Plan } from "@weft/compiler";
+import type { Plan, PlanDtype } from "@weft/compiler";
 import { userProblem, WeftError } from "@weft/dsl";
 import type {
   Executable,
@@ -11,8 +11,10 @@ import type {
   Profile,
   RunOptions,
   RunResult,
+  StateArray,
   StepTime,
 } from "../device.ts";
+import { checkedState, stateArray, stateNamed } from "../states.ts";
 import type { ExecutableHandle, NativeRun, SharedAddon } from "./addon.ts";
 import { CallQueue } from "./call-queue.ts";
 import { type NativeCall, nativeCall } from "./errors.ts";
@@ -79,6 +81,22 @@ export class NativeExecutable implements Executable {
 
   restoreState(saved: Uint8Array): Promise<void> {
     return this.#queue(() => this.#native.restoreState(this.#handle, saved));
+  }
+
+  readState(name: string): Promise<StateArray> {
+    return this.#queue(async () => {
+      const { dtype } = stateNamed(this.plan, name);
+      return stateArray(dtype, await this.#call(() => this.#native.readState(this.#handle, name)));
+    });
+  }
+
+  writeState(name: string, values: StateArray, options: { readonly dtype?: PlanDtype } = {}): Promise<void> {
+    // What waits keeps what the array holds now: the caller may reuse it.
+    const kept = this.#calls.canBegin() ? values : values.slice();
+    return this.#queue(async () => {
+      const { bytes, dtype } = checkedState(this.plan, name, kept, options.dtype);
+      await this.#call(() => this.#native.writeState(this.#handle, name, bytes, dtype));
+    });
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,169 @@
+/** How one parameter moves: the formulas of the optimizers, written once for every device. */
+import { type GraphBuilder, type NodeId, userProblem, WeftError } from "@weft/dsl";
+import { optimizerStates, readState } from "./states.ts";
+
+/** What an update of one parameter is made of. All values are f32 with the parameter's axes in order. */
+export interface UpdateSite {
+  readonly builder: GraphBuilder;
+  readonly parameter: string;
+  readonly weight: NodeId;
+  /** The mean gradient, clipped. */
+  readonly gradient: NodeId;
+  /** Whether weight decay applies to it. */
+  readonly decays: boolean;
+  /** A scalar of this run, by its name in `fields`. */
+  readonly field: (name: string) => NodeId;
+}
+
+export interface Update {
+  readonly weight: NodeId;
+  /** The states of the rule: what they were, and what they become. */
+  readonly states: readonly { readonly name: string; readonly old: NodeId; readonly value: NodeId }[];
+}
+
+export interface UpdateRule {
+  readonly name: string;
+  /** What the rule reads of the input `hyperparameters`, in order, behind the common fields. */
+  readonly fields: readonly string[];
+  readonly update: (site: UpdateSite) => Update;
+}
+
+/**
+ * AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"), as
+ * `torch.optim.AdamW` computes it; epsilon stands outside the root, behind the bias correction:
+ *
+ *     m = m + (1 - beta1) (g - m)          v = beta2 v + (1 - beta2) g g
+ *     w = (1 - lr decay) w - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
+ */
+export const adamW: UpdateRule = {
+  name: "adamW",
+  fields: ["decayed", "stepSize", "firstWeight", "secondKept", "secondWeight", "secondCorrection", "epsilon"],
+  update: ({ builder, parameter, weight, gradient, decays, field }) => {
+    const add = builder.add.bind(builder);
+    const { axes } = builder.type(weight);
+    const state = (name: string) => readState(builder, name, { dtype: "f32", axes });
+    const [firstName, secondName] = [
+      optimizerStates.firstMoment(parameter),
+      optimizerStates.secondMoment(parameter),
+    ];
+    const [oldFirst, oldSecond] = [state(firstName), state(secondName)];
+    const toGradient = add("mul", [add("sub", [gradient, oldFirst], {}), field("firstWeight")], {});
+    const first = add("add", [oldFirst, toGradient], {});
+    const square = add("mul", [add("mul", [gradient, gradient], {}), field("secondWeight")], {});
+    const second = add("add", [add("mul", [oldSecond, field("secondKept")], {}), square], {});
+    const root = add("div", [add("sqrt", [second], {}), field("secondCorrection")], {});
+    const step = add("div", [first, add("add", [root, field("epsilon")], {})], {});
+    const kept = decays ? add("mul", [weight, field("decayed")], {}) : weight;
+    return {
+      weight: add("sub", [kept, add("mul", [step, field("stepSize")], {})], {}),
+      states: [
+        { name: firstName, old: oldFirst, value: first },
+        { name: secondName, old: oldSecond, value: second },
+      ],
+    };
+  },
+};
+
+/**
+ * Stochastic gradient descent with momentum (Sutskever et al. 2013), as `torch.optim.SGD` computes it without dampening:
+ *
+ *     b = momentum b + g + decay w          w = w - lr b
+ */
+export const sgd: UpdateRule = {
+  name: "sgd",
+  fields: ["learningRate", "momentum", "weightDecay"],
+  update: ({ builder, parameter, weight, gradient, decays, field }) => {
+    const add = builder.add.bind(builder);
+    const { axes } = builder.type(weight);
+    const name = optimizerStates.momentum(parameter);
+    const old = readState(builder, name, { dtype: "f32", axes });
+    const pull = decays
+      ? add("add", [gradient, add("mul", [weight, field("weightDecay")], {})], {})
+      : gradient;
+    const value = add("add", [add("mul", [old, field("momentum")], {}), pull], {});
+    return {
+      weight: add("sub", [weight, add("mul", [value, field("learningRate")], {})], {}),
+      states: [{ name, old, value }],
+    };
+  },
+};
+
+/** The input that says how far to go, f32: the common fields, then those of the rule. */
+export const hyperparametersInput = "hyperparameters";
+
+/** Read by every rule. `maxNorm`: gradients of a larger norm are scaled down to it; infinity for none. */
+export const commonFields = ["maxNorm"] as const;
+
+export interface AdamWHyperparameters {
+  readonly learningRate: number;
+  /** Default 0.9 and 0.999. */
+  readonly betas?: readonly [number, number];
+  /** Default 1e-8. */
+  readonly epsilon?: number;
+  /** Default 0.01. */
+  readonly weightDecay?: number;
+  /** Default: no limit. */
+  readonly maxNorm?: number;
+  /** Which update this is, from 1 on: updates that were left out do not count. */
+  readonly step: number;
+}
+
+/**
+ * The input of one run under `adamW`: bias corrections are computed here, in f64.
+ * @throws WeftError with every value that makes no sense
+ */
+export function adamWHyperparameters(given: AdamWHyperparameters): Float32Array {
+  const { learningRate, betas = [0.9, 0.999], epsilon = 1e-8, weightDecay = 0.01, step } = given;
+  const { maxNorm = Number.POSITIVE_INFINITY } = given;
+  const unit = (value: number) => value >= 0 && value < 1;
+  check([
+    ["learningRate", "a number of at least 0", learningRate, isRate(learningRate)],
+    ["betas[0]", "at least 0 and below 1", betas[0], unit(betas[0])],
+    ["betas[1]", "at least 0 and below 1", betas[1], unit(betas[1])],
+    ["epsilon", "a number of at least 0", epsilon, isRate(epsilon)],
+    ["weightDecay", "a number of at least 0", weightDecay, isRate(weightDecay)],
+    ["maxNorm", "above 0", maxNorm, maxNorm > 0],
+    ["step", "an integer of at least 1", step, Number.isSafeInteger(step) && step >= 1],
+  ]);
+  return Float32Array.of(
+    maxNorm,
+    1 - learningRate * weightDecay,
+    learningRate / (1 - betas[0] ** step),
+    1 - betas[0],
+    betas[1],
+    1 - betas[1],
+    Math.sqrt(1 - betas[1] ** step),
+    epsilon,
+  );
+}
+
+export interface SgdHyperparameters {
+  readonly learningRate: number;
+  /** Default 0.9. */
+  readonly momentum?: number;
+  /** Default 0. */
+  readonly weightDecay?: number;
+  /** Default: no limit. */
+  readonly maxNorm?: number;
+}
+
+/** The input of one run under `sgd`. @throws WeftError with every value that makes no sense */
+export function sgdHyperparameters(given: SgdHyperparameters): Float32Array {
+  const { learningRate, momentum = 0.9, weightDecay = 0, maxNorm = Number.POSITIVE_INFINITY } = given;
+  check([
+    ["learningRate", "a number of at least 0", learningRate, isRate(learningRate)],
+    ["momentum", "at least 0 and below 1", momentum, momentum >= 0 && momentum < 1],
+    ["weightDecay", "a number of at least 0", weightDecay, isRate(weightDecay)],
+    ["maxNorm", "above 0", maxNorm, maxNorm > 0],
+  ]);
+  return Float32Array.of(maxNorm, learningRate, momentum, weightDecay);
+}
+
+const isRate = (value: number) => value >= 0 && Number.isFinite(value);
+
+function check(values: readonly (readonly [string, string, number, boolean])[]): void {
+  const [first, ...rest] = values.flatMap(([name, requirement, value, fits]) =>
+    fits ? [] : [userProblem("optimizer", `${name} must be ${requirement}`, { given: String(value) })],
+  );
+  if (first !== undefined) throw new WeftError([first, ...rest]);
+}

@@ -1,0 +1,50 @@
+/** Parameters as states: weights that a program writes, or reads while another program of the plan writes them. */
+import type { GraphBuilder, GraphNode, NodeId, TensorType } from "@weft/dsl";
+import type { Pass } from "../pass.ts";
+import { attributesOf, rewriteGraph } from "../rewrite.ts";
+
+/** Names of the states beside the parameters themselves, which keep their own. */
+export const optimizerStates = {
+  firstMoment: (parameter: string) => `optimizer.firstMoment.${parameter}`,
+  secondMoment: (parameter: string) => `optimizer.secondMoment.${parameter}`,
+  momentum: (parameter: string) => `optimizer.momentum.${parameter}`,
+  /** The gradients of the passes since the last update, each weighed by its number of counted tokens. */
+  gradient: (parameter: string) => `optimizer.gradient.${parameter}`,
+  /** f32[]: sums that belong to these gradients. */
+  loss: "optimizer.loss",
+  tokens: "optimizer.tokens",
+  /** f32[]: how many updates were left out because the loss or the gradients were not finite. Exact up to 2^24. */
+  skipped: "optimizer.skipped",
+} as const;
+
+/** Reads a state that is declared on the way. */
+export function readState(builder: GraphBuilder, name: string, { dtype, axes }: TensorType): NodeId {
+  builder.declareState({ name, type: { dtype, axes } });
+  return builder.add("stateRead", [], { state: name, dtype, axes });
+}
+
+/** Whether a node is a parameter of the given ones; its name then. */
+export function parameterIn(node: GraphNode, trained: (name: string) => boolean): string | undefined {
+  if (node.op !== "parameter") return undefined;
+  const { name } = attributesOf(node, "parameter");
+  return trained(name) ? name : undefined;
+}
+
+/**
+ * Parameters are read from states of the same name and dtype, so that this program sees what a training program of the
+ * same plan has made of them: evaluation and generation need no second copy. It goes behind `precision`, which says how
+ * they are stored.
+ */
+export function parameterStates(trained: (name: string) => boolean): Pass {
+  return {
+    name: "parameterStates",
+    summary: "trained parameters are states, shared with the programs that train them",
+    run: (graph, log) =>
+      rewriteGraph(graph, (builder, node) => {
+        const name = parameterIn(node, trained);
+        if (name === undefined) return undefined;
+        log.fired("a parameter is a state", name);
+        return readState(builder, name, node.type);
+      }),
+  };
+}

@@ -1,0 +1,129 @@
+/** Compiles a Qwen3 model into one plan that trains it, and that evaluates and generates with the same weights. */
+import {
+  accumulateGradients,
+  adamW,
+  type Compiled,
+  compile,
+  expandBlock,
+  grad,
+  optimizer,
+  type Pass,
+  type PrecisionPolicy,
+  type ProgramInput,
+  packDocuments,
+  parameterStates,
+  precision,
+  type UpdateRule,
+} from "@weft/compiler";
+import {
+  axis,
+  chain,
+  type Dtype,
+  first,
+  type Graph,
+  GraphBuilder,
+  meanCrossEntropy,
+  type Problems,
+} from "@weft/dsl";
+import type { Either } from "fp-ts/lib/Either.js";
+import type { Qwen3Config } from "../config/index.ts";
+import { axesOf, qwen3Model } from "../model/block.ts";
+import { type Qwen3CompileOptions, qwen3Programs } from "../model/compile.ts";
+
+/**
+ * `train`: one pass, one update. `accumulate` and `update`: several passes, one update. `loss`: forward only.
+ * `gradients`: the loss and each gradient as an output.
+ */
+export type TrainingProgram = "train" | "accumulate" | "update" | "loss" | "gradients";
+
+export interface TrainingCompileOptions {
+  /** The most tokens of one pass. */
+  readonly sequence: number;
+  readonly programs: readonly TrainingProgram[];
+  readonly policy: PrecisionPolicy;
+  /** How each parameter is stored. Of those that are trained: f32 (master weights) or bf16. */
+  readonly storage: (parameter: string) => Dtype;
+  /** Which parameters are trained: they are states. All others are ordinary weights. */
+  readonly trainable: (parameter: string) => boolean;
+  /** Default: `adamW`. */
+  readonly rule?: UpdateRule;
+  /** Which of the trained parameters decay. Default: matrices. */
+  readonly decays?: (parameter: string, rank: number) => boolean;
+  /** Programs `prefill` and `decode` that read the weights under training. */
+  readonly generation?: Pick<Qwen3CompileOptions, "capacity" | "chunk" | "logits" | "candidates">;
+  readonly fusion?: boolean;
+  readonly record?: boolean;
+}
+
+export const trainingOutputs = { loss: "loss", tokens: "tokens" } as const;
+
+/**
+ * The model with its loss: inputs `tokens` and `targets`, i32[seq]; outputs `loss`, the mean cross entropy over the
+ * targets that are not negative, and `tokens`, how many those are.
+ */
+export function trainingGraph(config: Qwen3Config, sequence: number): Graph {
+  const seq = axis("seq", { symbol: "seq", max: sequence });
+  const { vocab } = axesOf(config);
+  const graph = expandBlock(chain(first(qwen3Model(config)), meanCrossEntropy(vocab, seq)), {
+    name: "qwen3-train",
+    lead: [],
+    inputNames: ["tokens", "targets"],
+    outputName: trainingOutputs.loss,
+  });
+  const builder = new GraphBuilder();
+  for (const symbol of graph.symbols) builder.declareSymbol(symbol);
+  const copies: number[] = [];
+  for (const node of graph.nodes) {
+    builder.origin = node.origin;
+    const inputs = node.inputs.map((id) => copies[id]!);
+    copies.push(builder.add(node.op, inputs, node.attributes as never));
+  }
+  builder.origin = { path: trainingOutputs.tokens };
+  const targets = graph.nodes.find(({ op, attributes }) => op === "input" && attributes.name === "targets")!;
+  const isCounted = builder.add("lessEqual", [builder.constant(0, "i32"), copies[targets.id]!], {});
+  const counted = builder.add("cast", [isCounted], { dtype: "f32" });
+  const tokens = builder.add("reduceSum", [counted], { axis: seq.name });
+  return builder.finish(graph.name, [
+    ...graph.outputs.map(({ name, node }) => ({ name, node: copies[node]! })),
+    { name: trainingOutputs.tokens, node: tokens },
+  ]);
+}
+
+/** The programs as graphs and passes. */
+export function trainingPrograms(config: Qwen3Config, options: TrainingCompileOptions): ProgramInput[] {
+  const { policy, storage, trainable, rule = adamW, generation } = options;
+  const graph = trainingGraph(config, options.sequence);
+  const { loss, tokens } = trainingOutputs;
+  const trained = graph.nodes.flatMap(({ op, attributes }) =>
+    op === "parameter" && trainable(attributes.name as string) ? [attributes.name as string] : [],
+  );
+  const forward: Pass[] = [packDocuments()];
+  // Under bf16, products read a rounding of an f32 master.
+  const stored = precision({ policy, storage, roundWeights: true });
+  const backward: Pass[] = [...forward, grad({ loss, parameters: trained }), stored];
+  const decays = options.decays === undefined ? {} : { decays: options.decays };
+  const shared = parameterStates(trainable);
+  const passes: Record<TrainingProgram, readonly Pass[]> = {
+    train: [...backward, optimizer({ loss, rule, ...decays })],
+    accumulate: [...backward, accumulateGradients({ loss, tokens })],
+    update: [...backward, optimizer({ loss, rule, accumulatedTokens: tokens, ...decays })],
+    loss: [...forward, stored, shared],
+    gradients: [...backward, shared],
+  };
+  const programs = options.programs.map((name): ProgramInput => ({ name, graph, passes: passes[name] }));
+  if (generation === undefined) return programs;
+  const generating = qwen3Programs(config, { ...generation, policy, storage }).map((one) => ({
+    ...one,
+    passes: [...one.passes, shared],
+  }));
+  return [...programs, ...generating];
+}
+
+/** Left: every problem of the first program that has any. */
+export function compileTraining(
+  config: Qwen3Config,
+  options: TrainingCompileOptions,
+): Either<Problems, Compiled> {
+  const { fusion = true, record = true } = options;
+  return compile(trainingPrograms(config, options), { name: "qwen3-train", fusion, record });
+}

@@ -1,0 +1,61 @@
+/** Random weights of a model that learns from nothing. */
+import { maxSize, type Parameter } from "@weft/dsl";
+import type { DataWeight } from "@weft/runtime";
+import type { Qwen3Config } from "../config/index.ts";
+import { orRaise } from "../inference/checkpoint-text.ts";
+import { modelParameters } from "../inference/prepare.ts";
+import { philox } from "../sampling/philox.ts";
+
+export interface InitialWeightsOptions {
+  /** An integer from 0 to 2^53 - 1. */
+  readonly seed: number;
+  /** Standard deviation of matrices: `initializer_range` of a config.json. Default 0.02. */
+  readonly initializerRange?: number;
+}
+
+/**
+ * As Hugging Face initialises Qwen3: matrices and the embedding are normal around 0, norms are 1, biases 0. The numbers
+ * of a parameter depend on the seed, its name and its size only, so that layers can be added or made in any order.
+ */
+export function initialWeights(
+  config: Qwen3Config,
+  { seed, initializerRange = 0.02 }: InitialWeightsOptions,
+): (name: string) => DataWeight | undefined {
+  const parameters = new Map(orRaise(modelParameters(config)).map((one) => [one.name, one]));
+  return (name) => {
+    const parameter = parameters.get(name);
+    return parameter && initialWeight(parameter, seed, initializerRange);
+  };
+}
+
+function initialWeight({ name, axes }: Parameter, seed: number, range: number): DataWeight {
+  const shape = axes.map(({ size }) => maxSize(size));
+  const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+  if (name.endsWith(".bias")) data.fill(0);
+  else if (shape.length === 1) data.fill(1);
+  else fillNormal(data, range, name, seed);
+  return { kind: "data", data, dtype: "f32", shape };
+}
+
+/** Box and Muller 1958, over the counters 0, 1, 2, ... of the stream that the name is hashed to. */
+function fillNormal(data: Float32Array, deviation: number, name: string, seed: number): void {
+  const key = [seed >>> 0, Math.floor(seed / 2 ** 32)] as const;
+  const stream = hashOf(name);
+  for (let at = 0; at < data.length; at += 4) {
+    const words = philox([at / 4, 0, stream, 0], key);
+    for (let pair = 0; pair < 4; pair += 2) {
+      // From (0, 1]: the logarithm of 0 is none.
+      const radius = deviation * Math.sqrt(-2 * Math.log((words[pair]! + 1) / 2 ** 32));
+      const angle = (2 * Math.PI * words[pair + 1]!) / 2 ** 32;
+      data[at + pair] = radius * Math.cos(angle);
+      data[at + pair + 1] = radius * Math.sin(angle);
+    }
+  }
+}
+
+/** FNV-1a, 32 bits. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const character of new TextEncoder().encode(text)) hash = Math.imul(hash ^ character, 0x01000193);
+  return hash >>> 0;
+}

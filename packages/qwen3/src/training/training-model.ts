@@ -1,0 +1,298 @@
+/** A model under training: its plan loaded on a device, its weights and the optimizer's moments in the plan's states. */
+import {
+  type AdamWHyperparameters,
+  adamW,
+  adamWHyperparameters,
+  type Compiled,
+  gradientOutput,
+  hyperparametersInput,
+  optimizerOutputs,
+  type PrecisionPolicy,
+} from "@weft/compiler";
+import { type Dtype, nearestName } from "@weft/dsl";
+import type { Device, Executable, MemoryTable, StateArray, Weight, WeightSource } from "@weft/runtime";
+import type { Qwen3Config } from "../config/index.ts";
+import { type Problem, userProblem, WeftError } from "../config/problems.ts";
+import { orRaise } from "../inference/checkpoint-text.ts";
+import { modelParameters } from "../inference/prepare.ts";
+import { checkTokenIds } from "../text/token-ids.ts";
+import type { TrainingBatch } from "./batch.ts";
+import { compileTraining, type TrainingCompileOptions, type TrainingProgram } from "./compile.ts";
+import { readWeight } from "./read-weight.ts";
+
+export interface TrainingOptions {
+  /** The most tokens of one pass. */
+  readonly sequence: number;
+  /** What products compute in. Default `f32`. */
+  readonly policy?: PrecisionPolicy;
+  /** How trained parameters are stored. Default f32: master weights. */
+  readonly masterDtype?: Dtype;
+  /** Which parameters are trained, by name. Default: all. */
+  readonly trainable?: (parameter: string) => boolean;
+  /** Which of them decay. Default: matrices; norms and biases do not. */
+  readonly decays?: (parameter: string, rank: number) => boolean;
+  /** Default: `train` and `loss`. */
+  readonly programs?: readonly TrainingProgram[];
+  readonly generation?: TrainingCompileOptions["generation"];
+  readonly memoryLimitBytes?: number;
+  readonly fusion?: boolean;
+  /** Keep the graphs of every pass, for dumps. Default false. */
+  readonly record?: boolean;
+}
+
+/** What AdamW is to do in one step. Which update it is, the model counts itself. */
+export type StepHyperparameters = Omit<AdamWHyperparameters, "step">;
+
+export interface StepResult {
+  /** Mean over the counted tokens, before the update. */
+  readonly loss: number;
+  /** Of all gradients as one vector, before it is limited. */
+  readonly gradientNorm: number;
+  /** Counted tokens. */
+  readonly tokens: number;
+  /** Loss or gradients were not finite: nothing was changed. */
+  readonly skipped: boolean;
+}
+
+/**
+ * Compiles the programs of a training run. Weights that are not trained are stored as `weights` has them.
+ * @throws WeftError for what the compiler refuses
+ */
+export function compileTrainingModel(
+  config: Qwen3Config,
+  weights: (name: string) => Weight | undefined,
+  options: TrainingOptions,
+): Compiled {
+  const { trainable = () => true, policy = "f32", masterDtype = "f32" } = options;
+  const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
+  return orRaise(
+    compileTraining(config, {
+      sequence: options.sequence,
+      programs: options.programs ?? ["train", "loss"],
+      policy,
+      trainable,
+      storage: (name) => (trainable(name) ? masterDtype : floatOf(name)),
+      rule: adamW,
+      record: options.record ?? false,
+      ...(options.decays === undefined ? {} : { decays: options.decays }),
+      ...(options.generation === undefined ? {} : { generation: options.generation }),
+      ...(options.fusion === undefined ? {} : { fusion: options.fusion }),
+    }),
+  );
+}
+
+/**
+ * Loads a model for training on a device that the caller keeps.
+ * @param weights where each parameter comes from: a checkpoint's files, or `initialWeights`.
+ * @throws WeftError for what the compiler or the device refuses
+ * @example
+ * const { config, weights } = orThrow(readCheckpointWeights("models/Qwen3-0.6B"));
+ * using model = await openTrainingModel(config, weights, device, { sequence: 1024 });
+ * const { loss } = await model.step(batchOf([{ tokens }]), { learningRate: 1e-5 });
+ */
+export async function openTrainingModel(
+  config: Qwen3Config,
+  weights: WeightSource,
+  device: Device,
+  options: TrainingOptions,
+  compiled?: Compiled,
+): Promise<TrainingModel> {
+  const weightOf = (name: string) =>
+    typeof weights === "function" ? weights(name) : Object.hasOwn(weights, name) ? weights[name] : undefined;
+  const { plan } = compiled ?? compileTrainingModel(config, weightOf, options);
+  const executable = await device.load(plan, weights, {
+    ...(options.memoryLimitBytes === undefined ? {} : { memoryLimitBytes: options.memoryLimitBytes }),
+  });
+  try {
+    const { trainable = () => true } = options;
+    const names = orRaise(modelParameters(config)).flatMap(({ name }) => (trainable(name) ? [name] : []));
+    const states = new Set(plan.buffers.flatMap((one) => (one.class === "state" ? [one.name] : [])));
+    for (const name of names) {
+      const weight = weightOf(name);
+      if (weight === undefined || !states.has(name)) continue;
+      await executable.writeState(name, readWeight(weight), { dtype: weight.dtype });
+    }
+    return new TrainingModel(config, executable, names);
+  } catch (error) {
+    executable[Symbol.dispose]();
+    throw error;
+  }
+}
+
+export class TrainingModel {
+  readonly config: Qwen3Config;
+  readonly executable: Executable;
+  /** Names of the trained parameters, in the order of the model. */
+  readonly trained: readonly string[];
+  #updates = 0;
+  #skipped = 0;
+
+  constructor(config: Qwen3Config, executable: Executable, trained: readonly string[]) {
+    this.config = config;
+    this.executable = executable;
+    this.trained = trained;
+  }
+
+  /** Updates that were made so far: bias correction counts by it. A resumed run sets it. */
+  get updates(): number {
+    return this.#updates;
+  }
+
+  set updates(count: number) {
+    this.#updates = count;
+  }
+
+  /**
+   * One update from one batch, or from several, whose tokens count alike.
+   * @throws WeftError for tokens that are not the vocabulary's, a batch that does not fit, and hyperparameters of nonsense
+   */
+  async step(
+    batches: TrainingBatch | readonly TrainingBatch[],
+    hyperparameters: StepHyperparameters,
+  ): Promise<StepResult> {
+    const all = Array.isArray(batches) ? (batches as readonly TrainingBatch[]) : [batches as TrainingBatch];
+    const hyper = adamWHyperparameters({ ...hyperparameters, step: this.#updates + 1 });
+    for (const batch of all) this.#check(batch);
+    const [only] = all;
+    if (only === undefined) throw new WeftError([userProblem("training", "a step needs a batch")]);
+    if (all.length === 1 && this.#has("train"))
+      return this.#update("train", inputsOf(only, hyper), only.tokens.length);
+    for (const batch of all) await this.#run("accumulate", inputsOf(batch), batch.tokens.length, {});
+    return this.#update("update", { [hyperparametersInput]: hyper }, 0);
+  }
+
+  /** The mean cross entropy of a batch under the present weights, and the number of its counted tokens. */
+  async loss(batch: TrainingBatch): Promise<{ readonly loss: number; readonly tokens: number }> {
+    this.#check(batch);
+    const outputs = await this.#run("loss", inputsOf(batch), batch.tokens.length);
+    return { loss: outputs.loss![0]!, tokens: outputs.tokens![0]! };
+  }
+
+  /**
+   * The loss of a batch and its whole gradients, flat in the order of the parameter's axes.
+   * @param names Default: all that are trained.
+   * @throws WeftError for a name that is not trained
+   */
+  async gradients(
+    batch: TrainingBatch,
+    names: readonly string[] = this.trained,
+  ): Promise<{ readonly loss: number; readonly gradients: ReadonlyMap<string, Float32Array> }> {
+    const problems = names.flatMap((name) => this.#unknown(name));
+    const [first, ...rest] = problems;
+    if (first !== undefined) throw new WeftError([first, ...rest]);
+    this.#check(batch);
+    const arrays = new Map(names.map((name) => [name, new Float32Array(this.#sizeOf(name))]));
+    const loss = new Float32Array(1);
+    const wanted = Object.fromEntries([...arrays].map(([name, array]) => [gradientOutput(name), array]));
+    await this.#run("gradients", inputsOf(batch), batch.tokens.length, { loss, ...wanted });
+    return { loss: loss[0]!, gradients: arrays };
+  }
+
+  /** A trained parameter as it is stored now. @throws WeftError for a name that is not trained */
+  parameter(name: string): Promise<StateArray> {
+    const [problem] = this.#unknown(name);
+    if (problem !== undefined) throw new WeftError([problem]);
+    return this.executable.readState(name);
+  }
+
+  memory(): MemoryTable {
+    return this.executable.memory();
+  }
+
+  [Symbol.dispose](): void {
+    this.executable[Symbol.dispose]();
+  }
+
+  async #update(
+    program: TrainingProgram,
+    inputs: Readonly<Record<string, Int32Array | Float32Array>>,
+    length: number,
+  ): Promise<StepResult> {
+    const outputs = await this.#run(program, inputs, length);
+    const value = (name: string) => outputs[name]![0]!;
+    const skippedSoFar = value(optimizerOutputs.skipped);
+    const skipped = skippedSoFar !== this.#skipped;
+    this.#skipped = skippedSoFar;
+    if (!skipped) this.#updates++;
+    return {
+      loss: value("loss"),
+      gradientNorm: value(optimizerOutputs.gradientNorm),
+      tokens: value("tokens"),
+      skipped,
+    };
+  }
+
+  async #run(
+    program: TrainingProgram,
+    inputs: Readonly<Record<string, Int32Array | Float32Array>>,
+    length: number,
+    outputs?: Readonly<Record<string, Float32Array>>,
+  ) {
+    if (!this.#has(program)) {
+      const programs = this.executable.plan.programs.map(({ name }) => name);
+      throw new WeftError([
+        userProblem("training", `the plan must have the program "${program}"`, {
+          given: programs.join(", "),
+          remedy: "name it among the programs when the model is opened",
+        }),
+      ]);
+    }
+    const { plan } = this.executable;
+    const symbols: Record<string, number> = {};
+    for (const one of plan.symbols)
+      if (one.sum.length === 0) symbols[one.name] = one.name === "seq" ? length : 0;
+    const run = await this.executable.run(program, {
+      symbols,
+      inputs,
+      ...(outputs === undefined ? {} : { outputs }),
+    });
+    return run.outputs;
+  }
+
+  #has(program: TrainingProgram): boolean {
+    return this.executable.plan.programs.some(({ name }) => name === program);
+  }
+
+  #sizeOf(name: string): number {
+    const state = this.executable.plan.buffers.find((one) => one.class === "state" && one.name === name);
+    return state?.shape.reduce((product, size) => product * size, 1) ?? 0;
+  }
+
+  #unknown(name: string): readonly Problem[] {
+    if (this.trained.includes(name)) return [];
+    const near = nearestName(name, this.trained);
+    return [
+      userProblem("training", "the parameter must be one that is trained", {
+        given: JSON.stringify(name),
+        ...(near === undefined ? {} : { remedy: `did you mean "${near}"?` }),
+      }),
+    ];
+  }
+
+  #check(batch: TrainingBatch): void {
+    orRaise(checkTokenIds(Array.from(batch.tokens), this.config.vocabSize, "tokens"));
+    const length = batch.tokens.length;
+    const most = this.executable.plan.symbols.find(({ name }) => name === "seq")?.max ?? 0;
+    const problems: Problem[] = [];
+    const refuse = (requirement: string, given: string) =>
+      problems.push(userProblem("training", requirement, { given }));
+    if (length > most) refuse(`a batch must have at most ${most} tokens`, String(length));
+    for (const name of ["targets", "positions", "starts"] as const) {
+      if (batch[name].length !== length)
+        refuse(`${name} must have one element for each of the ${length} tokens`, String(batch[name].length));
+    }
+    if (batch.targets.some((target) => target >= this.config.vocabSize))
+      refuse(`targets must be below ${this.config.vocabSize}`, String(Math.max(...batch.targets)));
+    const [first, ...rest] = problems;
+    if (first !== undefined) throw new WeftError([first, ...rest]);
+  }
+}
+
+function inputsOf(
+  batch: TrainingBatch,
+  hyperparameters?: Float32Array,
+): Record<string, Int32Array | Float32Array> {
+  const { tokens, targets, positions, starts } = batch;
+  const inputs = { tokens, targets, positions, starts };
+  return hyperparameters === undefined ? inputs : { ...inputs, [hyperparametersInput]: hyperparameters };
+}

@@ -1,0 +1,64 @@
+/** States by name: which one is meant, and whether values fit it. */
+import type { Plan, PlanBuffer, PlanDtype } from "@weft/compiler";
+import { nearestName, userProblem, WeftError } from "@weft/dsl";
+import type { StateArray } from "./device.ts";
+
+/** @throws WeftError when the plan has no state of this name */
+export function stateNamed(plan: Plan, name: string): PlanBuffer {
+  const states = plan.buffers.filter((one) => one.class === "state");
+  const found = states.find((one) => one.name === name);
+  if (found !== undefined) return found;
+  const near = nearestName(
+    name,
+    states.map((one) => one.name),
+  );
+  throw new WeftError([
+    userProblem("state", `the plan "${plan.name}" must have a state of this name`, {
+      given: JSON.stringify(name),
+      ...(near === undefined ? {} : { remedy: `did you mean "${near}"?` }),
+    }),
+  ]);
+}
+
+/** Bytes of a state as the array of its dtype. */
+export function stateArray(dtype: PlanDtype, { buffer, byteOffset, byteLength }: Uint8Array): StateArray {
+  if (dtype === "f32") return new Float32Array(buffer, byteOffset, byteLength / 4);
+  if (dtype === "i32") return new Int32Array(buffer, byteOffset, byteLength / 4);
+  return new Uint16Array(buffer, byteOffset, byteLength / 2);
+}
+
+/** The bytes of an array and their dtype. @throws WeftError when it does not fit the state */
+export function checkedState(
+  plan: Plan,
+  name: string,
+  values: StateArray,
+  given: PlanDtype | undefined,
+): { readonly bytes: Uint8Array; readonly dtype: PlanDtype } {
+  const state = stateNamed(plan, name);
+  const refuse = (requirement: string, what: string): never => {
+    throw new WeftError([userProblem("state", requirement, { given: what, path: name })]);
+  };
+  const dtype = given ?? dtypeOf(values, state.dtype);
+  if (!isArrayOf(dtype, values)) refuse(`values of ${dtype} must be a ${arrayNames[dtype]}`, nameOf(values));
+  if ((dtype === "i32") !== (state.dtype === "i32")) refuse(`the state holds ${state.dtype}`, dtype);
+  const count = state.shape.reduce((product, size) => product * size, 1);
+  if (values.length !== count) refuse(`the state has ${count} elements`, String(values.length));
+  return { bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength), dtype };
+}
+
+const arrayNames: Readonly<Record<PlanDtype, string>> = {
+  f32: "Float32Array",
+  i32: "Int32Array",
+  bf16: "Uint16Array",
+  f16: "Uint16Array",
+};
+
+const nameOf = (values: unknown) =>
+  ArrayBuffer.isView(values) ? values.constructor.name : values === null ? "null" : typeof values;
+
+const isArrayOf = (dtype: PlanDtype, values: unknown) => nameOf(values) === arrayNames[dtype];
+
+function dtypeOf(values: StateArray, own: PlanDtype): PlanDtype {
+  if (values instanceof Uint16Array) return own === "f16" ? "f16" : "bf16";
+  return values instanceof Int32Array ? "i32" : "f32";
+}
