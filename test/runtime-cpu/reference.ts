@@ -16,6 +16,7 @@ import type {
   Plan,
   PlanDtype,
   RowProgram,
+  ScatterAddKernel,
   TopKKernel,
   UnaryName,
 } from "@weft/compiler";
@@ -305,11 +306,38 @@ function runTopK(kernel: TopKKernel, bound: Bound): void {
   }
 }
 
+function runScatterAdd(kernel: ScatterAddKernel, bound: Bound): void {
+  const { positions, loops, row, addends } = kernel;
+  const rows = evaluate(kernel.bound, bound.symbols);
+  const columns = evaluate(row.extent, bound.symbols);
+  const { data } = bound.slots[kernel.out.slot]!;
+  const [addend] = addends;
+  for (const outer of indices(loops, bound.symbols)) {
+    for (let column = 0; column < columns; column++) {
+      const sums = Array.from({ length: rows }, (_, at) =>
+        addend === undefined
+          ? 0
+          : bound.slots[addend.slot]!.data[element(addend, bound, [at, ...outer]) + column]!,
+      );
+      for (const position of indices(positions, bound.symbols)) {
+        const at = bound.slots[kernel.indices.slot]!.data[element(kernel.indices, bound, position)]!;
+        if (!(at >= 0 && at < rows)) throw new Error(`scatter index ${at}`);
+        const update = element(kernel.updates, bound, [...position, ...outer]);
+        sums[at]! += bound.slots[kernel.updates.slot]!.data[update + column * kernel.updates.rowStride]!;
+      }
+      sums.forEach((sum, at) => {
+        data[element(kernel.out, bound, [at, ...outer]) + column] = Math.fround(sum);
+      });
+    }
+  }
+}
+
 function runKernel(kernel: Kernel, bound: Bound): void {
   if (kernel.kind === "rows") runRows(kernel.program, bound);
   else if (kernel.kind === "matmul") runMatmul(kernel, bound);
   else if (kernel.kind === "attention") runAttention(kernel, bound);
   else if (kernel.kind === "topK") runTopK(kernel, bound);
+  else if (kernel.kind === "scatterAdd") runScatterAdd(kernel, bound);
   else if (kernel.kind === "contract") runContract(kernel, bound);
   else kernel satisfies never;
 }

@@ -32,6 +32,7 @@ static void read(const Napi::Value& value, const Place& at, MatmulKernel& out);
 static void read(const Napi::Value& value, const Place& at, HeadsAccess& out);
 static void read(const Napi::Value& value, const Place& at, AttentionKernel& out);
 static void read(const Napi::Value& value, const Place& at, TopKKernel& out);
+static void read(const Napi::Value& value, const Place& at, ScatterAddKernel& out);
 static void read(const Napi::Value& value, const Place& at, ContractKernel& out);
 static void read(const Napi::Value& value, const Place& at, PlanStep& out);
 static void read(const Napi::Value& value, const Place& at, PlanPort& out);
@@ -535,6 +536,35 @@ static Napi::Value write(Napi::Env env, const TopKKernel& value) {
   return object;
 }
 
+static void read(const Napi::Value& value, const Place& at, ScatterAddKernel& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "name", out.name);
+  read_field(object, at, "slots", out.slots);
+  read_field(object, at, "positions", out.positions);
+  read_field(object, at, "loops", out.loops);
+  read_field(object, at, "row", out.row);
+  read_field(object, at, "bound", out.bound);
+  read_field(object, at, "indices", out.indices);
+  read_field(object, at, "updates", out.updates);
+  read_field(object, at, "out", out.out);
+  read_field(object, at, "addends", out.addends);
+}
+static Napi::Value write(Napi::Env env, const ScatterAddKernel& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "scatterAdd");
+  object.Set("name", write(env, value.name));
+  object.Set("slots", write(env, value.slots));
+  object.Set("positions", write(env, value.positions));
+  object.Set("loops", write(env, value.loops));
+  object.Set("row", write(env, value.row));
+  object.Set("bound", write(env, value.bound));
+  object.Set("indices", write(env, value.indices));
+  object.Set("updates", write(env, value.updates));
+  object.Set("out", write(env, value.out));
+  object.Set("addends", write(env, value.addends));
+  return object;
+}
+
 static void read(const Napi::Value& value, const Place& at, ContractKernel& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "name", out.name);
@@ -558,14 +588,15 @@ static Napi::Value write(Napi::Env env, const ContractKernel& value) {
   return object;
 }
 
-static constexpr const char* kinds_of_Kernel[] = {"rows", "matmul", "attention", "topK", "contract"};
+static constexpr const char* kinds_of_Kernel[] = {"rows", "matmul", "attention", "topK", "scatterAdd", "contract"};
 static void read(const Napi::Value& value, const Place& at, Kernel& out) {
-  switch (read_kind(value, at, kinds_of_Kernel, 5)) {
+  switch (read_kind(value, at, kinds_of_Kernel, 6)) {
     case 0: read(value, at, out.emplace<0>()); break;  // RowsKernel
     case 1: read(value, at, out.emplace<1>()); break;  // MatmulKernel
     case 2: read(value, at, out.emplace<2>()); break;  // AttentionKernel
     case 3: read(value, at, out.emplace<3>()); break;  // TopKKernel
-    case 4: read(value, at, out.emplace<4>()); break;  // ContractKernel
+    case 4: read(value, at, out.emplace<4>()); break;  // ScatterAddKernel
+    case 5: read(value, at, out.emplace<5>()); break;  // ContractKernel
   }
 }
 static Napi::Value write(Napi::Env env, const Kernel& value) {

@@ -255,6 +255,28 @@ struct TopKKernel {
   Access output{};
 };
 
+// Rows added up where their indices say: `out[r] = addend[r] + the sum of updates[p] over all positions p whose index is
+// r`, in f32 and in the order of the positions. A row that no index names is that of the addend, or zero.
+struct ScatterAddKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  // The axes of the indices.
+  std::vector<Loop> positions{};
+  // The other axes of the updates, and of the result behind the one that the indices count along.
+  std::vector<Loop> loops{};
+  Loop row{};
+  // Rows of the result: 0 <= index < bound.
+  Affine bound{};
+  // Strides: positions.
+  Access indices{};
+  // Strides: positions, then loops.
+  Access updates{};
+  // Strides: the axis of the result, then loops. Nothing lies between the elements: `rowStride` is 1.
+  Access out{};
+  // None or one, f32, with the strides of `out`. It may be the very memory of `out`.
+  std::vector<Access> addends{};
+};
+
 // A general contraction by strides: the route of unfused plans. out[loops] = sum over contracted of a * b.
 struct ContractKernel {
   std::string name{};
@@ -268,7 +290,7 @@ struct ContractKernel {
   Access out{};
 };
 
-using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, TopKKernel, ContractKernel>;
+using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, TopKKernel, ScatterAddKernel, ContractKernel>;
 
 // One kernel on certain buffers.
 struct PlanStep {

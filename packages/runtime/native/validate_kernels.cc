@@ -146,6 +146,64 @@ void check(Checker& checker, const TopKKernel& kernel, const std::string& place,
                     place, "loop " + std::to_string(i) + " moves nothing");
 }
 
+void check(Checker& checker, const ScatterAddKernel& kernel, const std::string& place, KernelFacts& facts) {
+  if (!checker.require(kernel.positions.size() + kernel.loops.size() < most_loops - 1, place + ".loops",
+                       "and positions are more than 6"))
+    return;
+  if (!checker.require(kernel.addends.size() <= 1, place + ".addends", "are more than 1")) return;
+  Wide product = 1;
+  const auto count = [&](const Affine& extent, const std::string& at) {
+    const Linear value = checker.count(extent, at, facts);
+    product *= std::clamp<Wide>(checker.bounds.highest(value), 1, largest_extent + 1);
+    if (product > largest_scratch) checker.fail(at, "makes more than 2^40 values");
+    product = std::min(product, largest_scratch + 1);
+    return value;
+  };
+  const auto extents_of = [&](const std::vector<Loop>& loops, const char* name) {
+    std::vector<Linear> extents;
+    for (size_t i = 0; i < loops.size(); ++i)
+      extents.push_back(count(loops[i].extent, place + "." + name + "[" + std::to_string(i) + "].extent"));
+    return extents;
+  };
+  const std::vector<Linear> positions = extents_of(kernel.positions, "positions");
+  std::vector<Linear> columns = extents_of(kernel.loops, "loops");
+  columns.push_back(count(kernel.row.extent, place + ".row.extent"));
+  product = 1;
+  std::vector<Linear> rows = {count(kernel.bound, place + ".bound")};
+  rows.insert(rows.end(), columns.begin(), columns.end());
+  std::vector<Linear> updates = positions;
+  updates.insert(updates.end(), columns.begin(), columns.end());
+  // `over`: one extent per stride, then that of the row, if the access has one.
+  const auto access = [&](const Access& access, const std::vector<Linear>& over, bool has_row, bool writes, bool fits,
+                          const char* what, const std::string& at) {
+    if (!checker.slot(kernel.slots, access.slot, writes, at) || !checker.require(fits, at, what)) return;
+    std::vector<int64_t> strides = access.strides;
+    if (has_row) strides.push_back(access.row_stride);
+    if (!checker.require(strides.size() == over.size(), at + ".strides", "must have one stride per loop")) return;
+    checker.range(access.slot, checker.linear(access.offset, at + ".offset"), strides, over, at, facts);
+  };
+  const auto dtype = [&](const Access& access) {
+    const bool exists = access.slot >= 0 && static_cast<size_t>(access.slot) < kernel.slots.size();
+    return exists ? kernel.slots[static_cast<size_t>(access.slot)].dtype : PlanDtype::f32;
+  };
+  access(kernel.indices, positions, false, false, dtype(kernel.indices) == PlanDtype::i32, "must be i32",
+         place + ".indices");
+  access(kernel.updates, updates, true, false, is_float(dtype(kernel.updates)), "must be of a float dtype",
+         place + ".updates");
+  access(kernel.out, rows, true, true, dtype(kernel.out) == PlanDtype::f32, "must be f32", place + ".out");
+  checker.require(kernel.out.row_stride == 1, place + ".out.rowStride", "must be 1");
+  for (size_t i = 0; i < kernel.addends.size(); ++i) {
+    const Access& addend = kernel.addends[i];
+    const std::string at = place + ".addends[" + std::to_string(i) + "]";
+    access(addend, rows, true, false, dtype(addend) == PlanDtype::f32, "must be f32", at);
+    const bool same = addend.strides == kernel.out.strides && addend.row_stride == kernel.out.row_stride;
+    checker.require(same, at + ".strides", "must be those of out");
+  }
+  for (size_t i = 0; i < kernel.out.strides.size() && i < rows.size(); ++i)
+    checker.require(kernel.out.strides[i] != 0 || checker.bounds.highest(rows[i]) <= 1, place,
+                    "loop " + std::to_string(i) + " of out moves nothing");
+}
+
 void check(Checker& checker, const ContractKernel& kernel, const std::string& place, KernelFacts& facts) {
   checker.require(kernel.loops.size() + kernel.contracted.size() <= most_loops, place + ".loops",
                   "and contracted loops are more than 8");

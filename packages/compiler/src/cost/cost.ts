@@ -9,6 +9,7 @@ import type {
   HeadsAccess,
   Instruction,
   Kernel,
+  Loop,
   Plan,
   PlanProgram,
   RowProgram,
@@ -163,6 +164,18 @@ function kernelCost(kernel: Kernel, symbols: readonly number[]): StepCost {
       tally.touch("read", kernel.input, rows * kernel.length);
       tally.touch("write", kernel.output, rows * kernel.count * 2);
       tally.operations += rows * kernel.length;
+      break;
+    }
+    case "scatterAdd": {
+      const extent = (loops: readonly Loop[]) =>
+        loops.reduce((product, one) => product * tally.size(one.extent), 1);
+      const columns = extent([...kernel.loops, kernel.row]);
+      const [positions, rows] = [extent(kernel.positions), tally.size(kernel.bound)];
+      tally.touch("read", kernel.indices, positions);
+      tally.touch("read", kernel.updates, positions * columns);
+      for (const addend of kernel.addends) tally.touch("read", addend, rows * columns);
+      tally.touch("write", kernel.out, rows * columns);
+      tally.operations += positions * columns;
       break;
     }
     case "contract": {

@@ -32,6 +32,10 @@ function axesOf(plan: Plan, kernel: Kernel): string {
       return `queries ${formatAffine(plan, kernel.queries)}, keys ${formatAffine(plan, kernel.keys)}`;
     case "topK":
       return `${rows(kernel.loops)}, ${kernel.count} of ${kernel.length}`;
+    case "scatterAdd": {
+      const axis = formatAffine(plan, kernel.bound);
+      return `${axis} sums of ${loops([...kernel.loops, kernel.row])}, ${rows(kernel.positions)}`;
+    }
     case "contract":
       return `${rows(kernel.loops)}, contracted ${loops(kernel.contracted)}`;
     default:
@@ -60,6 +64,8 @@ function whyFused(kernel: Kernel): string[] {
     }
     case "attention":
       return ["one kernel: scores are weighed as they come, and never stored"];
+    case "scatterAdd":
+      return kernel.addends.length === 0 ? [] : ["one kernel: the rows are added onto what lies there"];
     case "topK":
     case "contract":
       return [];

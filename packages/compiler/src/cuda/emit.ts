@@ -13,6 +13,7 @@ import {
 } from "./kernel.ts";
 import { emitMatmul } from "./matmul/index.ts";
 import { emitRows } from "./rows/rows-kernel.ts";
+import { emitScatterAdd } from "./scatter-add-kernel.ts";
 import { emitTopK } from "./top-k-kernel.ts";
 import {
   type CudaFunction,
@@ -91,6 +92,8 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
       return emitAttention(kernel, context);
     case "topK":
       return emitTopK(kernel, context);
+    case "scatterAdd":
+      return emitScatterAdd(kernel, context);
     case "contract":
       return emitContract(kernel, context);
     default:

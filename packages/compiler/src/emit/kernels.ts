@@ -7,6 +7,7 @@ import {
   type FusedContract,
   type FusedMatmul,
   type FusedRows,
+  type FusedScatterAdd,
   type FusedTopK,
   nodesOf,
 } from "../fusion/types.ts";
@@ -182,6 +183,41 @@ export function topKKernel(group: FusedTopK, site: KernelSite): Emitted {
     count,
     input: access(places.storageOf(input)!, axis, "read"),
     output: access(places.targetOf(node.id)!, "valueAndIndex", "write"),
+  };
+  return { kernel, bindings };
+}
+
+export function scatterAddKernel(group: FusedScatterAdd, site: KernelSite): Emitted {
+  const { graph, assembly, places } = site;
+  const node = graph.nodes[group.node]!;
+  const [updates, indices] = [node.inputs[0]!, node.inputs[1]!];
+  const bindings = new Bindings(assembly);
+  const loop = (axis: Axis): Loop => ({ axis: axis.name, extent: assembly.affine(sumOf(axis.size)) });
+  const [destination, ...rest] = node.type.axes as [Axis, ...Axis[]];
+  const [loops, row] = [rest.slice(0, -1), rest.at(-1)];
+  const positions = graph.nodes[indices]!.type.axes;
+  const access = (storage: Storage, axes: readonly Axis[], kind: "read" | "write"): Access => ({
+    slot: bindings.slot(storage.buffer, kind),
+    offset: assembly.affine(storage.offset),
+    strides: axes.map((one) => storage.strides.get(one.name) ?? 0),
+    rowStride: row === undefined ? 1 : (storage.strides.get(row.name) ?? 0),
+  });
+  const result = group.sum ?? group.node;
+  const addend =
+    group.sum === undefined ? [] : graph.nodes[group.sum]!.inputs.filter((input) => input !== group.node);
+  const along = [destination, ...loops];
+  const kernel: Kernel = {
+    kind: "scatterAdd",
+    name: kernelName(graph, nodesOf(group)),
+    slots: bindings.slots,
+    positions: positions.map(loop),
+    loops: loops.map(loop),
+    row: row === undefined ? { axis: "", extent: assembly.affine(constantSum(1)) } : loop(row),
+    bound: assembly.affine(sumOf(destination.size)),
+    indices: { ...access(places.storageOf(indices)!, positions, "read"), rowStride: 0 },
+    updates: access(places.storageOf(updates)!, [...positions, ...loops], "read"),
+    out: access(places.targetOf(result)!, along, "write"),
+    addends: addend.map((id) => access(places.storageOf(id)!, along, "read")),
   };
   return { kernel, bindings };
 }

@@ -15,6 +15,7 @@ import {
   type KernelSite,
   matmulKernel,
   rowsKernel,
+  scatterAddKernel,
   topKKernel,
 } from "./kernels.ts";
 import { originsOf } from "./naming.ts";
@@ -86,6 +87,9 @@ class ProgramEmitter {
         return;
       case "topK":
         this.#push(topKKernel(group, this.#site), group);
+        return;
+      case "scatterAdd":
+        this.#push(scatterAddKernel(group, this.#site), group);
         return;
       case "contract":
         this.#push(contractKernel(group, this.#site), group);

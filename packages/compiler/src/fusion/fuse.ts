@@ -18,6 +18,7 @@ import { type FusionContext, ownSpace } from "./legality.ts";
 import { formMatmul, growPrologue } from "./matmul.ts";
 import { orderGroups } from "./order.ts";
 import { Partition } from "./partition.ts";
+import { sumBehind } from "./scatter-add.ts";
 import { settleStates } from "./state-order.ts";
 import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
 
@@ -54,6 +55,12 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     const kind = classified.kinds[node.id]!;
     if (kind === "attend") add({ kind: "attention", node: node.id });
     else if (kind === "topK") add({ kind: "topK", node: node.id });
+    else if (kind === "scatterAdd")
+      add({
+        kind: "scatterAdd",
+        node: node.id,
+        sum: options.enabled ? sumBehind(growth, node.id) : undefined,
+      });
     else if (kind === "state") add({ kind: "state", node: node.id });
     else if (kind === "dot" && !options.enabled) add({ kind: "contract", node: node.id });
   }

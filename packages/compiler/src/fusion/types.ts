@@ -47,6 +47,14 @@ export interface FusedTopK {
   readonly node: NodeId;
 }
 
+/** Rows added up by index, and what the sums are added to, if that is at hand in memory. */
+export interface FusedScatterAdd {
+  readonly kind: "scatterAdd";
+  readonly node: NodeId;
+  /** `add` of the node and a stored value of its type. */
+  readonly sum: NodeId | undefined;
+}
+
 /** A product that no template fits. */
 export interface FusedContract {
   readonly kind: "contract";
@@ -73,6 +81,7 @@ export type FusedGroup =
   | FusedMatmul
   | FusedAttention
   | FusedTopK
+  | FusedScatterAdd
   | FusedContract
   | FusedMove
   | FusedState;
@@ -99,6 +108,8 @@ export function nodesOf(group: FusedGroup): NodeId[] {
       return [...group.nodes];
     case "matmul":
       return [...group.prologue.nodes, ...group.columns.flatMap((one) => [...one.nodes])];
+    case "scatterAdd":
+      return group.sum === undefined ? [group.node] : [group.node, group.sum];
     default:
       return [group.node];
   }

@@ -290,6 +290,31 @@ export interface TopKKernel {
   output: Access;
 }
 
+/**
+ * Rows added up where their indices say: `out[r] = addend[r] + the sum of updates[p] over all positions p whose index is
+ * r`, in f32 and in the order of the positions. A row that no index names is that of the addend, or zero.
+ */
+export interface ScatterAddKernel {
+  kind: "scatterAdd";
+  name: string;
+  slots: Slot[];
+  /** The axes of the indices. */
+  positions: Loop[];
+  /** The other axes of the updates, and of the result behind the one that the indices count along. */
+  loops: Loop[];
+  row: Loop;
+  /** Rows of the result: 0 <= index < bound. */
+  bound: Affine;
+  /** Strides: positions. */
+  indices: Access;
+  /** Strides: positions, then loops. */
+  updates: Access;
+  /** Strides: the axis of the result, then loops. Nothing lies between the elements: `rowStride` is 1. */
+  out: Access;
+  /** None or one, f32, with the strides of `out`. It may be the very memory of `out`. */
+  addends: Access[];
+}
+
 /** A general contraction by strides: the route of unfused plans. out[loops] = sum over contracted of a * b. */
 export interface ContractKernel {
   kind: "contract";
@@ -304,7 +329,13 @@ export interface ContractKernel {
   out: Access;
 }
 
-export type Kernel = RowsKernel | MatmulKernel | AttentionKernel | TopKKernel | ContractKernel;
+export type Kernel =
+  | RowsKernel
+  | MatmulKernel
+  | AttentionKernel
+  | TopKKernel
+  | ScatterAddKernel
+  | ContractKernel;
 
 /** One kernel on certain buffers. */
 export interface PlanStep {

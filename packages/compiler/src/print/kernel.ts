@@ -144,6 +144,19 @@ export function printKernel(plan: Plan, kernel: Kernel): string {
         `    ${formatAccess(plan, kernel.output, kernel.loops)} = the ${kernel.count} largest of ${kernel.length} in ${formatAccess(plan, kernel.input, kernel.loops)}`,
       );
       break;
+    case "scatterAdd": {
+      const { positions, loops, row, addends } = kernel;
+      const destination: Loop = { axis: "index", extent: kernel.bound };
+      const index = formatAccess(plan, kernel.indices, positions);
+      const updates = formatAccess(plan, kernel.updates, [...positions, ...loops]);
+      const sums = formatAccess(plan, kernel.out, [destination, ...loops]);
+      const from = addends.map((one) => `${formatAccess(plan, one, [destination, ...loops])} + `).join("");
+      lines.push(
+        `  for ${formatLoops(plan, [destination, ...loops, row])}`,
+        `    ${sums} = ${from}sum over ${formatLoops(plan, positions)} with ${index} = index of ${updates}`,
+      );
+      break;
+    }
     case "contract": {
       const all = [...kernel.loops, ...kernel.contracted];
       lines.push(

@@ -4,6 +4,7 @@
 #include "exec/contract_code.h"
 #include "exec/matmul_code.h"
 #include "exec/rows_code.h"
+#include "exec/scatter_add_code.h"
 #include "exec/top_k_code.h"
 
 namespace weft::cpu {
@@ -35,6 +36,9 @@ std::unique_ptr<KernelCode> compile_kernel(const plan::Kernel& kernel, const pla
     }
     std::unique_ptr<KernelCode> operator()(const plan::TopKKernel& top_k) const {
       return std::make_unique<TopKCode>(top_k);
+    }
+    std::unique_ptr<KernelCode> operator()(const plan::ScatterAddKernel& scatter) const {
+      return std::make_unique<ScatterAddCode>(scatter);
     }
     std::unique_ptr<KernelCode> operator()(const plan::ContractKernel& contract) const {
       return std::make_unique<ContractCode>(contract);
