@@ -20,7 +20,13 @@ for (const on of await devicesHere()) {
         ["tokens", alongSequence(oracle.tokens)],
         ["targets", alongSequence(nextTokens(oracle.tokens))],
       ]);
-      const values = { symbols: new Map([["seq", oracle.tokens.length]]), inputs, parameters };
+      const weights = new Map(
+        graph.nodes.flatMap(({ op, attributes }) => {
+          const parameter = attributes.name as string;
+          return op === "parameter" ? [[parameter, parameters(parameter)!] as const] : [];
+        }),
+      );
+      const values = { symbols: new Map([["seq", oracle.tokens.length]]), inputs, weights, parameters };
       using device = await openDevice(on);
       for (const fusion of [true, false]) {
         const actual = await runOnDevice(device, graph, values, { fusion });
@@ -30,7 +36,10 @@ for (const on of await devicesHere()) {
           const { data } = actual.get(gradientOutput(parameter))!;
           for (const [at, value] of pairs) {
             const difference = Math.abs(data[at]! - value);
-            assert.ok(difference <= 1e-5 + 1e-3 * Math.abs(value), `${parameter}[${at}]: ${data[at]}, ${value}`);
+            assert.ok(
+              difference <= 1e-5 + 1e-3 * Math.abs(value),
+              `${parameter}[${at}]: ${data[at]}, ${value}`,
+            );
           }
         }
       }

@@ -153,7 +153,7 @@ for (const on of await devicesHere()) {
     const inputs = { x: new Float32Array(12), table: new Float32Array(24), indices: Int32Array.of(1, 6, 0) };
     const complaint = async (graph: Graph, indices: Int32Array) => {
       using executable = await device.load(planOf(graph), {});
-      return executable.run("main", { symbols: {}, inputs: { ...inputs, indices } }).then(
+      return await executable.run("main", { symbols: {}, inputs: { ...inputs, indices } }).then(
         () => "ran",
         (error: Error) => error.message,
       );

@@ -19,6 +19,14 @@ export function rolesOf(group: FusedGroup, graph: Graph, path: string): readonly
       return matmulRoles(group, own);
     case "attention":
       return ["attention has a kernel of its own: scores are weighed as they come and never stored"];
+    case "attentionForward":
+      return [
+        "attention and the sum of its weights' exponentials, which its gradient computes them again from",
+      ];
+    case "attentionBackward":
+      return [
+        "the gradients of queries, keys and values together: weights are computed again and never stored",
+      ];
     case "topK":
       return ["the largest of a row are picked by a kernel of its own, which keeps a list in each warp"];
     case "scatterAdd":

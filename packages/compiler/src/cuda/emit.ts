@@ -2,6 +2,7 @@
 import type { Kernel, Plan } from "../plan/types.ts";
 import { aboutKernel } from "./about.ts";
 import { emitAttention } from "./attention/attention.ts";
+import { emitAttentionBackward, emitAttentionForward } from "./attention/training.ts";
 import { emitContract } from "./contract-kernel.ts";
 import {
   type KernelContext,
@@ -90,6 +91,10 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
       return emitMatmul(kernel, context);
     case "attention":
       return emitAttention(kernel, context);
+    case "attentionForward":
+      return emitAttentionForward(kernel, context);
+    case "attentionBackward":
+      return emitAttentionBackward(kernel, context);
     case "topK":
       return emitTopK(kernel, context);
     case "scatterAdd":

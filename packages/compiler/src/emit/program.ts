@@ -5,10 +5,10 @@ import { type FusedGraph, type FusedGroup, nodesOf, type Space } from "../fusion
 import { contiguousStrides } from "../fusion/view.ts";
 import { attributesOf } from "../passes/rewrite.ts";
 import type { PlanProgram, PlanStep } from "../plan/types.ts";
+import { attentionBackwardKernel, attentionForwardKernel, attentionKernel } from "./attention.ts";
 import { Bindings } from "./bindings.ts";
 import { BodyBuilder } from "./body.ts";
 import {
-  attentionKernel,
   contextOf,
   contractKernel,
   type Emitted,
@@ -84,6 +84,12 @@ class ProgramEmitter {
         return;
       case "attention":
         this.#push(attentionKernel(group, this.#site), group);
+        return;
+      case "attentionForward":
+        this.#push(attentionForwardKernel(group, this.#site), group);
+        return;
+      case "attentionBackward":
+        this.#push(attentionBackwardKernel(group, this.#site), group);
         return;
       case "topK":
         this.#push(topKKernel(group, this.#site), group);

@@ -2,6 +2,7 @@
 import { type Graph, type GraphNode, isFloat, type NodeId, opTable } from "@weft/dsl";
 import { attributesOf } from "../passes/rewrite.ts";
 import { constantSum } from "./affine.ts";
+import { attentionIndex, isAttention } from "./attention.ts";
 import { indexExpression } from "./index-arithmetic.ts";
 import { readsToSave, waitsOf } from "./state-order.ts";
 import { applyView, contiguousStrides, isView, stateStrides, type View } from "./view.ts";
@@ -50,6 +51,8 @@ function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): Node
     case "dot":
       return "dot";
     case "attend":
+    case "attendLogSumExp":
+    case "attendGradient":
       return "attend";
     case "topK":
       return "topK";
@@ -125,8 +128,8 @@ function storeWhatKernelsRead(graph: Graph, kinds: NodeKind[]): void {
   for (const node of graph.nodes) {
     const kind = kinds[node.id]!;
     if (readsMemory.has(kind)) node.inputs.forEach(store);
-    // The queries' indices become a symbol of the kernel; the other three are read.
-    if (kind === "attend") node.inputs.slice(0, 3).forEach(store);
+    // The queries' indices become a symbol of the kernel; everything else is read.
+    if (isAttention(node.op)) node.inputs.toSpliced(attentionIndex[node.op], 1).forEach(store);
     if (node.op === "gather") store(node.inputs[0]!);
   }
   for (const output of graph.outputs) store(output.node);

@@ -12,6 +12,7 @@
 import type { Graph, NodeId } from "@weft/dsl";
 import { PassRecorder, placeOf, type Refusal } from "../passes/pass.ts";
 import { consumersOf } from "../passes/rewrite.ts";
+import { formAttention } from "./attention.ts";
 import { classify } from "./classify.ts";
 import { type Growth, growBackward, growForward, prune } from "./grow.ts";
 import { type FusionContext, ownSpace } from "./legality.ts";
@@ -53,7 +54,8 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
   // Kernels that stand alone are told apart first, so that the order check sees them.
   for (const node of graph.nodes) {
     const kind = classified.kinds[node.id]!;
-    if (kind === "attend") add({ kind: "attention", node: node.id });
+    if (!partition.isFree(node.id)) continue;
+    if (kind === "attend") add(formAttention(growth, node));
     else if (kind === "topK") add({ kind: "topK", node: node.id });
     else if (kind === "scatterAdd")
       add({

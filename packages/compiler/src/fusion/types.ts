@@ -41,6 +41,18 @@ export interface FusedAttention {
   readonly node: NodeId;
 }
 
+/** Attention of a training step and the number from which its gradient computes the weights again; one of them at least. */
+export interface FusedAttentionForward {
+  readonly kind: "attentionForward";
+  readonly attend: NodeId | undefined;
+  readonly logSumExp: NodeId | undefined;
+}
+
+export interface FusedAttentionBackward {
+  readonly kind: "attentionBackward";
+  readonly node: NodeId;
+}
+
 /** The largest elements of rows. */
 export interface FusedTopK {
   readonly kind: "topK";
@@ -80,6 +92,8 @@ export type FusedGroup =
   | FusedRows
   | FusedMatmul
   | FusedAttention
+  | FusedAttentionForward
+  | FusedAttentionBackward
   | FusedTopK
   | FusedScatterAdd
   | FusedContract
@@ -108,6 +122,8 @@ export function nodesOf(group: FusedGroup): NodeId[] {
       return [...group.nodes];
     case "matmul":
       return [...group.prologue.nodes, ...group.columns.flatMap((one) => [...one.nodes])];
+    case "attentionForward":
+      return [group.attend, group.logSumExp].filter((id) => id !== undefined);
     case "scatterAdd":
       return group.sum === undefined ? [group.node] : [group.node, group.sum];
     default:

@@ -56,6 +56,8 @@ export function writesInPlace(kernel: Kernel, read: number, written: number): bo
       return addend?.slot === read && written === kernel.out.slot && sameAccess(addend, kernel.out);
     }
     case "attention":
+    case "attentionForward":
+    case "attentionBackward":
     case "topK":
     case "contract":
       return false;

@@ -273,6 +273,61 @@ export interface AttentionKernel {
 }
 
 /**
+ * Attention of a training step, forward: as AttentionKernel, and beside the result the number from which the backward
+ * direction computes the weights again. Query i sees the keys starts[i] <= j <= past + i where it is causal.
+ */
+export interface AttentionForwardKernel {
+  kind: "attentionForward";
+  name: string;
+  slots: Slot[];
+  queries: Affine;
+  keys: Affine;
+  past: Affine;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  scale: Real;
+  causal: boolean;
+  query: HeadsAccess;
+  key: HeadsAccess;
+  value: HeadsAccess;
+  /** None or one, i32: strides of the position; causal only. */
+  starts: Access[];
+  /** None or one, f32. */
+  outputs: HeadsAccess[];
+  /** None or one, f32: log(sum(exp(scale * q k^T))), strides of position and head. */
+  logSumExps: Access[];
+}
+
+/** The cotangents of queries, keys and values of an AttentionForwardKernel, all f32. */
+export interface AttentionBackwardKernel {
+  kind: "attentionBackward";
+  name: string;
+  slots: Slot[];
+  queries: Affine;
+  keys: Affine;
+  past: Affine;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  scale: Real;
+  causal: boolean;
+  query: HeadsAccess;
+  key: HeadsAccess;
+  value: HeadsAccess;
+  /** None or one, i32: strides of the position; causal only. */
+  starts: Access[];
+  /** What the forward direction gave, and its cotangent. */
+  result: HeadsAccess;
+  cotangent: HeadsAccess;
+  /** f32: strides of position and head. */
+  logSumExp: Access;
+  queryGradient: HeadsAccess;
+  keyGradient: HeadsAccess;
+  valueGradient: HeadsAccess;
+}
+
+/**
  * The `count` largest elements of each row, largest first: value and index, both f32. Of equal elements (0 and -0 are
  * equal) the one of the lower index comes first, NaN before all others.
  */
@@ -333,6 +388,8 @@ export type Kernel =
   | RowsKernel
   | MatmulKernel
   | AttentionKernel
+  | AttentionForwardKernel
+  | AttentionBackwardKernel
   | TopKKernel
   | ScatterAddKernel
   | ContractKernel;

@@ -1,6 +1,7 @@
 #include "exec/kernel_code.h"
 
 #include "exec/attention_code.h"
+#include "exec/attention_training_code.h"
 #include "exec/contract_code.h"
 #include "exec/matmul_code.h"
 #include "exec/rows_code.h"
@@ -34,6 +35,12 @@ std::unique_ptr<KernelCode> compile_kernel(const plan::Kernel& kernel, const pla
     std::unique_ptr<KernelCode> operator()(const plan::AttentionKernel& attention) const {
       return std::make_unique<AttentionCode>(attention, bounds, kernels);
     }
+    std::unique_ptr<KernelCode> operator()(const plan::AttentionForwardKernel& attention) const {
+      return std::make_unique<AttentionForwardCode>(attention, bounds, kernels);
+    }
+    std::unique_ptr<KernelCode> operator()(const plan::AttentionBackwardKernel& attention) const {
+      return std::make_unique<AttentionBackwardCode>(attention, bounds, kernels);
+    }
     std::unique_ptr<KernelCode> operator()(const plan::TopKKernel& top_k) const {
       return std::make_unique<TopKCode>(top_k);
     }
@@ -41,7 +48,7 @@ std::unique_ptr<KernelCode> compile_kernel(const plan::Kernel& kernel, const pla
       return std::make_unique<ScatterAddCode>(scatter);
     }
     std::unique_ptr<KernelCode> operator()(const plan::ContractKernel& contract) const {
-      return std::make_unique<ContractCode>(contract);
+      return std::make_unique<ContractCode>(contract, kernels);
     }
   };
   return std::visit(Compile{bounds, kernels, threads}, kernel);
