@@ -5,6 +5,8 @@
 import type {
   Access,
   Affine,
+  AttentionBackwardKernel,
+  AttentionForwardKernel,
   AttentionKernel,
   BinaryName,
   ContractKernel,
@@ -16,6 +18,7 @@ import type {
   Plan,
   PlanDtype,
   RowProgram,
+  ScatterAddKernel,
   TopKKernel,
   UnaryName,
 } from "@weft/compiler";
@@ -288,6 +291,108 @@ function runContract(kernel: ContractKernel, bound: Bound): void {
   }
 }
 
+interface SeenKeys {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The keys that a query of a training step sees. */
+function seenKeys(
+  kernel: AttentionForwardKernel | AttentionBackwardKernel,
+  bound: Bound,
+  query: number,
+): SeenKeys {
+  const keys = evaluate(kernel.keys, bound.symbols);
+  if (!kernel.causal) return { first: 0, last: keys };
+  const last = Math.min(evaluate(kernel.past, bound.symbols) + query + 1, keys);
+  const [starts] = kernel.starts;
+  const first = starts === undefined ? 0 : bound.slots[starts.slot]!.data[element(starts, bound, [query])]!;
+  return { first: Math.min(Math.max(first, 0), last), last };
+}
+
+const headsElement = (access: HeadsAccess, bound: Bound, position: number, head: number) =>
+  evaluate(access.offset, bound.symbols) + position * access.positionStride + head * access.headStride;
+
+const headRow = (access: HeadsAccess, bound: Bound, position: number, head: number, headDim: number) => {
+  const first = headsElement(access, bound, position, head);
+  return [...bound.slots[access.slot]!.data.subarray(first, first + headDim)];
+};
+
+const dotOf = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
+
+function runAttentionForward(kernel: AttentionForwardKernel, bound: Bound): void {
+  const { heads, kvHeads, headDim, scale } = kernel;
+  for (let query = 0; query < evaluate(kernel.queries, bound.symbols); query++) {
+    const { first, last } = seenKeys(kernel, bound, query);
+    for (let head = 0; head < heads; head++) {
+      const shared = Math.floor(head / (heads / kvHeads));
+      const q = headRow(kernel.query, bound, query, head, headDim);
+      const keys = Array.from({ length: last - first }, (_, i) => first + i);
+      const scores = keys.map((key) => scale * dotOf(q, headRow(kernel.key, bound, key, shared, headDim)));
+      const top = Math.max(...scores);
+      const sum = scores.reduce((total, score) => total + Math.exp(score - top), 0);
+      for (const output of kernel.outputs) {
+        const mixed = new Array<number>(headDim).fill(0);
+        keys.forEach((key, i) => {
+          const weight = Math.exp(scores[i]! - top) / sum;
+          headRow(kernel.value, bound, key, shared, headDim).forEach((value, d) => {
+            mixed[d]! += weight * value;
+          });
+        });
+        bound.slots[output.slot]!.data.set(mixed, headsElement(output, bound, query, head));
+      }
+      for (const sums of kernel.logSumExps)
+        bound.slots[sums.slot]!.data[element(sums, bound, [query, head])] = top + Math.log(sum);
+    }
+  }
+}
+
+function runAttentionBackward(kernel: AttentionBackwardKernel, bound: Bound): void {
+  const { heads, kvHeads, headDim, scale } = kernel;
+  const zeros = (access: HeadsAccess, positions: number, count: number) => {
+    for (let position = 0; position < positions; position++)
+      for (let head = 0; head < count; head++) {
+        const at = headsElement(access, bound, position, head);
+        bound.slots[access.slot]!.data.fill(0, at, at + headDim);
+      }
+  };
+  const [queries, keys] = [kernel.queries, kernel.keys].map((one) => evaluate(one, bound.symbols));
+  zeros(kernel.queryGradient, queries!, heads);
+  zeros(kernel.keyGradient, keys!, kvHeads);
+  zeros(kernel.valueGradient, keys!, kvHeads);
+  const add = (
+    access: HeadsAccess,
+    position: number,
+    head: number,
+    factor: number,
+    row: readonly number[],
+  ) => {
+    const at = headsElement(access, bound, position, head);
+    row.forEach((value, d) => {
+      bound.slots[access.slot]!.data[at + d]! += factor * value;
+    });
+  };
+  for (let query = 0; query < queries!; query++) {
+    const { first, last } = seenKeys(kernel, bound, query);
+    for (let head = 0; head < heads; head++) {
+      const shared = Math.floor(head / (heads / kvHeads));
+      const q = headRow(kernel.query, bound, query, head, headDim);
+      const cotangent = headRow(kernel.cotangent, bound, query, head, headDim);
+      const correction = dotOf(cotangent, headRow(kernel.result, bound, query, head, headDim));
+      const sum = bound.slots[kernel.logSumExp.slot]!.data[element(kernel.logSumExp, bound, [query, head])]!;
+      for (let key = first; key < last; key++) {
+        const k = headRow(kernel.key, bound, key, shared, headDim);
+        const weight = Math.exp(scale * dotOf(q, k) - sum);
+        const change = dotOf(cotangent, headRow(kernel.value, bound, key, shared, headDim));
+        const slope = weight * (change - correction) * scale;
+        add(kernel.queryGradient, query, head, slope, k);
+        add(kernel.keyGradient, key, shared, slope, q);
+        add(kernel.valueGradient, key, shared, weight, cotangent);
+      }
+    }
+  }
+}
+
 function runTopK(kernel: TopKKernel, bound: Bound): void {
   for (const outer of indices(kernel.loops, bound.symbols)) {
     const { data } = bound.slots[kernel.input.slot]!;
@@ -305,11 +410,40 @@ function runTopK(kernel: TopKKernel, bound: Bound): void {
   }
 }
 
+function runScatterAdd(kernel: ScatterAddKernel, bound: Bound): void {
+  const { positions, loops, row, addends } = kernel;
+  const rows = evaluate(kernel.bound, bound.symbols);
+  const columns = evaluate(row.extent, bound.symbols);
+  const { data } = bound.slots[kernel.out.slot]!;
+  const [addend] = addends;
+  for (const outer of indices(loops, bound.symbols)) {
+    for (let column = 0; column < columns; column++) {
+      const sums = Array.from({ length: rows }, (_, at) =>
+        addend === undefined
+          ? 0
+          : bound.slots[addend.slot]!.data[element(addend, bound, [at, ...outer]) + column]!,
+      );
+      for (const position of indices(positions, bound.symbols)) {
+        const at = bound.slots[kernel.indices.slot]!.data[element(kernel.indices, bound, position)]!;
+        if (!(at >= 0 && at < rows)) throw new Error(`scatter index ${at}`);
+        const update = element(kernel.updates, bound, [...position, ...outer]);
+        sums[at]! += bound.slots[kernel.updates.slot]!.data[update + column * kernel.updates.rowStride]!;
+      }
+      sums.forEach((sum, at) => {
+        data[element(kernel.out, bound, [at, ...outer]) + column] = Math.fround(sum);
+      });
+    }
+  }
+}
+
 function runKernel(kernel: Kernel, bound: Bound): void {
   if (kernel.kind === "rows") runRows(kernel.program, bound);
   else if (kernel.kind === "matmul") runMatmul(kernel, bound);
   else if (kernel.kind === "attention") runAttention(kernel, bound);
+  else if (kernel.kind === "attentionForward") runAttentionForward(kernel, bound);
+  else if (kernel.kind === "attentionBackward") runAttentionBackward(kernel, bound);
   else if (kernel.kind === "topK") runTopK(kernel, bound);
+  else if (kernel.kind === "scatterAdd") runScatterAdd(kernel, bound);
   else if (kernel.kind === "contract") runContract(kernel, bound);
   else kernel satisfies never;
 }

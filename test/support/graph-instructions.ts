@@ -340,8 +340,7 @@ export const steps = {
 
 export type InstructionKind = keyof typeof steps;
 
-/** Those that every device has kernels for. */
-export const executableKinds = (Object.keys(steps) as InstructionKind[]).filter((kind) => kind !== "scatter");
+export const everyKind = Object.keys(steps) as readonly InstructionKind[];
 
 function isNormable(entry: Entry): boolean {
   return isF32(entry) && fixedLastAxis(entry) !== undefined;

@@ -4,14 +4,14 @@
  */
 import type { Graph, GraphNode, NodeId } from "@weft/dsl";
 import fc from "./fast-check.ts";
-import { executableKinds, type Instruction, type InstructionKind, steps } from "./graph-instructions.ts";
+import { everyKind, type Instruction, type InstructionKind, steps } from "./graph-instructions.ts";
 import { outputOf } from "./graph-states.ts";
 import { GraphWriter, indexRange, inputRange, type Sizes } from "./graph-writer.ts";
 
 export interface RandomGraphOptions {
   /** Instructions at most; one gives up to about ten nodes. */
   readonly maxInstructions?: number;
-  /** Only these kinds of instructions; default: those that devices have kernels for. */
+  /** Only these kinds of instructions; default: all. */
   readonly kinds?: readonly InstructionKind[];
   /** Names and paths with quotes, spaces, newlines and other traps for printers. */
   readonly oddNames?: boolean;
@@ -35,7 +35,7 @@ const sizes: fc.Arbitrary<Sizes> = fc.record({
  * @example fc.assert(fc.property(randomGraph(), (graph) => isRight(verifyGraph(graph))));
  */
 export function randomGraph(options: RandomGraphOptions = {}): fc.Arbitrary<Graph> {
-  const kinds = options.kinds ?? executableKinds;
+  const kinds = options.kinds ?? everyKind;
   const choice = fc.nat({ max: 23 });
   const instruction: fc.Arbitrary<Instruction> = fc.record({
     kind: fc.constantFrom(...kinds),

@@ -1,8 +1,8 @@
 /** The compiler's front door: graphs in, one plan out, with a record of everything on the way. */
 import { type Graph, type Problems, verifyGraph } from "@weft/dsl";
 import { type Either, isLeft, left, right } from "fp-ts/lib/Either.js";
+import { hasAttentionTemplate, isAttention } from "./fusion/attention.ts";
 import { fuse } from "./fusion/fuse.ts";
-import { indexExpressionOf } from "./fusion/index-arithmetic.ts";
 import type { FusedGraph } from "./fusion/types.ts";
 import { decompose, type KeepComposite } from "./passes/decompose.ts";
 import { attempt, type Pass, type PassRecord, runPasses } from "./passes/pass.ts";
@@ -40,15 +40,8 @@ export interface Compiled extends BuiltPlan {
   readonly milliseconds: number;
 }
 
-/**
- * The attention kernel takes one sequence at a time, whose queries stand at consecutive indices, and every query sees
- * the keys from the first one on.
- */
 const hasTemplate: KeepComposite = (op, inputs, builder) =>
-  op === "attend" &&
-  inputs.length === 4 &&
-  inputs.slice(0, 3).every((id) => builder.type(id).axes.length === 3) &&
-  indexExpressionOf((id) => builder.node(id), inputs[3]!) !== undefined;
+  isAttention(op) && hasAttentionTemplate(op, inputs, builder);
 
 /**
  * Compiles programs that share weights and state into one plan.

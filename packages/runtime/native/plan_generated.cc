@@ -31,7 +31,10 @@ static void read(const Napi::Value& value, const Place& at, MatmulGroup& out);
 static void read(const Napi::Value& value, const Place& at, MatmulKernel& out);
 static void read(const Napi::Value& value, const Place& at, HeadsAccess& out);
 static void read(const Napi::Value& value, const Place& at, AttentionKernel& out);
+static void read(const Napi::Value& value, const Place& at, AttentionForwardKernel& out);
+static void read(const Napi::Value& value, const Place& at, AttentionBackwardKernel& out);
 static void read(const Napi::Value& value, const Place& at, TopKKernel& out);
+static void read(const Napi::Value& value, const Place& at, ScatterAddKernel& out);
 static void read(const Napi::Value& value, const Place& at, ContractKernel& out);
 static void read(const Napi::Value& value, const Place& at, PlanStep& out);
 static void read(const Napi::Value& value, const Place& at, PlanPort& out);
@@ -512,6 +515,96 @@ static Napi::Value write(Napi::Env env, const AttentionKernel& value) {
   return object;
 }
 
+static void read(const Napi::Value& value, const Place& at, AttentionForwardKernel& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "name", out.name);
+  read_field(object, at, "slots", out.slots);
+  read_field(object, at, "queries", out.queries);
+  read_field(object, at, "keys", out.keys);
+  read_field(object, at, "past", out.past);
+  read_field(object, at, "heads", out.heads);
+  read_field(object, at, "kvHeads", out.kv_heads);
+  read_field(object, at, "headDim", out.head_dim);
+  read_field(object, at, "scale", out.scale);
+  read_field(object, at, "causal", out.causal);
+  read_field(object, at, "query", out.query);
+  read_field(object, at, "key", out.key);
+  read_field(object, at, "value", out.value);
+  read_field(object, at, "starts", out.starts);
+  read_field(object, at, "outputs", out.outputs);
+  read_field(object, at, "logSumExps", out.log_sum_exps);
+}
+static Napi::Value write(Napi::Env env, const AttentionForwardKernel& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "attentionForward");
+  object.Set("name", write(env, value.name));
+  object.Set("slots", write(env, value.slots));
+  object.Set("queries", write(env, value.queries));
+  object.Set("keys", write(env, value.keys));
+  object.Set("past", write(env, value.past));
+  object.Set("heads", write(env, value.heads));
+  object.Set("kvHeads", write(env, value.kv_heads));
+  object.Set("headDim", write(env, value.head_dim));
+  object.Set("scale", write(env, value.scale));
+  object.Set("causal", write(env, value.causal));
+  object.Set("query", write(env, value.query));
+  object.Set("key", write(env, value.key));
+  object.Set("value", write(env, value.value));
+  object.Set("starts", write(env, value.starts));
+  object.Set("outputs", write(env, value.outputs));
+  object.Set("logSumExps", write(env, value.log_sum_exps));
+  return object;
+}
+
+static void read(const Napi::Value& value, const Place& at, AttentionBackwardKernel& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "name", out.name);
+  read_field(object, at, "slots", out.slots);
+  read_field(object, at, "queries", out.queries);
+  read_field(object, at, "keys", out.keys);
+  read_field(object, at, "past", out.past);
+  read_field(object, at, "heads", out.heads);
+  read_field(object, at, "kvHeads", out.kv_heads);
+  read_field(object, at, "headDim", out.head_dim);
+  read_field(object, at, "scale", out.scale);
+  read_field(object, at, "causal", out.causal);
+  read_field(object, at, "query", out.query);
+  read_field(object, at, "key", out.key);
+  read_field(object, at, "value", out.value);
+  read_field(object, at, "starts", out.starts);
+  read_field(object, at, "result", out.result);
+  read_field(object, at, "cotangent", out.cotangent);
+  read_field(object, at, "logSumExp", out.log_sum_exp);
+  read_field(object, at, "queryGradient", out.query_gradient);
+  read_field(object, at, "keyGradient", out.key_gradient);
+  read_field(object, at, "valueGradient", out.value_gradient);
+}
+static Napi::Value write(Napi::Env env, const AttentionBackwardKernel& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "attentionBackward");
+  object.Set("name", write(env, value.name));
+  object.Set("slots", write(env, value.slots));
+  object.Set("queries", write(env, value.queries));
+  object.Set("keys", write(env, value.keys));
+  object.Set("past", write(env, value.past));
+  object.Set("heads", write(env, value.heads));
+  object.Set("kvHeads", write(env, value.kv_heads));
+  object.Set("headDim", write(env, value.head_dim));
+  object.Set("scale", write(env, value.scale));
+  object.Set("causal", write(env, value.causal));
+  object.Set("query", write(env, value.query));
+  object.Set("key", write(env, value.key));
+  object.Set("value", write(env, value.value));
+  object.Set("starts", write(env, value.starts));
+  object.Set("result", write(env, value.result));
+  object.Set("cotangent", write(env, value.cotangent));
+  object.Set("logSumExp", write(env, value.log_sum_exp));
+  object.Set("queryGradient", write(env, value.query_gradient));
+  object.Set("keyGradient", write(env, value.key_gradient));
+  object.Set("valueGradient", write(env, value.value_gradient));
+  return object;
+}
+
 static void read(const Napi::Value& value, const Place& at, TopKKernel& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "name", out.name);
@@ -532,6 +625,35 @@ static Napi::Value write(Napi::Env env, const TopKKernel& value) {
   object.Set("count", write(env, value.count));
   object.Set("input", write(env, value.input));
   object.Set("output", write(env, value.output));
+  return object;
+}
+
+static void read(const Napi::Value& value, const Place& at, ScatterAddKernel& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "name", out.name);
+  read_field(object, at, "slots", out.slots);
+  read_field(object, at, "positions", out.positions);
+  read_field(object, at, "loops", out.loops);
+  read_field(object, at, "row", out.row);
+  read_field(object, at, "bound", out.bound);
+  read_field(object, at, "indices", out.indices);
+  read_field(object, at, "updates", out.updates);
+  read_field(object, at, "out", out.out);
+  read_field(object, at, "addends", out.addends);
+}
+static Napi::Value write(Napi::Env env, const ScatterAddKernel& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "scatterAdd");
+  object.Set("name", write(env, value.name));
+  object.Set("slots", write(env, value.slots));
+  object.Set("positions", write(env, value.positions));
+  object.Set("loops", write(env, value.loops));
+  object.Set("row", write(env, value.row));
+  object.Set("bound", write(env, value.bound));
+  object.Set("indices", write(env, value.indices));
+  object.Set("updates", write(env, value.updates));
+  object.Set("out", write(env, value.out));
+  object.Set("addends", write(env, value.addends));
   return object;
 }
 
@@ -558,14 +680,17 @@ static Napi::Value write(Napi::Env env, const ContractKernel& value) {
   return object;
 }
 
-static constexpr const char* kinds_of_Kernel[] = {"rows", "matmul", "attention", "topK", "contract"};
+static constexpr const char* kinds_of_Kernel[] = {"rows", "matmul", "attention", "attentionForward", "attentionBackward", "topK", "scatterAdd", "contract"};
 static void read(const Napi::Value& value, const Place& at, Kernel& out) {
-  switch (read_kind(value, at, kinds_of_Kernel, 5)) {
+  switch (read_kind(value, at, kinds_of_Kernel, 8)) {
     case 0: read(value, at, out.emplace<0>()); break;  // RowsKernel
     case 1: read(value, at, out.emplace<1>()); break;  // MatmulKernel
     case 2: read(value, at, out.emplace<2>()); break;  // AttentionKernel
-    case 3: read(value, at, out.emplace<3>()); break;  // TopKKernel
-    case 4: read(value, at, out.emplace<4>()); break;  // ContractKernel
+    case 3: read(value, at, out.emplace<3>()); break;  // AttentionForwardKernel
+    case 4: read(value, at, out.emplace<4>()); break;  // AttentionBackwardKernel
+    case 5: read(value, at, out.emplace<5>()); break;  // TopKKernel
+    case 6: read(value, at, out.emplace<6>()); break;  // ScatterAddKernel
+    case 7: read(value, at, out.emplace<7>()); break;  // ContractKernel
   }
 }
 static Napi::Value write(Napi::Env env, const Kernel& value) {

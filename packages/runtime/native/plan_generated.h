@@ -240,6 +240,57 @@ struct AttentionKernel {
   HeadsAccess output{};
 };
 
+// Attention of a training step, forward: as AttentionKernel, and beside the result the number from which the backward
+// direction computes the weights again. Query i sees the keys starts[i] <= j <= past + i where it is causal.
+struct AttentionForwardKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  Affine queries{};
+  Affine keys{};
+  Affine past{};
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  double scale = 0;
+  bool causal = false;
+  HeadsAccess query{};
+  HeadsAccess key{};
+  HeadsAccess value{};
+  // None or one, i32: strides of the position; causal only.
+  std::vector<Access> starts{};
+  // None or one, f32.
+  std::vector<HeadsAccess> outputs{};
+  // None or one, f32: log(sum(exp(scale * q k^T))), strides of position and head.
+  std::vector<Access> log_sum_exps{};
+};
+
+// The cotangents of queries, keys and values of an AttentionForwardKernel, all f32.
+struct AttentionBackwardKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  Affine queries{};
+  Affine keys{};
+  Affine past{};
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  double scale = 0;
+  bool causal = false;
+  HeadsAccess query{};
+  HeadsAccess key{};
+  HeadsAccess value{};
+  // None or one, i32: strides of the position; causal only.
+  std::vector<Access> starts{};
+  // What the forward direction gave, and its cotangent.
+  HeadsAccess result{};
+  HeadsAccess cotangent{};
+  // f32: strides of position and head.
+  Access log_sum_exp{};
+  HeadsAccess query_gradient{};
+  HeadsAccess key_gradient{};
+  HeadsAccess value_gradient{};
+};
+
 // The `count` largest elements of each row, largest first: value and index, both f32. Of equal elements (0 and -0 are
 // equal) the one of the lower index comes first, NaN before all others.
 struct TopKKernel {
@@ -255,6 +306,28 @@ struct TopKKernel {
   Access output{};
 };
 
+// Rows added up where their indices say: `out[r] = addend[r] + the sum of updates[p] over all positions p whose index is
+// r`, in f32 and in the order of the positions. A row that no index names is that of the addend, or zero.
+struct ScatterAddKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  // The axes of the indices.
+  std::vector<Loop> positions{};
+  // The other axes of the updates, and of the result behind the one that the indices count along.
+  std::vector<Loop> loops{};
+  Loop row{};
+  // Rows of the result: 0 <= index < bound.
+  Affine bound{};
+  // Strides: positions.
+  Access indices{};
+  // Strides: positions, then loops.
+  Access updates{};
+  // Strides: the axis of the result, then loops. Nothing lies between the elements: `rowStride` is 1.
+  Access out{};
+  // None or one, f32, with the strides of `out`. It may be the very memory of `out`.
+  std::vector<Access> addends{};
+};
+
 // A general contraction by strides: the route of unfused plans. out[loops] = sum over contracted of a * b.
 struct ContractKernel {
   std::string name{};
@@ -268,7 +341,7 @@ struct ContractKernel {
   Access out{};
 };
 
-using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, TopKKernel, ContractKernel>;
+using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, AttentionForwardKernel, AttentionBackwardKernel, TopKKernel, ScatterAddKernel, ContractKernel>;
 
 // One kernel on certain buffers.
 struct PlanStep {

@@ -73,7 +73,8 @@ void check(Checker& checker, const MatmulKernel& kernel, const std::string& plac
     check_group(checker, kernel, kernel.groups[i], place + ".groups[" + std::to_string(i) + "]", facts);
 }
 
-void check_heads(Checker& checker, const AttentionKernel& kernel, const HeadsAccess& access, const Linear& positions,
+template <class Attention>
+void check_heads(Checker& checker, const Attention& kernel, const HeadsAccess& access, const Linear& positions,
                  int64_t heads, bool writes, const std::string& place, KernelFacts& facts) {
   if (!checker.slot(kernel.slots, access.slot, writes, place)) return;
   checker.require(is_float(kernel.slots[static_cast<size_t>(access.slot)].dtype), place, "must be of a float dtype");
@@ -84,29 +85,97 @@ void check_heads(Checker& checker, const AttentionKernel& kernel, const HeadsAcc
                 {positions, constant_of(heads), constant_of(kernel.head_dim)}, place, facts);
 }
 
-void check(Checker& checker, const AttentionKernel& kernel, const std::string& place, KernelFacts& facts) {
+// Sizes and the operands that every kind of attention has; false where the sizes make no sense.
+template <class Attention>
+bool check_attention(Checker& checker, const Attention& kernel, const std::string& place, KernelFacts& facts,
+                     Linear& queries, Linear& keys) {
   constexpr int64_t largest = 1 << 16;
   const auto size = [&](int64_t value, const char* name) {
     return checker.require(value >= 1 && value <= largest, place + "." + name, "must be 1 to 65536");
   };
-  if (!size(kernel.heads, "heads") || !size(kernel.kv_heads, "kvHeads") || !size(kernel.head_dim, "headDim")) return;
+  if (!size(kernel.heads, "heads") || !size(kernel.kv_heads, "kvHeads") || !size(kernel.head_dim, "headDim"))
+    return false;
   checker.require(kernel.heads % kernel.kv_heads == 0, place + ".heads", "must be a multiple of kvHeads");
-  const Linear queries = checker.count(kernel.queries, place + ".queries", facts);
-  const Linear keys = checker.count(kernel.keys, place + ".keys", facts);
+  queries = checker.count(kernel.queries, place + ".queries", facts);
+  keys = checker.count(kernel.keys, place + ".keys", facts);
   const Linear past = checker.count(kernel.past, place + ".past", facts);
   checker.require(checker.bounds.highest(queries) * kernel.heads * kernel.head_dim <= largest_scratch, place + ".queries",
                   "make more than 2^40 values");
   check_heads(checker, kernel, kernel.query, queries, kernel.heads, false, place + ".query", facts);
   check_heads(checker, kernel, kernel.key, keys, kernel.kv_heads, false, place + ".key", facts);
   check_heads(checker, kernel, kernel.value, keys, kernel.kv_heads, false, place + ".value", facts);
-  check_heads(checker, kernel, kernel.output, queries, kernel.heads, true, place + ".output", facts);
-  if (!kernel.causal) return;
+  if (!kernel.causal) return true;
   const Linear unseen = keys - past - queries;
-  if (checker.bounds.lowest(unseen) >= 0) return;
+  if (checker.bounds.lowest(unseen) >= 0) return true;
   if (checker.bounds.highest(unseen) < 0)
     checker.fail(place + ".keys", "is always less than past + queries");
   else
     facts.conditions.push_back({{queries}, unseen, place + ".keys: is less than past + queries"});
+  return true;
+}
+
+void check(Checker& checker, const AttentionKernel& kernel, const std::string& place, KernelFacts& facts) {
+  Linear queries, keys;
+  if (!check_attention(checker, kernel, place, facts, queries, keys)) return;
+  check_heads(checker, kernel, kernel.output, queries, kernel.heads, true, place + ".output", facts);
+}
+
+// One value per index of `over`, of this dtype.
+void check_values(Checker& checker, const std::vector<Slot>& slots, const Access& access, const std::vector<Linear>& over,
+                  PlanDtype dtype, bool writes, const std::string& place, KernelFacts& facts) {
+  if (!checker.slot(slots, access.slot, writes, place)) return;
+  checker.require(slots[static_cast<size_t>(access.slot)].dtype == dtype, place, "must be " + std::string(name_of(dtype)));
+  if (!checker.require(access.strides.size() == over.size(), place + ".strides", "must have one stride per loop")) return;
+  for (const int64_t stride : access.strides)
+    if (!checker.require(stride >= 0, place + ".strides", "must not be negative")) return;
+  checker.range(access.slot, checker.linear(access.offset, place + ".offset"), access.strides, over, place, facts);
+}
+
+template <class Attention>
+void check_starts(Checker& checker, const Attention& kernel, const Linear& queries, const std::string& place,
+                  KernelFacts& facts) {
+  checker.require(kernel.starts.size() <= 1, place + ".starts", "are more than 1");
+  checker.require(kernel.starts.empty() || kernel.causal, place + ".starts", "need causal attention");
+  for (const Access& starts : kernel.starts)
+    check_values(checker, kernel.slots, starts, {queries}, PlanDtype::i32, false, place + ".starts[0]", facts);
+}
+
+// A gradient or a result: f32, each element its own.
+template <class Attention>
+void check_result(Checker& checker, const Attention& kernel, const HeadsAccess& access, const Linear& positions,
+                  int64_t heads, const std::string& place, KernelFacts& facts) {
+  check_heads(checker, kernel, access, positions, heads, true, place, facts);
+  if (access.slot < 0 || static_cast<size_t>(access.slot) >= kernel.slots.size()) return;
+  checker.require(kernel.slots[static_cast<size_t>(access.slot)].dtype == PlanDtype::f32, place, "must be f32");
+  checker.require((access.position_stride != 0 || checker.bounds.highest(positions) <= 1) &&
+                      (access.head_stride != 0 || heads == 1),
+                  place, "is written to the same place again");
+}
+
+void check(Checker& checker, const AttentionForwardKernel& kernel, const std::string& place, KernelFacts& facts) {
+  Linear queries, keys;
+  if (!check_attention(checker, kernel, place, facts, queries, keys)) return;
+  check_starts(checker, kernel, queries, place, facts);
+  checker.require(kernel.outputs.size() <= 1, place + ".outputs", "are more than 1");
+  checker.require(kernel.log_sum_exps.size() <= 1, place + ".logSumExps", "are more than 1");
+  for (const HeadsAccess& output : kernel.outputs)
+    check_result(checker, kernel, output, queries, kernel.heads, place + ".outputs[0]", facts);
+  for (const Access& sums : kernel.log_sum_exps)
+    check_values(checker, kernel.slots, sums, {queries, constant_of(kernel.heads)}, PlanDtype::f32, true,
+                 place + ".logSumExps[0]", facts);
+}
+
+void check(Checker& checker, const AttentionBackwardKernel& kernel, const std::string& place, KernelFacts& facts) {
+  Linear queries, keys;
+  if (!check_attention(checker, kernel, place, facts, queries, keys)) return;
+  check_starts(checker, kernel, queries, place, facts);
+  check_heads(checker, kernel, kernel.result, queries, kernel.heads, false, place + ".result", facts);
+  check_heads(checker, kernel, kernel.cotangent, queries, kernel.heads, false, place + ".cotangent", facts);
+  check_values(checker, kernel.slots, kernel.log_sum_exp, {queries, constant_of(kernel.heads)}, PlanDtype::f32, false,
+               place + ".logSumExp", facts);
+  check_result(checker, kernel, kernel.query_gradient, queries, kernel.heads, place + ".queryGradient", facts);
+  check_result(checker, kernel, kernel.key_gradient, keys, kernel.kv_heads, place + ".keyGradient", facts);
+  check_result(checker, kernel, kernel.value_gradient, keys, kernel.kv_heads, place + ".valueGradient", facts);
 }
 
 void check(Checker& checker, const TopKKernel& kernel, const std::string& place, KernelFacts& facts) {
@@ -144,6 +213,64 @@ void check(Checker& checker, const TopKKernel& kernel, const std::string& place,
   for (size_t i = 0; i < extents.size(); ++i)
     checker.require((i < kernel.output.strides.size() && kernel.output.strides[i] != 0) || checker.bounds.highest(extents[i]) <= 1,
                     place, "loop " + std::to_string(i) + " moves nothing");
+}
+
+void check(Checker& checker, const ScatterAddKernel& kernel, const std::string& place, KernelFacts& facts) {
+  if (!checker.require(kernel.positions.size() + kernel.loops.size() < most_loops - 1, place + ".loops",
+                       "and positions are more than 6"))
+    return;
+  if (!checker.require(kernel.addends.size() <= 1, place + ".addends", "are more than 1")) return;
+  Wide product = 1;
+  const auto count = [&](const Affine& extent, const std::string& at) {
+    const Linear value = checker.count(extent, at, facts);
+    product *= std::clamp<Wide>(checker.bounds.highest(value), 1, largest_extent + 1);
+    if (product > largest_scratch) checker.fail(at, "makes more than 2^40 values");
+    product = std::min(product, largest_scratch + 1);
+    return value;
+  };
+  const auto extents_of = [&](const std::vector<Loop>& loops, const char* name) {
+    std::vector<Linear> extents;
+    for (size_t i = 0; i < loops.size(); ++i)
+      extents.push_back(count(loops[i].extent, place + "." + name + "[" + std::to_string(i) + "].extent"));
+    return extents;
+  };
+  const std::vector<Linear> positions = extents_of(kernel.positions, "positions");
+  std::vector<Linear> columns = extents_of(kernel.loops, "loops");
+  columns.push_back(count(kernel.row.extent, place + ".row.extent"));
+  product = 1;
+  std::vector<Linear> rows = {count(kernel.bound, place + ".bound")};
+  rows.insert(rows.end(), columns.begin(), columns.end());
+  std::vector<Linear> updates = positions;
+  updates.insert(updates.end(), columns.begin(), columns.end());
+  // `over`: one extent per stride, then that of the row, if the access has one.
+  const auto access = [&](const Access& access, const std::vector<Linear>& over, bool has_row, bool writes, bool fits,
+                          const char* what, const std::string& at) {
+    if (!checker.slot(kernel.slots, access.slot, writes, at) || !checker.require(fits, at, what)) return;
+    std::vector<int64_t> strides = access.strides;
+    if (has_row) strides.push_back(access.row_stride);
+    if (!checker.require(strides.size() == over.size(), at + ".strides", "must have one stride per loop")) return;
+    checker.range(access.slot, checker.linear(access.offset, at + ".offset"), strides, over, at, facts);
+  };
+  const auto dtype = [&](const Access& access) {
+    const bool exists = access.slot >= 0 && static_cast<size_t>(access.slot) < kernel.slots.size();
+    return exists ? kernel.slots[static_cast<size_t>(access.slot)].dtype : PlanDtype::f32;
+  };
+  access(kernel.indices, positions, false, false, dtype(kernel.indices) == PlanDtype::i32, "must be i32",
+         place + ".indices");
+  access(kernel.updates, updates, true, false, is_float(dtype(kernel.updates)), "must be of a float dtype",
+         place + ".updates");
+  access(kernel.out, rows, true, true, dtype(kernel.out) == PlanDtype::f32, "must be f32", place + ".out");
+  checker.require(kernel.out.row_stride == 1, place + ".out.rowStride", "must be 1");
+  for (size_t i = 0; i < kernel.addends.size(); ++i) {
+    const Access& addend = kernel.addends[i];
+    const std::string at = place + ".addends[" + std::to_string(i) + "]";
+    access(addend, rows, true, false, dtype(addend) == PlanDtype::f32, "must be f32", at);
+    const bool same = addend.strides == kernel.out.strides && addend.row_stride == kernel.out.row_stride;
+    checker.require(same, at + ".strides", "must be those of out");
+  }
+  for (size_t i = 0; i < kernel.out.strides.size() && i < rows.size(); ++i)
+    checker.require(kernel.out.strides[i] != 0 || checker.bounds.highest(rows[i]) <= 1, place,
+                    "loop " + std::to_string(i) + " of out moves nothing");
 }
 
 void check(Checker& checker, const ContractKernel& kernel, const std::string& place, KernelFacts& facts) {

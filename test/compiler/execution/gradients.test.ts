@@ -1,35 +1,50 @@
-// The backward graph of a whole model on the CPU: every op of it but scatterAdd has kernels already, by its definition.
-import { grad, interpret, runPasses } from "@weft/compiler";
+// The backward graph of a whole model on every device, fused and not: the loss and all gradients against the interpreter,
+// and what the oracle knows of them.
+import { grad, gradientOutput, interpret, runPasses } from "@weft/compiler";
 import { orThrow, verifyGraph } from "@weft/dsl";
-import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
+import * as assert from "uvu/assert";
 import { expectOutputsClose } from "../../support/expect-close.ts";
+import { devicesHere, openDevice } from "../../support/models.ts";
 import { runOnDevice } from "../../support/run-plan.ts";
 import { alongSequence, nextTokens, trainingModel, trainingNames } from "../../support/training-model.ts";
 
-const test = suite("gradients on the CPU");
-const device = cpuDevice({ threads: 2 });
-const table = "model.embed_tokens.weight";
+const test = suite("gradients of models");
 
-for (const name of trainingNames) {
-  test(`${name}: all but the looked-up table's`, async () => {
-    const { oracle, mean, parameters } = trainingModel(name);
-    const names = mean.nodes.flatMap(({ op, attributes }) => {
-      const parameter = attributes.name as string;
-      return op === "parameter" && parameter !== table ? [parameter] : [];
+for (const on of await devicesHere()) {
+  for (const name of trainingNames) {
+    test(`${name}, on ${on}`, async () => {
+      const { oracle, mean, parameters } = trainingModel(name);
+      const { graph } = orThrow(runPasses(mean, [grad({ loss: "loss" })], verifyGraph));
+      const inputs = new Map([
+        ["tokens", alongSequence(oracle.tokens)],
+        ["targets", alongSequence(nextTokens(oracle.tokens))],
+      ]);
+      const weights = new Map(
+        graph.nodes.flatMap(({ op, attributes }) => {
+          const parameter = attributes.name as string;
+          return op === "parameter" ? [[parameter, parameters(parameter)!] as const] : [];
+        }),
+      );
+      const values = { symbols: new Map([["seq", oracle.tokens.length]]), inputs, weights, parameters };
+      using device = await openDevice(on);
+      for (const fusion of [true, false]) {
+        const actual = await runOnDevice(device, graph, values, { fusion });
+        expectOutputsClose(actual, interpret(graph, values), { absolute: 1e-5, relative: 1e-4 });
+        assert.ok(Math.abs(actual.get("loss")!.data[0]! - oracle.loss) <= 1e-4, "loss");
+        for (const [parameter, pairs] of Object.entries(oracle.gradients)) {
+          const { data } = actual.get(gradientOutput(parameter))!;
+          for (const [at, value] of pairs) {
+            const difference = Math.abs(data[at]! - value);
+            assert.ok(
+              difference <= 1e-5 + 1e-3 * Math.abs(value),
+              `${parameter}[${at}]: ${data[at]}, ${value}`,
+            );
+          }
+        }
+      }
     });
-    const { graph } = orThrow(runPasses(mean, [grad({ loss: "loss", parameters: names })], verifyGraph));
-    const inputs = new Map([
-      ["tokens", alongSequence(oracle.tokens)],
-      ["targets", alongSequence(nextTokens(oracle.tokens))],
-    ]);
-    const weights = new Map([...names, table].map((parameter) => [parameter, parameters(parameter)!]));
-    const values = { symbols: new Map([["seq", oracle.tokens.length]]), inputs, weights, parameters };
-    for (const fusion of [true, false]) {
-      const actual = await runOnDevice(device, graph, values, { fusion });
-      expectOutputsClose(actual, interpret(graph, values), { absolute: 1e-5, relative: 1e-4 });
-    }
-  });
+  }
 }
 
 test.run();

@@ -19,8 +19,22 @@ export function rolesOf(group: FusedGroup, graph: Graph, path: string): readonly
       return matmulRoles(group, own);
     case "attention":
       return ["attention has a kernel of its own: scores are weighed as they come and never stored"];
+    case "attentionForward":
+      return [
+        "attention and the sum of its weights' exponentials, which its gradient computes them again from",
+      ];
+    case "attentionBackward":
+      return [
+        "the gradients of queries, keys and values together: weights are computed again and never stored",
+      ];
     case "topK":
       return ["the largest of a row are picked by a kernel of its own, which keeps a list in each warp"];
+    case "scatterAdd":
+      return [
+        group.sum === undefined
+          ? "rows are added up where their indices say, each sum in the order of the positions"
+          : "rows are added onto the other gradient of the same table, in place where its memory is free",
+      ];
     case "contract":
       return ["a product that the matrix template does not fit"];
     case "move":

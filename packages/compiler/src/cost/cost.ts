@@ -5,10 +5,14 @@
 import type {
   Access,
   Affine,
+  AttentionBackwardKernel,
+  AttentionForwardKernel,
+  AttentionKernel,
   BinaryName,
   HeadsAccess,
   Instruction,
   Kernel,
+  Loop,
   Plan,
   PlanProgram,
   RowProgram,
@@ -145,17 +149,28 @@ function kernelCost(kernel: Kernel, symbols: readonly number[]): StepCost {
       }
       break;
     }
-    case "attention": {
-      const [queries, keys, past] = [kernel.queries, kernel.keys, kernel.past].map((one) =>
-        tally.size(one),
-      ) as [number, number, number];
-      const pairs = kernel.causal ? queries * past + (queries * (queries + 1)) / 2 : queries * keys;
-      // Two products of two operations each, and the exponential of every score.
-      tally.operations += pairs * kernel.heads * (4 * kernel.headDim + unaryCost.exp + 3);
-      tally.heads("read", kernel.query, queries * kernel.heads * kernel.headDim);
-      tally.heads("read", kernel.key, keys * kernel.kvHeads * kernel.headDim);
-      tally.heads("read", kernel.value, keys * kernel.kvHeads * kernel.headDim);
-      tally.heads("write", kernel.output, queries * kernel.heads * kernel.headDim);
+    case "attention":
+      addAttention(tally, kernel, 4);
+      tally.heads("write", kernel.output, queryElements(tally, kernel));
+      break;
+    case "attentionForward": {
+      addAttention(tally, kernel, kernel.outputs.length === 0 ? 2 : 4);
+      for (const output of kernel.outputs) tally.heads("write", output, queryElements(tally, kernel));
+      const rows = tally.size(kernel.queries) * kernel.heads;
+      for (const sums of kernel.logSumExps) tally.touch("write", sums, rows);
+      for (const starts of kernel.starts) tally.touch("read", starts, tally.size(kernel.queries));
+      break;
+    }
+    case "attentionBackward": {
+      // The scores again, and four products of their size.
+      addAttention(tally, kernel, 10);
+      const [own, shared] = [queryElements(tally, kernel), keyElements(tally, kernel)];
+      for (const access of [kernel.result, kernel.cotangent]) tally.heads("read", access, own);
+      tally.touch("read", kernel.logSumExp, tally.size(kernel.queries) * kernel.heads);
+      for (const starts of kernel.starts) tally.touch("read", starts, tally.size(kernel.queries));
+      tally.heads("write", kernel.queryGradient, own);
+      tally.heads("write", kernel.keyGradient, shared);
+      tally.heads("write", kernel.valueGradient, shared);
       break;
     }
     case "topK": {
@@ -163,6 +178,18 @@ function kernelCost(kernel: Kernel, symbols: readonly number[]): StepCost {
       tally.touch("read", kernel.input, rows * kernel.length);
       tally.touch("write", kernel.output, rows * kernel.count * 2);
       tally.operations += rows * kernel.length;
+      break;
+    }
+    case "scatterAdd": {
+      const extent = (loops: readonly Loop[]) =>
+        loops.reduce((product, one) => product * tally.size(one.extent), 1);
+      const columns = extent([...kernel.loops, kernel.row]);
+      const [positions, rows] = [extent(kernel.positions), tally.size(kernel.bound)];
+      tally.touch("read", kernel.indices, positions);
+      tally.touch("read", kernel.updates, positions * columns);
+      for (const addend of kernel.addends) tally.touch("read", addend, rows * columns);
+      tally.touch("write", kernel.out, rows * columns);
+      tally.operations += positions * columns;
       break;
     }
     case "contract": {
@@ -179,6 +206,32 @@ function kernelCost(kernel: Kernel, symbols: readonly number[]): StepCost {
       kernel satisfies never;
   }
   return tally.cost();
+}
+
+type AnyAttention = AttentionKernel | AttentionForwardKernel | AttentionBackwardKernel;
+
+const queryElements = (tally: Tally, { queries, heads, headDim }: AnyAttention) =>
+  tally.size(queries) * heads * headDim;
+const keyElements = (tally: Tally, { keys, kvHeads, headDim }: AnyAttention) =>
+  tally.size(keys) * kvHeads * headDim;
+
+/**
+ * What all kinds of attention read, and the work on the scores that may be seen: where documents are packed, how many
+ * are depends on where they start, which no plan knows.
+ * @param products operations for each score and place of a head.
+ */
+function addAttention(tally: Tally, kernel: AnyAttention, products: number): void {
+  const [queries, keys, past] = [kernel.queries, kernel.keys, kernel.past].map((one) => tally.size(one)) as [
+    number,
+    number,
+    number,
+  ];
+  const pairs = kernel.causal ? queries * past + (queries * (queries + 1)) / 2 : queries * keys;
+  // Beside the products the exponential of every score.
+  tally.operations += pairs * kernel.heads * (products * kernel.headDim + unaryCost.exp + 3);
+  tally.heads("read", kernel.query, queryElements(tally, kernel));
+  tally.heads("read", kernel.key, keyElements(tally, kernel));
+  tally.heads("read", kernel.value, keyElements(tally, kernel));
 }
 
 function addRows(tally: Tally, program: RowProgram): void {

@@ -29,9 +29,15 @@ function axesOf(plan: Plan, kernel: Kernel): string {
       return `${rows(kernel.rows)}, columns ${columns.join(" and ")}, contracted ${contracted}`;
     }
     case "attention":
+    case "attentionForward":
+    case "attentionBackward":
       return `queries ${formatAffine(plan, kernel.queries)}, keys ${formatAffine(plan, kernel.keys)}`;
     case "topK":
       return `${rows(kernel.loops)}, ${kernel.count} of ${kernel.length}`;
+    case "scatterAdd": {
+      const axis = formatAffine(plan, kernel.bound);
+      return `${axis} sums of ${loops([...kernel.loops, kernel.row])}, ${rows(kernel.positions)}`;
+    }
     case "contract":
       return `${rows(kernel.loops)}, contracted ${loops(kernel.contracted)}`;
     default:
@@ -59,7 +65,12 @@ function whyFused(kernel: Kernel): string[] {
       return reasons.length === 0 ? [] : [`one kernel: ${reasons.join("; ")}`];
     }
     case "attention":
+    case "attentionForward":
       return ["one kernel: scores are weighed as they come, and never stored"];
+    case "attentionBackward":
+      return ["one kernel: scores are computed again where they are weighed, and never stored"];
+    case "scatterAdd":
+      return kernel.addends.length === 0 ? [] : ["one kernel: the rows are added onto what lies there"];
     case "topK":
     case "contract":
       return [];

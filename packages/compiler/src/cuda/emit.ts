@@ -2,6 +2,7 @@
 import type { Kernel, Plan } from "../plan/types.ts";
 import { aboutKernel } from "./about.ts";
 import { emitAttention } from "./attention/attention.ts";
+import { emitAttentionBackward, emitAttentionForward } from "./attention/training.ts";
 import { emitContract } from "./contract-kernel.ts";
 import {
   type KernelContext,
@@ -13,6 +14,7 @@ import {
 } from "./kernel.ts";
 import { emitMatmul } from "./matmul/index.ts";
 import { emitRows } from "./rows/rows-kernel.ts";
+import { emitScatterAdd } from "./scatter-add-kernel.ts";
 import { emitTopK } from "./top-k-kernel.ts";
 import {
   type CudaFunction,
@@ -89,8 +91,14 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
       return emitMatmul(kernel, context);
     case "attention":
       return emitAttention(kernel, context);
+    case "attentionForward":
+      return emitAttentionForward(kernel, context);
+    case "attentionBackward":
+      return emitAttentionBackward(kernel, context);
     case "topK":
       return emitTopK(kernel, context);
+    case "scatterAdd":
+      return emitScatterAdd(kernel, context);
     case "contract":
       return emitContract(kernel, context);
     default:

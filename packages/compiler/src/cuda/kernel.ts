@@ -12,6 +12,7 @@ export const preludeFiles = [
   "gemv.cuh",
   "gemm.cuh",
   "attention.cuh",
+  "attention_training.cuh",
   "flash.cuh",
   "top_k.cuh",
 ] as const;

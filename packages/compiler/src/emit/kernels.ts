@@ -1,17 +1,16 @@
 /** The kernels of fused groups, one function for each kind of group that computes. */
-import { type Axis, type Graph, type NodeId, unsupportedProblem, WeftError } from "@weft/dsl";
+import type { Axis, Graph, NodeId } from "@weft/dsl";
 import { constantSum, sumOf } from "../fusion/affine.ts";
-import { indexExpression } from "../fusion/index-arithmetic.ts";
 import {
-  type FusedAttention,
   type FusedContract,
   type FusedMatmul,
   type FusedRows,
+  type FusedScatterAdd,
   type FusedTopK,
   nodesOf,
 } from "../fusion/types.ts";
 import { attributesOf } from "../passes/rewrite.ts";
-import type { Access, HeadsAccess, Kernel, Loop } from "../plan/types.ts";
+import type { Access, Kernel, Loop } from "../plan/types.ts";
 import { Bindings } from "./bindings.ts";
 import { BodyBuilder, type BodyContext } from "./body.ts";
 import { kernelName } from "./naming.ts";
@@ -104,66 +103,6 @@ export function matmulKernel(group: FusedMatmul, site: KernelSite): Emitted {
   return { kernel, bindings };
 }
 
-export function attentionKernel(group: FusedAttention, site: KernelSite): Emitted {
-  const { graph, assembly, places } = site;
-  const node = graph.nodes[group.node]!;
-  const attributes = attributesOf(node, "attend");
-  const [query, key, value, index] = node.inputs as readonly [NodeId, NodeId, NodeId, NodeId];
-  const bindings = new Bindings(assembly);
-  const size = (id: NodeId, name: string) =>
-    graph.nodes[id]!.type.axes.find((one) => one.name === name)!.size;
-  const keyAxis = attributes.keys ?? attributes.sequence;
-  const access = (storage: Storage, position: string, heads: string, kind: "read" | "write"): HeadsAccess => {
-    if (storage.strides.get(attributes.headDim) !== 1 || storage.strides.size !== 3) {
-      throw new WeftError([
-        unsupportedProblem(
-          "attend",
-          "queries, keys and values must have the axes sequence, heads and headDim only",
-          {
-            path: node.origin.path,
-            given: [...storage.strides.keys()].join(", "),
-            remedy: "compile with attend decomposed",
-          },
-        ),
-      ]);
-    }
-    return {
-      slot: bindings.slot(storage.buffer, kind),
-      offset: assembly.affine(storage.offset),
-      positionStride: storage.strides.get(position)!,
-      headStride: storage.strides.get(heads)!,
-    };
-  };
-  const place = indexExpression(graph, index);
-  if (place === undefined && attributes.causal) {
-    throw new WeftError([
-      unsupportedProblem("attend", "the queries' index must be a position", {
-        path: node.origin.path,
-        remedy: "compile with attend decomposed",
-      }),
-    ]);
-  }
-  const { kvHeads, heads, headDim, causal, scale, sequence } = attributes;
-  const kernel: Kernel = {
-    kind: "attention",
-    name: kernelName(graph, [node.id]),
-    slots: bindings.slots,
-    queries: assembly.affine(sumOf(size(query, sequence))),
-    keys: assembly.affine(sumOf(size(key, keyAxis))),
-    past: assembly.affine(causal ? place!.offset : constantSum(0)),
-    heads: size(query, heads) as number,
-    kvHeads: size(key, kvHeads) as number,
-    headDim: size(query, headDim) as number,
-    scale,
-    causal,
-    query: access(places.storageOf(query)!, sequence, heads, "read"),
-    key: access(places.storageOf(key)!, keyAxis, kvHeads, "read"),
-    value: access(places.storageOf(value)!, keyAxis, kvHeads, "read"),
-    output: access(places.targetOf(node.id)!, sequence, heads, "write"),
-  };
-  return { kernel, bindings };
-}
-
 export function topKKernel(group: FusedTopK, site: KernelSite): Emitted {
   const { graph, assembly, places } = site;
   const node = graph.nodes[group.node]!;
@@ -187,6 +126,41 @@ export function topKKernel(group: FusedTopK, site: KernelSite): Emitted {
     count,
     input: access(places.storageOf(input)!, axis, "read"),
     output: access(places.targetOf(node.id)!, "valueAndIndex", "write"),
+  };
+  return { kernel, bindings };
+}
+
+export function scatterAddKernel(group: FusedScatterAdd, site: KernelSite): Emitted {
+  const { graph, assembly, places } = site;
+  const node = graph.nodes[group.node]!;
+  const [updates, indices] = [node.inputs[0]!, node.inputs[1]!];
+  const bindings = new Bindings(assembly);
+  const loop = (axis: Axis): Loop => ({ axis: axis.name, extent: assembly.affine(sumOf(axis.size)) });
+  const [destination, ...rest] = node.type.axes as [Axis, ...Axis[]];
+  const [loops, row] = [rest.slice(0, -1), rest.at(-1)];
+  const positions = graph.nodes[indices]!.type.axes;
+  const access = (storage: Storage, axes: readonly Axis[], kind: "read" | "write"): Access => ({
+    slot: bindings.slot(storage.buffer, kind),
+    offset: assembly.affine(storage.offset),
+    strides: axes.map((one) => storage.strides.get(one.name) ?? 0),
+    rowStride: row === undefined ? 1 : (storage.strides.get(row.name) ?? 0),
+  });
+  const result = group.sum ?? group.node;
+  const addend =
+    group.sum === undefined ? [] : graph.nodes[group.sum]!.inputs.filter((input) => input !== group.node);
+  const along = [destination, ...loops];
+  const kernel: Kernel = {
+    kind: "scatterAdd",
+    name: kernelName(graph, nodesOf(group)),
+    slots: bindings.slots,
+    positions: positions.map(loop),
+    loops: loops.map(loop),
+    row: row === undefined ? { axis: "", extent: assembly.affine(constantSum(1)) } : loop(row),
+    bound: assembly.affine(sumOf(destination.size)),
+    indices: { ...access(places.storageOf(indices)!, positions, "read"), rowStride: 0 },
+    updates: access(places.storageOf(updates)!, [...positions, ...loops], "read"),
+    out: access(places.targetOf(result)!, along, "write"),
+    addends: addend.map((id) => access(places.storageOf(id)!, along, "read")),
   };
   return { kernel, bindings };
 }

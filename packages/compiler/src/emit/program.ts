@@ -5,16 +5,17 @@ import { type FusedGraph, type FusedGroup, nodesOf, type Space } from "../fusion
 import { contiguousStrides } from "../fusion/view.ts";
 import { attributesOf } from "../passes/rewrite.ts";
 import type { PlanProgram, PlanStep } from "../plan/types.ts";
+import { attentionBackwardKernel, attentionForwardKernel, attentionKernel } from "./attention.ts";
 import { Bindings } from "./bindings.ts";
 import { BodyBuilder } from "./body.ts";
 import {
-  attentionKernel,
   contextOf,
   contractKernel,
   type Emitted,
   type KernelSite,
   matmulKernel,
   rowsKernel,
+  scatterAddKernel,
   topKKernel,
 } from "./kernels.ts";
 import { originsOf } from "./naming.ts";
@@ -84,8 +85,17 @@ class ProgramEmitter {
       case "attention":
         this.#push(attentionKernel(group, this.#site), group);
         return;
+      case "attentionForward":
+        this.#push(attentionForwardKernel(group, this.#site), group);
+        return;
+      case "attentionBackward":
+        this.#push(attentionBackwardKernel(group, this.#site), group);
+        return;
       case "topK":
         this.#push(topKKernel(group, this.#site), group);
+        return;
+      case "scatterAdd":
+        this.#push(scatterAddKernel(group, this.#site), group);
         return;
       case "contract":
         this.#push(contractKernel(group, this.#site), group);

@@ -1,15 +1,8 @@
 /** What each node is to the fuser, and where values can be read from. */
-import {
-  type Graph,
-  type GraphNode,
-  isFloat,
-  type NodeId,
-  opTable,
-  unsupportedProblem,
-  WeftError,
-} from "@weft/dsl";
+import { type Graph, type GraphNode, isFloat, type NodeId, opTable } from "@weft/dsl";
 import { attributesOf } from "../passes/rewrite.ts";
 import { constantSum } from "./affine.ts";
+import { attentionIndex, isAttention } from "./attention.ts";
 import { indexExpression } from "./index-arithmetic.ts";
 import { readsToSave, waitsOf } from "./state-order.ts";
 import { applyView, contiguousStrides, isView, stateStrides, type View } from "./view.ts";
@@ -29,6 +22,7 @@ export type NodeKind =
   | "dot"
   | "attend"
   | "topK"
+  | "scatterAdd"
   | "state";
 
 export interface Classified {
@@ -57,9 +51,13 @@ function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): Node
     case "dot":
       return "dot";
     case "attend":
+    case "attendLogSumExp":
+    case "attendGradient":
       return "attend";
     case "topK":
       return "topK";
+    case "scatterAdd":
+      return "scatterAdd";
     case "reduceSum":
     case "reduceMax":
       return "reduce";
@@ -71,15 +69,6 @@ function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): Node
         node.inputs.every((id) => kinds[id] === "inline");
       if (indexLike && (node.op !== "last" || indexExpression(graph, node.id) !== undefined)) return "inline";
       if (isView(node) || widensStored(graph, node, kinds)) return "view";
-      if (node.op === "scatterAdd") {
-        throw new WeftError([
-          unsupportedProblem("scatterAdd", "no kernel adds rows up yet, so a plan must not hold one", {
-            path: node.origin.path,
-            ...(node.origin.source === undefined ? {} : { location: node.origin.source }),
-            remedy: "run the graph on the interpreter",
-          }),
-        ]);
-      }
       if (opTable[node.op].meaning.tag === "definition") {
         throw new Error(`${node.op} must be decomposed before fusion`);
       }
@@ -129,6 +118,8 @@ function viewsOf(graph: Graph, kinds: readonly NodeKind[]): (View | undefined)[]
   return views;
 }
 
+const readsMemory: ReadonlySet<NodeKind> = new Set(["view", "dot", "topK", "scatterAdd", "state"]);
+
 /** Only row programs can do index arithmetic; everything else reads memory. */
 function storeWhatKernelsRead(graph: Graph, kinds: NodeKind[]): void {
   const store = (id: NodeId) => {
@@ -136,9 +127,9 @@ function storeWhatKernelsRead(graph: Graph, kinds: NodeKind[]): void {
   };
   for (const node of graph.nodes) {
     const kind = kinds[node.id]!;
-    if (kind === "view" || kind === "dot" || kind === "topK" || kind === "state") node.inputs.forEach(store);
-    // The queries' indices become a symbol of the kernel; the other three are read.
-    if (kind === "attend") node.inputs.slice(0, 3).forEach(store);
+    if (readsMemory.has(kind)) node.inputs.forEach(store);
+    // The queries' indices become a symbol of the kernel; everything else is read.
+    if (isAttention(node.op)) node.inputs.toSpliced(attentionIndex[node.op], 1).forEach(store);
     if (node.op === "gather") store(node.inputs[0]!);
   }
   for (const output of graph.outputs) store(output.node);

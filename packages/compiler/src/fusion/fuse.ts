@@ -13,12 +13,14 @@
 import type { Graph, GraphNode, NodeId } from "@weft/dsl";
 import { PassRecorder, placeOf, type Refusal } from "../passes/pass.ts";
 import { consumersOf } from "../passes/rewrite.ts";
+import { formAttention } from "./attention.ts";
 import { classify } from "./classify.ts";
 import { type Growth, growBackward, growForward, prune } from "./grow.ts";
 import { type FusionContext, ownSpace } from "./legality.ts";
 import { formMatmul, growPrologue } from "./matmul.ts";
 import { orderGroups } from "./order.ts";
 import { Partition } from "./partition.ts";
+import { sumBehind } from "./scatter-add.ts";
 import { settleStates } from "./state-order.ts";
 import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
 import { joinUpdate, readBeforeUpdate } from "./update-in-place.ts";
@@ -55,10 +57,17 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
   // Kernels that stand alone are told apart first, so that the order check sees them.
   for (const node of graph.nodes) {
     const kind = classified.kinds[node.id]!;
+    if (!partition.isFree(node.id)) continue;
     const read = options.enabled ? readBeforeUpdate(growth, node) : undefined;
     if (read !== undefined) updates.push({ write: node, read });
-    else if (kind === "attend") add({ kind: "attention", node: node.id });
+    else if (kind === "attend") add(formAttention(growth, node));
     else if (kind === "topK") add({ kind: "topK", node: node.id });
+    else if (kind === "scatterAdd")
+      add({
+        kind: "scatterAdd",
+        node: node.id,
+        sum: options.enabled ? sumBehind(growth, node.id) : undefined,
+      });
     else if (kind === "state") add({ kind: "state", node: node.id });
     else if (kind === "dot" && !options.enabled) add({ kind: "contract", node: node.id });
   }

@@ -41,10 +41,30 @@ export interface FusedAttention {
   readonly node: NodeId;
 }
 
+/** Attention of a training step and the number from which its gradient computes the weights again; one of them at least. */
+export interface FusedAttentionForward {
+  readonly kind: "attentionForward";
+  readonly attend: NodeId | undefined;
+  readonly logSumExp: NodeId | undefined;
+}
+
+export interface FusedAttentionBackward {
+  readonly kind: "attentionBackward";
+  readonly node: NodeId;
+}
+
 /** The largest elements of rows. */
 export interface FusedTopK {
   readonly kind: "topK";
   readonly node: NodeId;
+}
+
+/** Rows added up by index, and what the sums are added to, if that is at hand in memory. */
+export interface FusedScatterAdd {
+  readonly kind: "scatterAdd";
+  readonly node: NodeId;
+  /** `add` of the node and a stored value of its type. */
+  readonly sum: NodeId | undefined;
 }
 
 /** A product that no template fits. */
@@ -72,7 +92,10 @@ export type FusedGroup =
   | FusedRows
   | FusedMatmul
   | FusedAttention
+  | FusedAttentionForward
+  | FusedAttentionBackward
   | FusedTopK
+  | FusedScatterAdd
   | FusedContract
   | FusedMove
   | FusedState;
@@ -99,6 +122,10 @@ export function nodesOf(group: FusedGroup): NodeId[] {
       return [...group.nodes];
     case "matmul":
       return [...group.prologue.nodes, ...group.columns.flatMap((one) => [...one.nodes])];
+    case "attentionForward":
+      return [group.attend, group.logSumExp].filter((id) => id !== undefined);
+    case "scatterAdd":
+      return group.sum === undefined ? [group.node] : [group.node, group.sum];
     default:
       return [group.node];
   }

@@ -50,7 +50,14 @@ export function writesInPlace(kernel: Kernel, read: number, written: number): bo
       );
       return users.length === 1 && readsBeforeStoring(users[0]!.epilogue, read, written);
     }
+    case "scatterAdd": {
+      // Every row is taken over whole before anything is added to it.
+      const [addend] = kernel.addends;
+      return addend?.slot === read && written === kernel.out.slot && sameAccess(addend, kernel.out);
+    }
     case "attention":
+    case "attentionForward":
+    case "attentionBackward":
     case "topK":
     case "contract":
       return false;

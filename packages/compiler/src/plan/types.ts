@@ -273,6 +273,61 @@ export interface AttentionKernel {
 }
 
 /**
+ * Attention of a training step, forward: as AttentionKernel, and beside the result the number from which the backward
+ * direction computes the weights again. Query i sees the keys starts[i] <= j <= past + i where it is causal.
+ */
+export interface AttentionForwardKernel {
+  kind: "attentionForward";
+  name: string;
+  slots: Slot[];
+  queries: Affine;
+  keys: Affine;
+  past: Affine;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  scale: Real;
+  causal: boolean;
+  query: HeadsAccess;
+  key: HeadsAccess;
+  value: HeadsAccess;
+  /** None or one, i32: strides of the position; causal only. */
+  starts: Access[];
+  /** None or one, f32. */
+  outputs: HeadsAccess[];
+  /** None or one, f32: log(sum(exp(scale * q k^T))), strides of position and head. */
+  logSumExps: Access[];
+}
+
+/** The cotangents of queries, keys and values of an AttentionForwardKernel, all f32. */
+export interface AttentionBackwardKernel {
+  kind: "attentionBackward";
+  name: string;
+  slots: Slot[];
+  queries: Affine;
+  keys: Affine;
+  past: Affine;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  scale: Real;
+  causal: boolean;
+  query: HeadsAccess;
+  key: HeadsAccess;
+  value: HeadsAccess;
+  /** None or one, i32: strides of the position; causal only. */
+  starts: Access[];
+  /** What the forward direction gave, and its cotangent. */
+  result: HeadsAccess;
+  cotangent: HeadsAccess;
+  /** f32: strides of position and head. */
+  logSumExp: Access;
+  queryGradient: HeadsAccess;
+  keyGradient: HeadsAccess;
+  valueGradient: HeadsAccess;
+}
+
+/**
  * The `count` largest elements of each row, largest first: value and index, both f32. Of equal elements (0 and -0 are
  * equal) the one of the lower index comes first, NaN before all others.
  */
@@ -290,6 +345,31 @@ export interface TopKKernel {
   output: Access;
 }
 
+/**
+ * Rows added up where their indices say: `out[r] = addend[r] + the sum of updates[p] over all positions p whose index is
+ * r`, in f32 and in the order of the positions. A row that no index names is that of the addend, or zero.
+ */
+export interface ScatterAddKernel {
+  kind: "scatterAdd";
+  name: string;
+  slots: Slot[];
+  /** The axes of the indices. */
+  positions: Loop[];
+  /** The other axes of the updates, and of the result behind the one that the indices count along. */
+  loops: Loop[];
+  row: Loop;
+  /** Rows of the result: 0 <= index < bound. */
+  bound: Affine;
+  /** Strides: positions. */
+  indices: Access;
+  /** Strides: positions, then loops. */
+  updates: Access;
+  /** Strides: the axis of the result, then loops. Nothing lies between the elements: `rowStride` is 1. */
+  out: Access;
+  /** None or one, f32, with the strides of `out`. It may be the very memory of `out`. */
+  addends: Access[];
+}
+
 /** A general contraction by strides: the route of unfused plans. out[loops] = sum over contracted of a * b. */
 export interface ContractKernel {
   kind: "contract";
@@ -304,7 +384,15 @@ export interface ContractKernel {
   out: Access;
 }
 
-export type Kernel = RowsKernel | MatmulKernel | AttentionKernel | TopKKernel | ContractKernel;
+export type Kernel =
+  | RowsKernel
+  | MatmulKernel
+  | AttentionKernel
+  | AttentionForwardKernel
+  | AttentionBackwardKernel
+  | TopKKernel
+  | ScatterAddKernel
+  | ContractKernel;
 
 /** One kernel on certain buffers. */
 export interface PlanStep {

@@ -33,7 +33,7 @@ function printGroup(fused: FusedGraph, index: number, indent: string): string[] 
         lines.push(`${indent}    columns ${describeNodes(fused, columns.nodes)}`);
       break;
     default:
-      lines.push(`${indent}    ${describeNodes(fused, [group.node])}`);
+      lines.push(`${indent}    ${describeNodes(fused, nodesOf(group))}`);
   }
   for (const id of nodesOf(group)) {
     if (!fused.stored.has(id)) continue;

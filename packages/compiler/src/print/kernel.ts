@@ -2,6 +2,9 @@
 import type {
   Access,
   Affine,
+  AttentionBackwardKernel,
+  AttentionForwardKernel,
+  AttentionKernel,
   HeadsAccess,
   Instruction,
   Kernel,
@@ -105,6 +108,29 @@ function formatHeads(plan: Plan, name: string, access: HeadsAccess): string {
   return `  ${name} = b${access.slot}[${parts.join(" + ")}]`;
 }
 
+type AnyAttention = AttentionKernel | AttentionForwardKernel | AttentionBackwardKernel;
+
+/** Names of the loops of one number per position and head. */
+const perHead: readonly Loop[] = ["position", "head"].map((axis) => ({
+  axis,
+  extent: { constant: 1, terms: [] },
+}));
+
+function attentionSizes(plan: Plan, kernel: AnyAttention): string {
+  const [queries, keys, past] = [kernel.queries, kernel.keys, kernel.past].map((one) =>
+    formatAffine(plan, one),
+  );
+  return `  queries ${queries}, keys ${keys}, past ${past}, heads ${kernel.heads} on ${kernel.kvHeads} of ${kernel.headDim}, scale ${kernel.scale}${kernel.causal ? ", causal" : ""}`;
+}
+
+function formatOperands<N extends string>(
+  plan: Plan,
+  kernel: Readonly<Record<N, HeadsAccess>>,
+  names: readonly N[],
+): string[] {
+  return names.map((name) => formatHeads(plan, name, kernel[name]));
+}
+
 const formatSlot = (slot: Slot, index: number) => `b${index}: ${slot.access} ${slot.dtype}`;
 
 /** One kernel, line by line. */
@@ -125,17 +151,23 @@ export function printKernel(plan: Plan, kernel: Kernel): string {
         lines.push(...formatProgram(plan, group.epilogue, "    "));
       }
       break;
-    case "attention": {
-      const [queries, keys, past] = [kernel.queries, kernel.keys, kernel.past].map((one) =>
-        formatAffine(plan, one),
-      );
-      lines.push(
-        `  queries ${queries}, keys ${keys}, past ${past}, heads ${kernel.heads} on ${kernel.kvHeads} of ${kernel.headDim}, scale ${kernel.scale}${kernel.causal ? ", causal" : ""}`,
-        formatHeads(plan, "query", kernel.query),
-        formatHeads(plan, "key", kernel.key),
-        formatHeads(plan, "value", kernel.value),
-        formatHeads(plan, "output", kernel.output),
-      );
+    case "attention":
+      lines.push(attentionSizes(plan, kernel));
+      lines.push(...formatOperands(plan, kernel, ["query", "key", "value", "output"]));
+      break;
+    case "attentionForward": {
+      lines.push(attentionSizes(plan, kernel), ...formatOperands(plan, kernel, ["query", "key", "value"]));
+      for (const starts of kernel.starts) lines.push(`  starts = ${formatAccess(plan, starts, perHead)}`);
+      for (const output of kernel.outputs) lines.push(formatHeads(plan, "output", output));
+      for (const sums of kernel.logSumExps) lines.push(`  logSumExp = ${formatAccess(plan, sums, perHead)}`);
+      break;
+    }
+    case "attentionBackward": {
+      lines.push(attentionSizes(plan, kernel), ...formatOperands(plan, kernel, ["query", "key", "value"]));
+      for (const starts of kernel.starts) lines.push(`  starts = ${formatAccess(plan, starts, perHead)}`);
+      lines.push(`  logSumExp = ${formatAccess(plan, kernel.logSumExp, perHead)}`);
+      const written = ["queryGradient", "keyGradient", "valueGradient"] as const;
+      lines.push(...formatOperands(plan, kernel, ["result", "cotangent", ...written]));
       break;
     }
     case "topK":
@@ -144,6 +176,19 @@ export function printKernel(plan: Plan, kernel: Kernel): string {
         `    ${formatAccess(plan, kernel.output, kernel.loops)} = the ${kernel.count} largest of ${kernel.length} in ${formatAccess(plan, kernel.input, kernel.loops)}`,
       );
       break;
+    case "scatterAdd": {
+      const { positions, loops, row, addends } = kernel;
+      const destination: Loop = { axis: "index", extent: kernel.bound };
+      const index = formatAccess(plan, kernel.indices, positions);
+      const updates = formatAccess(plan, kernel.updates, [...positions, ...loops]);
+      const sums = formatAccess(plan, kernel.out, [destination, ...loops]);
+      const from = addends.map((one) => `${formatAccess(plan, one, [destination, ...loops])} + `).join("");
+      lines.push(
+        `  for ${formatLoops(plan, [destination, ...loops, row])}`,
+        `    ${sums} = ${from}sum over ${formatLoops(plan, positions)} with ${index} = index of ${updates}`,
+      );
+      break;
+    }
     case "contract": {
       const all = [...kernel.loops, ...kernel.contracted];
       lines.push(

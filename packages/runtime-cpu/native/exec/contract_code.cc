@@ -1,5 +1,6 @@
-// Work is shared out by blocks of outputs along the last loop. For each block, how to sum depends on strides alone, so
-// that results never depend on the number of threads:
+// What is a product of matrices of some size goes to the kernel library (contract_gemm.h). The rest is shared out by blocks of
+// outputs along the last loop. For each block, how to sum depends on strides alone, so that results never depend on the
+// number of threads:
 //  * both operands are contiguous along the last contracted loop: dot products of rows;
 //  * one operand is contiguous along the block and the other constant: scaled rows are added to the block;
 //  * else: one product after the other.
@@ -36,10 +37,12 @@ struct ContractCode::Run {
   int64_t terms = 1;  // of one sum
 };
 
-ContractCode::ContractCode(const plan::ContractKernel& kernel) : kernel_(kernel) {}
+ContractCode::ContractCode(const plan::ContractKernel& kernel, const KernelTable& kernels)
+    : kernel_(kernel), gemm_(kernel, kernels) {}
 
 ScratchNeeds ContractCode::scratch_needs() const {
-  return {static_cast<size_t>(most_block_outputs * 2 + dot_floats * 2) * sizeof(float), 0};
+  const size_t blocks = static_cast<size_t>(most_block_outputs * 2 + dot_floats * 2) * sizeof(float);
+  return {std::max(blocks, gemm_.scratch_bytes()), 0};
 }
 
 void ContractCode::execute(const StepBinding& step, Worker& worker) const noexcept {
@@ -64,6 +67,8 @@ void ContractCode::execute(const StepBinding& step, Worker& worker) const noexce
     (i < run.loops ? outputs : run.terms) *= run.extents[i];
   }
   if (outputs == 0) return;
+  const ContractShape shape(kernel_, worker.symbols);
+  if (gemm_.fits(shape)) return gemm_.execute(shape, step, worker);
   run.a = operand(kernel_.a);
   run.b = operand(kernel_.b);
   const Operand out = operand(kernel_.out);

@@ -1,9 +1,11 @@
 #include "exec/kernel_code.h"
 
 #include "exec/attention_code.h"
+#include "exec/attention_training_code.h"
 #include "exec/contract_code.h"
 #include "exec/matmul_code.h"
 #include "exec/rows_code.h"
+#include "exec/scatter_add_code.h"
 #include "exec/top_k_code.h"
 
 namespace weft::cpu {
@@ -33,11 +35,20 @@ std::unique_ptr<KernelCode> compile_kernel(const plan::Kernel& kernel, const pla
     std::unique_ptr<KernelCode> operator()(const plan::AttentionKernel& attention) const {
       return std::make_unique<AttentionCode>(attention, bounds, kernels);
     }
+    std::unique_ptr<KernelCode> operator()(const plan::AttentionForwardKernel& attention) const {
+      return std::make_unique<AttentionForwardCode>(attention, bounds, kernels);
+    }
+    std::unique_ptr<KernelCode> operator()(const plan::AttentionBackwardKernel& attention) const {
+      return std::make_unique<AttentionBackwardCode>(attention, bounds, kernels);
+    }
     std::unique_ptr<KernelCode> operator()(const plan::TopKKernel& top_k) const {
       return std::make_unique<TopKCode>(top_k);
     }
+    std::unique_ptr<KernelCode> operator()(const plan::ScatterAddKernel& scatter) const {
+      return std::make_unique<ScatterAddCode>(scatter);
+    }
     std::unique_ptr<KernelCode> operator()(const plan::ContractKernel& contract) const {
-      return std::make_unique<ContractCode>(contract);
+      return std::make_unique<ContractCode>(contract, kernels);
     }
   };
   return std::visit(Compile{bounds, kernels, threads}, kernel);

@@ -21,5 +21,6 @@
 #include "gemm.h"
 #include "attention_decode.h"
 #include "attention_prefill.h"
+#include "attention_training.h"
 #include "table.h"
 // clang-format on

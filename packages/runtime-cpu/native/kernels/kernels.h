@@ -98,6 +98,37 @@ struct AttentionArguments {
   size_t out_stride;  // between queries
 };
 
+// Rows of heads: element (position, head, d) at data[position * position_stride + head * head_stride + d].
+struct HeadsOperand {
+  const void* data;
+  DType type;
+  size_t position_stride, head_stride;
+};
+
+// Attention of a training step. Query head h reads K/V head h / (heads / kv_heads). causal: query i sees the keys
+// starts[i] <= j <= past + i, from 0 on where there are no starts. A query that sees no key gives zeros. Forward writes
+// `out` and `log_sum_exp`, each unless it is null: log(sum(exp(scale * q . k))). Backward reads all operands and
+// `log_sum_exp`, and writes the three gradients.
+struct TrainingAttentionArguments {
+  size_t queries, keys, past, heads, kv_heads, head_dim;
+  bool causal;
+  float scale;
+  const int32_t* starts;  // or nullptr
+  size_t starts_stride;
+  HeadsOperand q, k, v;
+  float* out;
+  size_t out_position_stride, out_head_stride;
+  float* log_sum_exp;
+  size_t sum_position_stride, sum_head_stride;
+  HeadsOperand result, cotangent;
+  float* query_gradient;
+  size_t query_gradient_position_stride, query_gradient_head_stride;
+  float* key_gradient;
+  size_t key_gradient_position_stride, key_gradient_head_stride;
+  float* value_gradient;
+  size_t value_gradient_position_stride, value_gradient_head_stride;
+};
+
 // Keys per work item of attention_decode. A constant, so that the split never depends on the thread count.
 inline constexpr size_t attention_chunk_keys = 256;
 
@@ -161,6 +192,13 @@ struct KernelTable {
   size_t (*attention_prefill_items)(const AttentionArguments&);
   size_t (*attention_prefill_scratch_bytes)(const AttentionArguments&);
   void (*attention_prefill)(const AttentionArguments&, void* scratch, size_t item_begin, size_t item_end);
+
+  // Attention of a training step: items are independent, `scratch` is per thread and the same for both directions.
+  size_t (*attention_training_scratch_bytes)(const TrainingAttentionArguments&);
+  size_t (*attention_forward_items)(const TrainingAttentionArguments&);
+  void (*attention_forward)(const TrainingAttentionArguments&, void* scratch, size_t item);
+  size_t (*attention_backward_items)(const TrainingAttentionArguments&);
+  void (*attention_backward)(const TrainingAttentionArguments&, void* scratch, size_t item);
 
   // True if the decode path is expected to be the faster one. Depends on queries, heads and kv_heads only.
   bool (*prefer_attention_decode)(const AttentionArguments&);

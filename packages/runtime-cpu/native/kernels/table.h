@@ -78,6 +78,11 @@ constexpr KernelTable make_table(const char* name) {
   t.attention_prefill_items = attention_prefill_items;
   t.attention_prefill_scratch_bytes = attention_prefill_scratch_bytes;
   t.attention_prefill = attention_prefill;
+  t.attention_training_scratch_bytes = attention_training_scratch_bytes;
+  t.attention_forward_items = attention_forward_items;
+  t.attention_forward = attention_forward;
+  t.attention_backward_items = attention_backward_items;
+  t.attention_backward = attention_backward;
   t.prefer_attention_decode = prefer_attention_decode;
   return t;
 }

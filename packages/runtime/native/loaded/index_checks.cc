@@ -28,16 +28,22 @@ std::vector<ProgramGathers> gathers(const plan::Plan& plan) {
     ProgramGathers& found = result.emplace_back();
     for (size_t step = 0; step < program.steps.size(); ++step) {
       const plan::PlanStep& planned = program.steps[step];
-      for (const plan::RowProgram* rows : row_programs(plan.kernels[static_cast<size_t>(planned.kernel)])) {
+      const plan::Kernel& kernel = plan.kernels[static_cast<size_t>(planned.kernel)];
+      const auto add = [&](const std::vector<plan::Loop>& loops, const plan::Access* access, plan::Affine bound) {
+        const int64_t source = access ? planned.bindings[static_cast<size_t>(access->slot)] : 0;
+        if (access && plan.buffers[static_cast<size_t>(source)].class_ == plan::BufferClass::input)
+          found.checks.push_back({step, &loops, access, std::move(bound), source});
+        else
+          found.has_computed = true;
+      };
+      if (const auto* scatter = std::get_if<plan::ScatterAddKernel>(&kernel))
+        add(scatter->positions, &scatter->indices, scatter->bound);
+      for (const plan::RowProgram* rows : row_programs(kernel)) {
         for (const plan::Instruction& instruction : rows->body) {
           const auto* gather = std::get_if<plan::GatherInstruction>(&instruction);
           if (!gather) continue;
           const auto* load = std::get_if<plan::LoadInstruction>(&rows->body[static_cast<size_t>(gather->index)]);
-          const int64_t source = load ? planned.bindings[static_cast<size_t>(load->access.slot)] : 0;
-          if (load && plan.buffers[static_cast<size_t>(source)].class_ == plan::BufferClass::input)
-            found.checks.push_back({step, rows, load, gather->bound, source});
-          else
-            found.has_computed = true;
+          add(rows->loops, load ? &load->access : nullptr, {gather->bound, {}});
         }
       }
     }
@@ -48,14 +54,15 @@ std::vector<ProgramGathers> gathers(const plan::Plan& plan) {
 void check_indices(const plan::Plan& plan, size_t program, const std::vector<IndexCheck>& checks,
                    const int64_t* symbols, const std::function<const char*(int64_t buffer)>& data) {
   for (const IndexCheck& check : checks) {
-    const plan::Access& access = check.index->access;
+    const plan::Access& access = *check.access;
     const plan::PlanBuffer& source = plan.buffers[static_cast<size_t>(check.buffer)];
     const int64_t width = plan::element_bytes(source.dtype);
     const char* memory = data(check.buffer);
     int64_t rows = 1;
     int64_t extents[plan::most_loops] = {};
-    const size_t loops = check.program->loops.size();
-    for (size_t i = 0; i < loops; ++i) rows *= extents[i] = plan::evaluate(check.program->loops[i].extent, symbols);
+    const size_t loops = check.loops->size();
+    for (size_t i = 0; i < loops; ++i) rows *= extents[i] = plan::evaluate((*check.loops)[i].extent, symbols);
+    const int64_t bound = plan::evaluate(check.bound, symbols);
     const int64_t offset = plan::evaluate(access.offset, symbols);
     for (int64_t row = 0; row < rows; ++row) {
       int64_t element = offset, rest = row;
@@ -64,9 +71,9 @@ void check_indices(const plan::Plan& plan, size_t program, const std::vector<Ind
         rest /= extents[i];
       }
       const float value = read_element(memory + element * width, source.dtype);
-      if (value >= 0.0f && value < static_cast<float>(check.bound)) continue;
+      if (value >= 0.0f && value < static_cast<float>(bound)) continue;
       throw Error("input " + source.name + ": value " + shown_index(value) + " at index " + std::to_string(element) +
-                  " must be 0 to " + std::to_string(check.bound - 1) + " (" + step_name(plan, program, check.step) + ")");
+                  " must be 0 to " + std::to_string(bound - 1) + " (" + step_name(plan, program, check.step) + ")");
     }
   }
 }

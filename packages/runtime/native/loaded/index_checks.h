@@ -12,9 +12,10 @@ namespace weft {
 
 struct IndexCheck {
   size_t step = 0;
-  const plan::RowProgram* program = nullptr;
-  const plan::LoadInstruction* index = nullptr;
-  int64_t bound = 0;
+  // Where the indices lie: one for each index of these loops.
+  const std::vector<plan::Loop>* loops = nullptr;
+  const plan::Access* access = nullptr;
+  plan::Affine bound;
   int64_t buffer = 0;
 };
 

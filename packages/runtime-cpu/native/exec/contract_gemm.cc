@@ -1,0 +1,146 @@
+// A tile packs its columns once for all of its rows, and each block of rows once for all of its columns. With packing at
+// about four floats and multiplying at up to 32 products a cycle, a tile of r x c costs 8 / r + 8 / c of the
+// multiplication beside it: 5 % at 512 x 256, which is why tiles are no smaller than the team needs.
+#include "exec/contract_gemm.h"
+
+#include <algorithm>
+
+#include "row/convert_dtype.h"
+#include "validate.h"
+
+namespace weft::cpu {
+namespace {
+
+constexpr int64_t most_tile_rows = 512, least_tile_rows = 64;
+constexpr int64_t most_tile_columns = 256, least_tile_columns = 64;
+constexpr int64_t tiles_per_thread = 4;
+// Below these, whole vectors of columns and blocks of rows would mostly be padding.
+constexpr int64_t least_rows = 4, least_columns = 8;
+
+}  // namespace
+
+struct ContractGemm::Run {
+  const ContractShape& shape;
+  const char* a;
+  const char* b;
+  char* out;
+  // The operand whose axis is contiguous in the result gives the columns.
+  bool is_turned;
+  ContractAxis rows, columns;
+  int64_t tile_rows, tile_columns;
+};
+
+struct ContractGemm::Tile {
+  ContractAxis batch;
+  int64_t row, rows, column, columns;
+};
+
+ContractGemm::ContractGemm(const plan::ContractKernel& kernel, const KernelTable& kernels) : kernel_(kernel) {
+  const auto dtype = [&](const plan::Access& access) { return kernel.slots[static_cast<size_t>(access.slot)].dtype; };
+  a_ = dtype(kernel.a);
+  b_ = dtype(kernel.b);
+  out_ = dtype(kernel.out);
+  // More than any block along depth.
+  constexpr size_t depth = 1 << 16;
+  ScratchLayout layout;
+  size_t panel = 0;
+  for (const auto& [rows, columns] : {std::pair(a_, b_), std::pair(b_, a_)})
+    panel = std::max(panel, kernels.gemm_scratch_bytes(most_tile_rows, most_tile_columns, depth, kernel_dtype(rows),
+                                                       kernel_dtype(columns), false));
+  layout.add(panel);
+  products_ = layout.add(static_cast<size_t>(most_tile_rows * most_tile_columns) * sizeof(float));
+  scratch_ = layout.bytes();
+}
+
+bool ContractGemm::fits(const ContractShape& shape) const {
+  const auto multiplies = [](plan::PlanDtype dtype) {
+    return dtype == plan::PlanDtype::f32 || dtype == plan::PlanDtype::bf16;
+  };
+  if (!multiplies(a_) || !multiplies(b_) || shape.depth.extent == 0 || shape.terms.extent() == 0) return false;
+  // The kernel library counts strides without a sign.
+  for (const plan::Access* access : {&kernel_.a, &kernel_.b})
+    for (const int64_t stride : access->strides)
+      if (stride < 0) return false;
+  // Products of further terms are added where the first ones already are.
+  const bool is_direct = out_ == plan::PlanDtype::f32 && (shape.rows.out == 1 || shape.columns.out == 1);
+  if (!is_direct && shape.terms.extent() > 1) return false;
+  const auto [less, more] = std::minmax(shape.rows.extent, shape.columns.extent);
+  return less >= least_rows && more >= least_columns;
+}
+
+void ContractGemm::execute(const ContractShape& shape, const StepBinding& step, Worker& worker) const noexcept {
+  const auto memory = [&](const plan::Access& access, plan::PlanDtype dtype) {
+    return step.slots[static_cast<size_t>(access.slot)].data +
+           plan::evaluate(access.offset, worker.symbols) * plan::element_bytes(dtype);
+  };
+  // Where the result is contiguous along neither axis, the longer one gives the columns.
+  const bool along_rows = shape.rows.out == 1, along_columns = shape.columns.out == 1;
+  const bool is_turned = along_columns ? along_rows && shape.columns.extent < least_columns
+                                       : along_rows || shape.columns.extent < shape.rows.extent;
+  Run run{shape, memory(kernel_.a, a_), memory(kernel_.b, b_), memory(kernel_.out, out_), is_turned,
+          is_turned ? shape.columns : shape.rows, is_turned ? shape.rows : shape.columns, most_tile_rows,
+          most_tile_columns};
+  const int64_t batch = shape.batch.extent();
+  const auto count = [](int64_t extent, int64_t tile) { return (extent + tile - 1) / tile; };
+  const auto tiles = [&] { return count(run.rows.extent, run.tile_rows) * count(run.columns.extent, run.tile_columns); };
+  const int64_t wanted = worker.threads == 1 ? 1 : worker.threads * tiles_per_thread;
+  while (batch * tiles() < wanted && run.tile_rows > least_tile_rows) run.tile_rows /= 2;
+  while (batch * tiles() < wanted && run.tile_columns > least_tile_columns) run.tile_columns /= 2;
+  const int64_t by_rows = count(run.rows.extent, run.tile_rows), all = tiles();
+  int64_t begin, end;
+  while (worker.take(batch * all, 1, begin, end)) {
+    const int64_t item = begin % all;
+    Tile tile{shape.batch.offsets(begin / all), item % by_rows * run.tile_rows, 0, item / by_rows * run.tile_columns, 0};
+    tile.rows = std::min(run.tile_rows, run.rows.extent - tile.row);
+    tile.columns = std::min(run.tile_columns, run.columns.extent - tile.column);
+    multiply(run, tile, worker);
+  }
+}
+
+void ContractGemm::multiply(const Run& run, const Tile& tile, Worker& worker) const noexcept {
+  const auto address = [](auto* memory, int64_t element, plan::PlanDtype dtype) {
+    return memory + element * plan::element_bytes(dtype);
+  };
+  const ContractAxis& depth = run.shape.depth;
+  const bool turned = run.is_turned;
+  char* out = address(run.out, tile.batch.out + tile.row * run.rows.out + tile.column * run.columns.out, out_);
+  const bool is_direct = out_ == plan::PlanDtype::f32 && (run.columns.out == 1 || tile.columns == 1);
+  float* products = reinterpret_cast<float*>(worker.scratch + products_);
+  GemmArguments g{};
+  g.rows = static_cast<size_t>(tile.rows);
+  g.columns = static_cast<size_t>(tile.columns);
+  g.depth = static_cast<size_t>(depth.extent);
+  g.a_type = kernel_dtype(turned ? b_ : a_);
+  g.w_type = kernel_dtype(turned ? a_ : b_);
+  g.a_row_stride = static_cast<size_t>(turned ? run.rows.b : run.rows.a);
+  g.a_depth_stride = static_cast<size_t>(turned ? depth.b : depth.a);
+  g.w_column_stride = static_cast<size_t>(turned ? run.columns.a : run.columns.b);
+  g.w_depth_stride = static_cast<size_t>(turned ? depth.a : depth.b);
+  g.scratch = worker.scratch;
+  const int64_t terms = run.shape.terms.extent();
+  for (int64_t term = 0; term < terms; ++term) {
+    const ContractAxis at = run.shape.terms.offsets(term);
+    const int64_t a_first = tile.batch.a + at.a + (turned ? tile.column * run.columns.a : tile.row * run.rows.a);
+    const int64_t b_first = tile.batch.b + at.b + (turned ? tile.row * run.rows.b : tile.column * run.columns.b);
+    const char* a = address(run.a, a_first, a_);
+    const char* b = address(run.b, b_first, b_);
+    g.a = turned ? b : a;
+    g.w = turned ? a : b;
+    // Further terms are added to the first one's products.
+    const bool to_result = is_direct && term == 0;
+    g.c = to_result ? reinterpret_cast<float*>(out) : products;
+    g.c_stride = to_result ? static_cast<size_t>(run.rows.out) : g.columns;
+    worker.kernels.gemm_panel(g);
+    if (to_result || !is_direct) continue;
+    for (size_t row = 0; row < g.rows; ++row) {
+      float* sums = reinterpret_cast<float*>(out) + static_cast<int64_t>(row) * run.rows.out;
+      worker.kernels.binary[static_cast<size_t>(BinaryOp::add)](sums, sums, products + row * g.columns, g.columns);
+    }
+  }
+  if (is_direct) return;
+  for (size_t row = 0; row < g.rows; ++row)
+    write_strided(worker.kernels, address(out, static_cast<int64_t>(row) * run.rows.out, out_), out_, run.columns.out,
+                  products + row * g.columns, g.columns);
+}
+
+}  // namespace weft::cpu
