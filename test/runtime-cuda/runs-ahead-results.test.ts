@@ -39,19 +39,19 @@ const calls: readonly Call[] = [
 ];
 
 async function outputsOf(executable: Executable, given: readonly Call[], awaits: boolean) {
-  // One array for all: it is overwritten as soon as a call returns.
+  // One array and one set of symbols for all: they are overwritten as soon as a call returns.
+  const symbols = { past: 0, seq: 0 };
   const step = new Float32Array(hidden);
   const chunk = new Float32Array(4 * hidden);
   const runs: Promise<OutputArray>[] = [];
   for (const [index, { past, rows }] of given.entries()) {
     const x = rows === undefined ? step : chunk.subarray(0, rows * hidden);
     for (let i = 0; i < x.length; i++) x[i] = Math.sin(100 * index + i);
-    const run = executable.run(rows === undefined ? "step" : "chunk", {
-      symbols: { past, seq: rows ?? 0 },
-      inputs: { x },
-    });
+    Object.assign(symbols, { past, seq: rows ?? 0 });
+    const run = executable.run(rows === undefined ? "step" : "chunk", { symbols, inputs: { x } });
     runs.push(run.then(({ outputs }) => outputs.y!));
     x.fill(Number.NaN);
+    symbols.past = 0;
     if (awaits) await runs.at(-1);
   }
   return Promise.all(runs);

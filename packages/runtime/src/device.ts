@@ -83,8 +83,8 @@ export interface Executable {
    */
   readonly runsAhead: number;
   /**
-   * Executes a program. Inputs are read before this returns. Rejects, with nothing written, when a symbol or an input does
-   * not fit. When a run fails while it is executed, those under way behind it reject as well, with its error.
+   * Executes a program. Symbols and inputs are read before this returns. Rejects, with nothing written, when one of them
+   * does not fit. When a run fails while it is executed, those under way behind it reject as well, with its error.
    */
   run(program: string, options: RunOptions): Promise<RunResult>;
   /** As run, with the time of each step. */

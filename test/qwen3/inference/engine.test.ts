@@ -63,11 +63,12 @@ test("what former calls gave is not kept", async () => {
 
 test("a context whose rows could not be brought in is as before, and can be given others", async () => {
   await scripted(async (model, device) => {
-    const [one, other, third] = [model.createContext(), model.createContext(), model.createContext()];
-    await append(one, 7);
-    await append(other, 9);
-    await third.append([1, 2, 3, 4, 5]);
-    const saved = await third.save();
+    const context = model.createContext();
+    await append(context, 7);
+    const short = await context.save();
+    await context.append([1, 2, 3, 4]);
+    const long = await context.save();
+    context.restore(short);
     device.isFree = false;
     const { executable } = model;
     const { saveState } = executable;
@@ -78,16 +79,15 @@ test("a context whose rows could not be brought in is as before, and can be give
       },
     });
     let message = "";
-    await append(one, 2).catch((error: Error) => {
+    await append(context, 2).catch((error: Error) => {
       message = error.message;
-      one.restore(saved);
+      context.restore(long);
     });
     assert.is(message, "no room");
     await setImmediate();
-    // The steps behind it would have written among the rows that were restored.
+    // The steps begun behind it would have brought in the rows that were restored, and written among them.
     assert.equal(device.runs, []);
-    assert.equal(one.tokens, [1, 2, 3, 4, 5]);
-    const next = append(one, 6);
+    const next = append(context, 6);
     await setImmediate();
     assert.equal(
       device.runs.map(({ tokens, past }) => `${tokens}@${past}`),
@@ -95,6 +95,7 @@ test("a context whose rows could not be brought in is as before, and can be give
     );
     while (device.runs.length > 0) device.runs[0]!.end();
     await next;
+    assert.equal(context.tokens, [7, 1, 2, 3, 4, 6]);
   });
 });
 

@@ -68,9 +68,9 @@ export class Engine {
   #resident: Resident | undefined;
   /** Settles when all work so far is done. */
   #turn: Promise<void> = Promise.resolve();
-  /** Whose step the latest work is; undefined where it is no step. */
+  /** Whose work the latest is. */
   #latest: Resident | undefined;
-  /** Settles when the latest step was handed to the device. */
+  /** Settles when the latest work was handed to the device, or is done. */
   #handed: Promise<unknown> = Promise.resolve();
   #works = 0;
   #disposed = false;
@@ -90,6 +90,11 @@ export class Engine {
     return this.#resident === owner;
   }
 
+  /** Whether the latest work is another one's: it and `owner` take turns. */
+  isSharedBy(owner: Resident): boolean {
+    return this.#latest !== undefined && this.#latest !== owner;
+  }
+
   /** Counts what was asked for, so that an owner can tell whether anything came behind its latest step. */
   get works(): number {
     return this.#works;
@@ -105,7 +110,7 @@ export class Engine {
     const handing = new Promise<void>((resolve) => {
       handed = resolve;
     });
-    const done = this.#after(before, async () => {
+    const done = this.#after(owner, before, async () => {
       await this.#activate(owner, isAsDrawn(tokens));
       const program = tokens.length === 1 ? "decode" : "prefill";
       const symbols = { seq: tokens.length, past, dropped };
@@ -117,14 +122,13 @@ export class Engine {
     });
     // Whoever waits for it to be handed over does not wait for ever where it never was.
     done.then(handed, handed);
-    this.#latest = owner;
     this.#handed = handing;
     return done;
   }
 
   /** Shifts the cached rows of `owner` by `count` positions to the front, over its oldest ones. */
   shiftRows(owner: Resident, count: number): Promise<void> {
-    return this.#exclusive(async () => {
+    return this.#after(owner, this.#turn, async () => {
       await this.#activate(owner);
       await this.#executable.shiftState(count, { axisIndex: positionAxis });
     });
@@ -132,7 +136,7 @@ export class Engine {
 
   /** A copy of the rows of `owner`, wherever they are. */
   rowsOf(owner: Resident): Promise<PackedState> {
-    return this.#exclusive(async () => {
+    return this.#after(owner, this.#turn, async () => {
       await this.#activate(owner);
       return packState(this.states, await this.#executable.saveState(), owner.length);
     });
@@ -179,13 +183,8 @@ export class Engine {
     this.#resident = owner;
   }
 
-  #exclusive<A>(work: () => Promise<A>): Promise<A> {
-    return this.#after(this.#turn, work);
-  }
-
-  #after<A>(before: Promise<unknown>, work: () => Promise<A>): Promise<A> {
+  #after<A>(owner: Resident, before: Promise<unknown>, work: () => Promise<A>): Promise<A> {
     this.#works++;
-    this.#latest = undefined;
     const turn = before.then(() => {
       if (this.#disposed) {
         throw new WeftError([
@@ -200,6 +199,8 @@ export class Engine {
     const former = this.#turn;
     // Without a value: what all work so far has given would be kept otherwise.
     this.#turn = former.then(() => settled);
+    this.#latest = owner;
+    this.#handed = this.#turn;
     return turn;
   }
 }

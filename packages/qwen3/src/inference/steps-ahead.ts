@@ -63,6 +63,8 @@ export class StepsAhead {
     ahead: AheadOptions,
     accept: () => void,
   ): Promise<Float32Array> {
+    // What is begun ahead is lost with another one's turn.
+    const most = this.#engine.isSharedBy(this.#owner) ? 0 : Math.min(ahead.most, depth - 1);
     const [oldest] = this.#begun;
     const isBegun =
       oldest?.place.past === place.past && oldest.place.dropped === place.dropped && this.#next === token;
@@ -72,8 +74,7 @@ export class StepsAhead {
     }
     // Behind somebody else's step the drawn token is theirs.
     while (
-      this.#begun.length < depth &&
-      this.#begun.length <= ahead.most &&
+      this.#begun.length <= most &&
       place.past + this.#begun.length < this.#engine.capacity &&
       this.#engine.works === this.#works
     ) {

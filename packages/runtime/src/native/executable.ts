@@ -107,10 +107,10 @@ export class NativeExecutable implements Executable {
 
   #start(program: string, options: RunOptions, profile: boolean): Promise<NativeRun> {
     const kind = { name: program, most: profile ? 1 : (this.#ahead.get(program) ?? 1) };
-    // A call that has to wait keeps what its inputs hold now: the caller may reuse the arrays.
-    const inputs = this.#calls.canBegin(kind) ? options.inputs : snapshot(options.inputs);
+    // A call that has to wait keeps what it was given: the caller may reuse the arrays and what holds them.
+    const { symbols, inputs, outputs } = this.#calls.canBegin(kind) ? options : snapshot(options);
     return this.#queue(
-      () => this.#native.run(this.#handle, program, options.symbols, inputs, options.outputs, profile),
+      () => this.#native.run(this.#handle, program, symbols, inputs, outputs, profile),
       kind,
     );
   }
@@ -128,8 +128,14 @@ export class NativeExecutable implements Executable {
   }
 }
 
-function snapshot(inputs: RunOptions["inputs"]): Record<string, InputArray> {
-  return Object.fromEntries(
-    Object.entries(inputs).map(([name, array]) => [name, ArrayBuffer.isView(array) ? array.slice() : array]),
-  );
+function snapshot({ symbols, inputs, outputs }: RunOptions): RunOptions {
+  const copies = Object.entries(inputs).map(([name, array]): [string, InputArray] => [
+    name,
+    ArrayBuffer.isView(array) ? array.slice() : array,
+  ]);
+  return {
+    symbols: { ...symbols },
+    inputs: Object.fromEntries(copies),
+    ...(outputs === undefined ? {} : { outputs: { ...outputs } }),
+  };
 }
