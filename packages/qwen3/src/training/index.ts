@@ -1,6 +1,11 @@
 export * from "./checkpoint/index.ts";
 export * from "./data/index.ts";
 export * from "./metrics/index.ts";
+export {
+  type TrainedTokenizer,
+  type TrainTokenizerOptions,
+  trainTokenizer,
+} from "./tokenizer/train-tokenizer.ts";
 export type {
   JsonValue,
   MemoryTable,
