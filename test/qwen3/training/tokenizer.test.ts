@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { inDirectory, right } from "../weights/files.ts";
-import { sentences } from "./support.ts";
+import { prepared, sentences } from "./support.ts";
 
 const test = suite("tokenizer training");
 
@@ -81,6 +81,22 @@ test("it opens, knows Qwen's special tokens and template, and gives any text bac
     assert.is(
       tokenizer.decode(ids, { skipSpecial: false }),
       "<|im_start|>user\nWhat is 1 plus 1?<|im_end|>\n<|im_start|>assistant\n",
+    );
+  }));
+
+test("Qwen's pattern does not reach across the places where a long text is cut", () =>
+  inDirectory(async (folder) => {
+    right(await trainTokenizer({ texts, vocabSize: 285, directory: folder }));
+    const tokenizer = right(openTokenizer(folder));
+    const ends = ["", " ", ".", "!\r", "  "];
+    const text = Array.from(
+      { length: 15_000 },
+      (_, n) => `${n % 7 === 0 ? "\t" : ""}line ${n}${ends[n % 5]}`,
+    ).join("\n");
+    const { tokens } = right(await prepared(folder, "a.txt", text, { tokenizer }));
+    assert.equal(
+      [...tokens.read(0, tokens.tokens - 1).tokens],
+      await tokenizer.encode(text.replaceAll("\r\n", "\n")),
     );
   }));
 
