@@ -25,7 +25,7 @@ resident, in which pages that processes share count for each of them.
 
 Examples:
   $ weft guard --gpu-limit-gb 108 --gpu-over-secs 0 --gpu-poll-secs 0.5 -- weft generate models/Qwen3-4B --prompt Hello
-  $ weft guard --memory-limit-gb 16 -- npm test`;
+  $ weft guard --memory-limit-gb 16 -- node my-program.js`;
 
 export function guardCommand(): Command {
   return new Command("guard")

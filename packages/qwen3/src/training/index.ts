@@ -12,6 +12,11 @@ export * from "./data/index.ts";
 export { type InitialWeightsOptions, initialWeights } from "./initial-weights.ts";
 export * from "./metrics/index.ts";
 export * from "./schedule.ts";
+export {
+  type TrainedTokenizer,
+  type TrainTokenizerOptions,
+  trainTokenizer,
+} from "./tokenizer/train-tokenizer.ts";
 export type {
   JsonValue,
   MemoryTable,
