@@ -9,6 +9,7 @@ import { dumpCommand } from "./commands/dump.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { logitsCommand } from "./commands/logits.ts";
+import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
 import { summaryCommand } from "./commands/summary.ts";
 import { packageVersion } from "./version.ts";
@@ -38,6 +39,7 @@ export function createProgram(): Command {
     generateCommand(),
     chatCommand(),
     logitsCommand(),
+    lossCommand(),
     summaryCommand(),
     dumpCommand(),
     explainCommand(),

@@ -17,13 +17,14 @@ import {
   type NodeId,
   nearestName,
   type Origin,
+  unsupportedProblem,
   userProblem,
   WeftError,
 } from "@weft/dsl";
 import { gradientOutput } from "../grad/grad.ts";
 import type { Pass } from "../pass.ts";
 import { copyNode, dropDead, liveNodes } from "../rewrite.ts";
-import { isFinite, sumOfSquares } from "./global-norm.ts";
+import { finite, sumOfSquares } from "./global-norm.ts";
 import { commonFields, hyperparametersInput, type UpdateRule } from "./rules.ts";
 import { optimizerStates, parameterIn, readState } from "./states.ts";
 
@@ -84,8 +85,8 @@ export function optimizer(options: OptimizerOptions): Pass {
       const isSound = add(
         "mul",
         [
-          add("cast", [isFinite(builder, loss)], { dtype: "f32" }),
-          add("cast", [isFinite(builder, norm)], { dtype: "f32" }),
+          add("cast", [finite(builder, loss)], { dtype: "f32" }),
+          add("cast", [finite(builder, norm)], { dtype: "f32" }),
         ],
         {},
       );
@@ -100,12 +101,13 @@ export function optimizer(options: OptimizerOptions): Pass {
         log.fired(rule.name, name);
         builder.origin = { ...site.parameterNode(name).origin, composite: rule.name };
         const old = site.parameter(name);
-        const { dtype, axes } = builder.type(old);
+        const { axes } = builder.type(old);
+        refuseNarrow(site.parameterNode(name), name);
         const gradient = add("mul", [sum, scale], {});
         const update = rule.update({
           builder,
           parameter: name,
-          weight: add("cast", [old], { dtype: "f32" }),
+          weight: old,
           gradient,
           decays: decays(name, axes.length),
           field,
@@ -113,8 +115,7 @@ export function optimizer(options: OptimizerOptions): Pass {
         for (const state of update.states) {
           writes.put(state.name, add("select", [sound, state.value, state.old], {}));
         }
-        const stored = add("cast", [update.weight], { dtype });
-        writes.put(name, add("select", [sound, stored, old], {}));
+        writes.put(name, add("select", [sound, update.weight, old], {}));
         if (sums === undefined) continue;
         // Zero wherever it is, as a value of this kernel: nothing is less than itself, NaN included.
         const never = add("less", [gradient, gradient], {});
@@ -135,6 +136,18 @@ export function optimizer(options: OptimizerOptions): Pass {
       ]);
     },
   };
+}
+
+/** Rounded to the nearest bf16, most updates would be lost: they are smaller than half its last digit. */
+function refuseNarrow({ type, origin }: GraphNode, name: string): void {
+  if (type.dtype === "f32") return;
+  throw new WeftError([
+    unsupportedProblem("optimizer", "weights under training must be stored as f32", {
+      given: `${type.dtype} for ${name}`,
+      path: origin.path,
+      remedy: "bf16 needs stochastic rounding, which no kernel does yet",
+    }),
+  ]);
 }
 
 export interface AccumulateOptions {
