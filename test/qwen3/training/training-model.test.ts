@@ -58,7 +58,7 @@ const withoutTable = { sequence: 32, trainable: (name: string) => name !== table
 for (const name of ["tiny", "tiny-tied"]) {
   test(`${name}: loss and gradients are the oracle's, on the interpreter`, async () => {
     const { config, weights } = checkpoint(name);
-    const options = { sequence: 32, programs: ["gradients"], record: true, ...withoutTable } as const;
+    const options = { ...withoutTable, programs: ["gradients"], record: true } as const;
     const compiled = compileTrainingModel(config, (one) => weights[one], options);
     using device = interpreterDevice(compiled);
     using model = await openTrainingModel(config, weights, device, options, compiled);
