@@ -10,6 +10,7 @@ import { explainCommand } from "./commands/explain.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { guardCommand } from "./commands/guard.ts";
 import { logitsCommand } from "./commands/logits.ts";
+import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
 import { summaryCommand } from "./commands/summary.ts";
 import { packageVersion } from "./version.ts";
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     generateCommand(),
     chatCommand(),
     logitsCommand(),
+    lossCommand(),
     summaryCommand(),
     dumpCommand(),
     explainCommand(),

@@ -6,13 +6,13 @@ const out = { name: "out", size: 5 };
 const inner = { name: "inner", size: 6 };
 const heads = { name: "heads", size: 2 };
 
-export const shapes = {
+export const names = ["matrix", "bias", "heads"] as const;
+export type Name = (typeof names)[number];
+export const shapes: Readonly<Record<Name, readonly { readonly name: string; readonly size: number }[]>> = {
   matrix: [out, inner],
   bias: [out],
   heads: [heads, out, inner],
-} as const;
-export type Name = keyof typeof shapes;
-export const names = Object.keys(shapes) as Name[];
+};
 
 /** loss = sum over out of (matrix x + bias + sum over heads of heads x)^2, tokens = twice the input. */
 export function smallLoss(): Graph {

@@ -11,6 +11,7 @@ import {
 import type { LogitsOptions } from "../commands/logits.ts";
 import type { Mode } from "../commands/options.ts";
 import { openModel } from "../model/open.ts";
+import { spellNumber } from "../terminal/numbers.ts";
 import { print, write } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
 import { formatTable } from "../terminal/table.ts";
@@ -65,13 +66,8 @@ async function writeJson({ tokens, logits, hidden }: LogitsResult, withHidden: b
 
 async function writeRows(rows: readonly Float32Array[]): Promise<void> {
   for (const [index, row] of rows.entries()) {
-    await write(`${index === 0 ? "" : ",\n"}[${Array.from(row, spell).join(",")}]`);
+    await write(`${index === 0 ? "" : ",\n"}[${Array.from(row, spellNumber).join(",")}]`);
   }
-}
-
-/** Nine digits name every f32 exactly; JSON has no word for what is not finite. */
-function spell(value: number): string {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(9))) : "null";
 }
 
 const shown = 5;

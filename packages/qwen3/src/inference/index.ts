@@ -15,6 +15,7 @@ export {
   logitsOf,
   logitsOpenOptions,
 } from "./logits.ts";
+export { makeDevice } from "./make-device.ts";
 export { type LoadQwen3Options, loadQwen3, openQwen3 } from "./open.ts";
 export {
   type DeviceName,

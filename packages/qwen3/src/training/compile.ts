@@ -41,7 +41,7 @@ export interface TrainingCompileOptions {
   readonly sequence: number;
   readonly programs: readonly TrainingProgram[];
   readonly policy: PrecisionPolicy;
-  /** How each parameter is stored. Of those that are trained: f32 (master weights) or bf16. */
+  /** How each parameter is stored. Those that are trained must be f32: master weights. */
   readonly storage: (parameter: string) => Dtype;
   /** Which parameters are trained: they are states. All others are ordinary weights. */
   readonly trainable: (parameter: string) => boolean;
@@ -57,12 +57,15 @@ export interface TrainingCompileOptions {
 
 export const trainingOutputs = { loss: "loss", tokens: "tokens" } as const;
 
+/** The symbol for the tokens of a pass: not the one of generation, whose steps have another limit. */
+export const trainingLength = "length";
+
 /**
  * The model with its loss: inputs `tokens` and `targets`, i32[seq]; outputs `loss`, the mean cross entropy over the
  * targets that are not negative, and `tokens`, how many those are.
  */
 export function trainingGraph(config: Qwen3Config, sequence: number): Graph {
-  const seq = axis("seq", { symbol: "seq", max: sequence });
+  const seq = axis("seq", { symbol: trainingLength, max: sequence });
   const { vocab } = axesOf(config);
   const graph = expandBlock(chain(first(qwen3Model(config)), meanCrossEntropy(vocab, seq)), {
     name: "qwen3-train",

@@ -5,6 +5,7 @@ export {
   type TrainingCompileOptions,
   type TrainingProgram,
   trainingGraph,
+  trainingLength,
   trainingOutputs,
   trainingPrograms,
 } from "./compile.ts";

@@ -7,6 +7,7 @@ import {
   gradientOutput,
   hyperparametersInput,
   optimizerOutputs,
+  optimizerStates,
   type PrecisionPolicy,
 } from "@weft/compiler";
 import { type Dtype, nearestName } from "@weft/dsl";
@@ -17,7 +18,12 @@ import { orRaise } from "../inference/checkpoint-text.ts";
 import { modelParameters } from "../inference/prepare.ts";
 import { checkTokenIds } from "../text/token-ids.ts";
 import type { TrainingBatch } from "./batch.ts";
-import { compileTraining, type TrainingCompileOptions, type TrainingProgram } from "./compile.ts";
+import {
+  compileTraining,
+  type TrainingCompileOptions,
+  type TrainingProgram,
+  trainingLength,
+} from "./compile.ts";
 import { readWeight } from "./read-weight.ts";
 
 export interface TrainingOptions {
@@ -25,8 +31,6 @@ export interface TrainingOptions {
   readonly sequence: number;
   /** What products compute in. Default `f32`. */
   readonly policy?: PrecisionPolicy;
-  /** How trained parameters are stored. Default f32: master weights. */
-  readonly masterDtype?: Dtype;
   /** Which parameters are trained, by name. Default: all. */
   readonly trainable?: (parameter: string) => boolean;
   /** Which of them decay. Default: matrices; norms and biases do not. */
@@ -63,7 +67,7 @@ export function compileTrainingModel(
   weights: (name: string) => Weight | undefined,
   options: TrainingOptions,
 ): Compiled {
-  const { trainable = () => true, policy = "f32", masterDtype = "f32" } = options;
+  const { trainable = () => true, policy = "f32" } = options;
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
   return orRaise(
     compileTraining(config, {
@@ -71,7 +75,7 @@ export function compileTrainingModel(
       programs: options.programs ?? ["train", "loss"],
       policy,
       trainable,
-      storage: (name) => (trainable(name) ? masterDtype : floatOf(name)),
+      storage: (name) => (trainable(name) ? "f32" : floatOf(name)),
       rule: adamW,
       record: options.record ?? false,
       ...(options.decays === undefined ? {} : { decays: options.decays }),
@@ -133,13 +137,16 @@ export class TrainingModel {
     this.trained = trained;
   }
 
-  /** Updates that were made so far: bias correction counts by it. A resumed run sets it. */
+  /** Updates that were made so far: bias correction counts by it. */
   get updates(): number {
     return this.#updates;
   }
 
-  set updates(count: number) {
-    this.#updates = count;
+  /** Goes on behind so many updates, whose weights and moments were written to the states before. */
+  async resume(updates: number): Promise<void> {
+    const [skipped] = await this.executable.readState(optimizerStates.skipped);
+    this.#skipped = skipped!;
+    this.#updates = updates;
   }
 
   /**
@@ -189,7 +196,7 @@ export class TrainingModel {
   }
 
   /** A trained parameter as it is stored now. @throws WeftError for a name that is not trained */
-  parameter(name: string): Promise<StateArray> {
+  async parameter(name: string): Promise<StateArray> {
     const [problem] = this.#unknown(name);
     if (problem !== undefined) throw new WeftError([problem]);
     return this.executable.readState(name);
@@ -240,7 +247,7 @@ export class TrainingModel {
     const { plan } = this.executable;
     const symbols: Record<string, number> = {};
     for (const one of plan.symbols)
-      if (one.sum.length === 0) symbols[one.name] = one.name === "seq" ? length : 0;
+      if (one.sum.length === 0) symbols[one.name] = one.name === trainingLength ? length : 0;
     const run = await this.executable.run(program, {
       symbols,
       inputs,
@@ -272,7 +279,7 @@ export class TrainingModel {
   #check(batch: TrainingBatch): void {
     orRaise(checkTokenIds(Array.from(batch.tokens), this.config.vocabSize, "tokens"));
     const length = batch.tokens.length;
-    const most = this.executable.plan.symbols.find(({ name }) => name === "seq")?.max ?? 0;
+    const most = this.executable.plan.symbols.find(({ name }) => name === trainingLength)?.max ?? 0;
     const problems: Problem[] = [];
     const refuse = (requirement: string, given: string) =>
       problems.push(userProblem("training", requirement, { given }));

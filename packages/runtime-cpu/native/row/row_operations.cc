@@ -1,5 +1,6 @@
 // The operations of a row program on one block: registers in, registers out.
 #include <algorithm>
+#include <cstring>
 
 #include "convert_dtype.h"
 #include "row_runner.h"
@@ -113,6 +114,11 @@ void RowRunner::select(const RowOp& op, RowRegister& self) noexcept {
     const float* condition = parts[0]->data + row * parts[0]->pitch;
     const float* then = parts[1]->data + row * parts[1]->pitch;
     const float* otherwise = parts[2]->data + row * parts[2]->pitch;
+    if (steps[0] == 0 && steps[1] == 1 && steps[2] == 1) {
+      // One answer for the row. The result may lie where one of the two does.
+      std::memmove(out, *condition != 0 ? then : otherwise, static_cast<size_t>(self.length) * sizeof(float));
+      continue;
+    }
     if (all_vectors) {
       kernels_.select(out, condition, then, otherwise, static_cast<size_t>(self.length));
       continue;

@@ -32,6 +32,6 @@ const lastAxis = "element";
 const largestFloat = 3.4028234663852886e38;
 
 /** Whether a scalar is neither infinite nor NaN, of which every comparison is false. */
-export function isFinite(builder: GraphBuilder, scalar: NodeId): NodeId {
+export function finite(builder: GraphBuilder, scalar: NodeId): NodeId {
   return builder.add("lessEqual", [builder.add("abs", [scalar], {}), builder.constant(largestFloat)], {});
 }

@@ -1,0 +1,240 @@
+/** Whole models: the loss and gradients of another implementation, learning, and programs that share the weights. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { orThrow, type WeftError } from "@weft/dsl";
+import {
+  batchOf,
+  compileTrainingModel,
+  initialWeights,
+  openTrainingModel,
+  readCheckpointWeights,
+  type TrainingModel,
+  type TrainingOptions,
+} from "@weft/qwen3";
+import type { Device } from "@weft/runtime";
+import { cpuDevice } from "@weft/runtime-cpu";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { interpreterDevice } from "../../support/interpreter-device.ts";
+import { devicesHere, fixtures, openDevice } from "../../support/models.ts";
+
+const test = suite("training model");
+const table = "model.embed_tokens.weight";
+
+interface Oracle {
+  readonly tokens: readonly number[];
+  readonly loss: number;
+  readonly gradients: Readonly<Record<string, readonly (readonly [number, number])[]>>;
+}
+
+const checkpoint = (name: string) => orThrow(readCheckpointWeights(join(fixtures, name)));
+const oracleOf = (name: string) =>
+  JSON.parse(readFileSync(join(fixtures, name, "oracle.json"), "utf8")) as Oracle;
+
+async function expectOracle(name: string, model: TrainingModel, relative: number): Promise<void> {
+  const oracle = oracleOf(name);
+  const batch = batchOf([{ tokens: oracle.tokens }]);
+  const { loss, gradients } = await model.gradients(batch);
+  assert.ok(Math.abs(loss - oracle.loss) <= relative * oracle.loss, `loss ${loss}, ${oracle.loss}`);
+  let compared = 0;
+  for (const [parameter, pairs] of Object.entries(oracle.gradients)) {
+    const gradient = gradients.get(parameter);
+    if (gradient === undefined) continue;
+    const largest = Math.max(...pairs.map(([, value]) => Math.abs(value)));
+    for (const [at, value] of pairs) {
+      const difference = Math.abs(gradient[at]! - value);
+      assert.ok(
+        difference <= relative * (Math.abs(value) + 0.1 * largest) + 1e-7,
+        `${parameter}[${at}]: ${gradient[at]}, expected ${value}`,
+      );
+      compared++;
+    }
+  }
+  assert.ok(compared > 100, `${compared} were compared`);
+}
+
+const withoutTable = { sequence: 32, trainable: (name: string) => name !== table };
+
+for (const name of ["tiny", "tiny-tied"]) {
+  test(`${name}: loss and gradients are the oracle's, on the interpreter`, async () => {
+    const { config, weights } = checkpoint(name);
+    const options = { ...withoutTable, programs: ["gradients"], record: true } as const;
+    const compiled = compileTrainingModel(config, (one) => weights[one], options);
+    using device = interpreterDevice(compiled);
+    using model = await openTrainingModel(config, weights, device, options, compiled);
+    await expectOracle(name, model, 1e-3);
+  });
+  for (const where of await devicesHere()) {
+    test(`${name}: loss and gradients are the oracle's, on ${where}`, async () => {
+      const { config, weights } = checkpoint(name);
+      using device = await openDevice(where);
+      using model = await openTrainingModel(config, weights, device, {
+        ...withoutTable,
+        programs: ["gradients", "loss"],
+      });
+      await expectOracle(name, model, 2e-3);
+      const { loss, tokens } = await model.loss(batchOf([{ tokens: oracleOf(name).tokens }]));
+      assert.ok(Math.abs(loss - oracleOf(name).loss) < 1e-3 * loss);
+      assert.is(tokens, oracleOf(name).tokens.length - 1);
+    });
+  }
+}
+
+const text = [5, 17, 3, 44, 21, 8, 60, 2, 33, 12, 7, 19];
+
+async function learn(device: Device, more: Partial<TrainingOptions>, steps = 30) {
+  const { config } = checkpoint("tiny");
+  const weights = initialWeights(config, { seed: 7, initializerRange: 0.1 });
+  const model = await openTrainingModel(config, weights, device, { ...withoutTable, ...more });
+  const batch = batchOf([{ tokens: text }]);
+  const losses: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    const result = await model.step(batch, { learningRate: 0.01, maxNorm: 1 });
+    assert.not(result.skipped);
+    losses.push(result.loss);
+  }
+  return { model, batch, losses };
+}
+
+test("learns a few tokens by heart, the same with any number of threads", async () => {
+  const runs: number[][] = [];
+  for (const threads of [1, 2, 2]) {
+    using device = cpuDevice({ threads });
+    const { model, batch, losses } = await learn(device, {});
+    assert.ok(losses[0]! > 3.5, `begins at ${losses[0]}`);
+    const { loss } = await model.loss(batch);
+    assert.ok(loss < 0.05, `ends at ${loss}`);
+    assert.is(model.updates, losses.length);
+    losses.push(...((await model.parameter("model.norm.weight")) as Float32Array));
+    runs.push(losses);
+    model[Symbol.dispose]();
+  }
+  assert.equal(runs[1], runs[0]);
+  assert.equal(runs[2], runs[0]);
+});
+
+test("two halves of a batch make the update of the whole", async () => {
+  using device = cpuDevice({ threads: 2 });
+  const { config } = checkpoint("tiny");
+  const weights = initialWeights(config, { seed: 3, initializerRange: 0.1 });
+  const documents = [{ tokens: text.slice(0, 7) }, { tokens: text.slice(4) }];
+  const options = { ...withoutTable, programs: ["train", "accumulate", "update"] } as const;
+  using whole = await openTrainingModel(config, weights, device, options);
+  using halves = await openTrainingModel(config, weights, device, options);
+  for (let step = 0; step < 3; step++) {
+    const rates = { learningRate: 0.01, maxNorm: 1 };
+    const one = await whole.step(batchOf(documents), rates);
+    const two = await halves.step(
+      documents.map((document) => batchOf([document])),
+      rates,
+    );
+    assert.is(one.tokens, two.tokens);
+    assert.ok(Math.abs(one.loss - two.loss) < 1e-5 * one.loss);
+    assert.ok(Math.abs(one.gradientNorm - two.gradientNorm) < 1e-4 * one.gradientNorm);
+  }
+  const [a, b] = await Promise.all([whole, halves].map((one) => one.parameter("lm_head.weight")));
+  // Adam divides by the gradient's own size: an element without a gradient to speak of turns rounding into a step.
+  const distances = Array.from(a!, (value, at) => Math.abs(value - b![at]!));
+  assert.ok(distances.reduce((sum, one) => sum + one, 0) / distances.length < 1e-5);
+});
+
+test("generation reads the weights that training wrote, and there is one copy of them", async () => {
+  using device = cpuDevice({ threads: 2 });
+  const generation = { capacity: 32, chunk: 16, logits: "all" } as const;
+  const { model } = await learn(device, { generation });
+  const { plan } = model.executable;
+  assert.equal(
+    plan.buffers.filter((one) => one.class === "weights").map((one) => one.name),
+    [table],
+  );
+  const symbols = { seq: text.length, past: 0, dropped: 0, length: 0 };
+  const { outputs } = await model.executable.run("prefill", {
+    symbols,
+    inputs: { tokens: Int32Array.from(text) },
+  });
+  const { vocabSize } = model.config;
+  const drawn = text.map((_, at) => {
+    const row = outputs.logits!.subarray(at * vocabSize, (at + 1) * vocabSize);
+    return row.indexOf(Math.max(...row));
+  });
+  assert.equal(drawn.slice(0, -1), text.slice(1));
+  model[Symbol.dispose]();
+});
+
+test("bf16 products read a rounding of f32 master weights", async () => {
+  using device = cpuDevice({ threads: 2 });
+  const { model, batch } = await learn(device, { policy: "bf16" });
+  const { loss } = await model.loss(batch);
+  assert.ok(loss < 0.1, `ends at ${loss}`);
+  assert.ok((await model.parameter("lm_head.weight")) instanceof Float32Array);
+  model[Symbol.dispose]();
+});
+
+test("only what is trained becomes a state; everything else stays as it is", async () => {
+  using device = cpuDevice({ threads: 2 });
+  const { config } = checkpoint("tiny");
+  const last = `model.layers.${config.layers - 1}.`;
+  const { model } = await learn(device, { trainable: (name) => name.startsWith(last) }, 2);
+  const states = model.executable.plan.buffers.filter((one) => one.class === "state");
+  const parameters = states.filter(({ name }) => !name.startsWith("optimizer."));
+  assert.ok(parameters.length > 0 && parameters.every(({ name }) => name.startsWith(last)));
+  assert.is(states.length, 3 * parameters.length + 1);
+  model[Symbol.dispose]();
+});
+
+test("kernels of an update: one for each parameter, one more for each matrix, one for all norms", () => {
+  const { config, weights } = checkpoint("tiny");
+  const { plan } = compileTrainingModel(config, (one) => weights[one], {
+    ...withoutTable,
+    programs: ["train"],
+  });
+  const trained = Object.keys(weights).filter((one) => one !== table);
+  const matrices = trained.filter((one) => weights[one]!.shape.length > 1);
+  const counted = (pattern: RegExp) =>
+    plan.programs[0]!.steps.filter(({ kernel }) => pattern.test(plan.kernels[kernel]!.name)).length;
+  const names = plan.programs[0]!.steps.map(({ kernel }) => plan.kernels[kernel]!.name);
+  assert.is(counted(/^adam_w/), trained.length);
+  assert.is(counted(/gradient_norm/), matrices.length + 2, names.join(" "));
+  assert.is(counted(/^(write|save|copy)/), 0);
+  // Gate and up, k and v, and the same weights of both layers are of one shape.
+  assert.is(plan.kernels.filter(({ name }) => name.startsWith("adam_w")).length, 8);
+});
+
+test("what does not fit is refused in one message", async () => {
+  using device = cpuDevice({ threads: 1 });
+  const { config, weights } = checkpoint("tiny");
+  using model = await openTrainingModel(config, weights, device, { ...withoutTable, programs: ["loss"] });
+  const message = (call: Promise<unknown>) =>
+    call.then(
+      () => "nothing was refused",
+      (error: unknown) => (error as WeftError).message,
+    );
+  const batch = batchOf([{ tokens: text }]);
+  assert.is(
+    await message(model.loss({ ...batch, targets: new Int32Array(3), starts: new Int32Array(2) })),
+    "[training] targets must have one element for each of the 12 tokens; given 3\n" +
+      "[training] starts must have one element for each of the 12 tokens; given 2",
+  );
+  assert.is(
+    await message(model.parameter("model.norm.weights")),
+    '[training] the parameter must be one that is trained; given "model.norm.weights"; did you mean "model.norm.weight"?',
+  );
+  assert.is(
+    await message(model.step(batch, { learningRate: 1 })),
+    '[training] the plan must have the program "accumulate"; given loss; name it among the programs when the model is opened',
+  );
+  assert.is(
+    await message(model.executable.readState("model.norm.weights")),
+    '[state] the plan "qwen3-train" must have a state of this name; given "model.norm.weights"; did you mean "model.norm.weight"?',
+  );
+  assert.is(
+    await message(model.executable.writeState("model.norm.weight", new Float32Array(3))),
+    `[state] the state has ${config.hiddenSize} elements; given 3; at model.norm.weight`,
+  );
+  assert.is(
+    await message(model.executable.writeState("model.norm.weight", new Int32Array(3))),
+    "[state] the state holds f32; given i32; at model.norm.weight",
+  );
+});
+
+test.run();

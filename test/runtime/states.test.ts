@@ -1,0 +1,93 @@
+/** States by name on every device: as they are stored, converted where another dtype is given, checked. */
+import { compile } from "@weft/compiler";
+import { type Dtype, GraphBuilder, orThrow, type WeftError } from "@weft/dsl";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { devicesHere, openDevice } from "../support/models.ts";
+
+const test = suite("states by name");
+const row = { name: "row", size: 3 };
+
+/** Each run adds one to each of three states. */
+function counters() {
+  const builder = new GraphBuilder();
+  const outputs = (["f32", "bf16", "i32"] as const satisfies readonly Dtype[]).map((dtype) => {
+    const type = { dtype, axes: [row] };
+    builder.declareState({ name: `counter.${dtype}`, type });
+    const read = builder.add("stateRead", [], { state: `counter.${dtype}`, ...type });
+    const wide = dtype === "bf16" ? builder.add("cast", [read], { dtype: "f32" }) : read;
+    const one = builder.constant(1, dtype === "i32" ? "i32" : "f32");
+    const sum = builder.add("cast", [builder.add("add", [wide, one], {})], { dtype });
+    builder.add("stateWrite", [sum], { state: `counter.${dtype}` });
+    return { name: dtype, node: builder.add("cast", [sum], { dtype: "f32" }) };
+  });
+  const graph = builder.finish("counters", outputs);
+  return orThrow(compile([{ name: "main", graph, passes: [] }], { name: "counters" })).plan;
+}
+
+const message = (call: Promise<unknown>) =>
+  call.then(
+    () => "nothing was refused",
+    (error: unknown) => (error as WeftError).message,
+  );
+
+for (const where of await devicesHere()) {
+  test(`${where}: what is written is read, and what a program made of it`, async () => {
+    using device = await openDevice(where);
+    using executable = await device.load(counters(), {});
+    assert.equal(await executable.readState("counter.f32"), new Float32Array(3));
+    await executable.writeState("counter.f32", Float32Array.of(1, -2, 0.5));
+    await executable.writeState("counter.bf16", Float32Array.of(1, -2, 1.00390625));
+    await executable.writeState("counter.i32", Int32Array.of(7, -8, 9));
+    // 1.00390625 lies between two bf16 numbers, and goes to the even one.
+    assert.equal(await executable.readState("counter.bf16"), Uint16Array.of(0x3f80, 0xc000, 0x3f80));
+    await executable.run("main", { symbols: {}, inputs: {} });
+    assert.equal(await executable.readState("counter.f32"), Float32Array.of(2, -1, 1.5));
+    assert.equal(await executable.readState("counter.bf16"), Uint16Array.of(0x4000, 0xbf80, 0x4000));
+    assert.equal(await executable.readState("counter.i32"), Int32Array.of(8, -7, 10));
+    const bits = Uint16Array.of(0x3f80, 0xc000, 0x4000);
+    await executable.writeState("counter.f32", bits, { dtype: "bf16" });
+    assert.equal(await executable.readState("counter.f32"), Float32Array.of(1, -2, 2));
+    await executable.writeState("counter.f32", Uint16Array.of(0x3c00, 0xc000, 0x4000), { dtype: "f16" });
+    assert.equal(await executable.readState("counter.f32"), Float32Array.of(1, -2, 2));
+    assert.equal(await executable.readState("counter.bf16"), Uint16Array.of(0x4000, 0xbf80, 0x4000));
+  });
+
+  test(`${where}: calls keep their order and their values`, async () => {
+    using device = await openDevice(where);
+    using executable = await device.load(counters(), {});
+    const values = Float32Array.of(1, 2, 3);
+    const written = [
+      executable.run("main", { symbols: {}, inputs: {} }),
+      executable.writeState("counter.f32", values),
+    ];
+    values.fill(9);
+    const read = executable.readState("counter.f32");
+    await Promise.all(written);
+    assert.equal(await read, Float32Array.of(1, 2, 3));
+  });
+
+  test(`${where}: what does not fit is refused, and nothing is written`, async () => {
+    using device = await openDevice(where);
+    using executable = await device.load(counters(), {});
+    assert.is(
+      await message(executable.readState("counter.f16")),
+      '[state] the plan "counters" must have a state of this name; given "counter.f16"; did you mean "counter.bf16"?',
+    );
+    assert.is(
+      await message(executable.writeState("counter.f32", new Float32Array(4))),
+      "[state] the state has 3 elements; given 4; at counter.f32",
+    );
+    assert.is(
+      await message(executable.writeState("counter.i32", new Float32Array(3))),
+      "[state] the state holds i32; given f32; at counter.i32",
+    );
+    assert.is(
+      await message(executable.writeState("counter.bf16", new Uint16Array(3), { dtype: "f32" })),
+      "[state] values of f32 must be a Float32Array; given Uint16Array; at counter.bf16",
+    );
+    assert.equal(await executable.readState("counter.f32"), new Float32Array(3));
+  });
+}
+
+test.run();
