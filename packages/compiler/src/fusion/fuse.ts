@@ -16,6 +16,7 @@ import { formAttention } from "./attention.ts";
 import { classify } from "./classify.ts";
 import { type Growth, growBackward, growForward, prune } from "./grow.ts";
 import { type FusionContext, ownSpace } from "./legality.ts";
+import { formLossHead } from "./loss-head.ts";
 import { formMatmul, growPrologue } from "./matmul.ts";
 import { orderGroups } from "./order.ts";
 import { Partition } from "./partition.ts";
@@ -26,6 +27,8 @@ import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nod
 export interface FuseOptions {
   /** false: every primitive is a kernel of its own, and products take the general route. */
   readonly enabled: boolean;
+  /** Positions of a chunk of the loss' head; without it, no cross entropy is kept as a node. */
+  readonly lossChunk?: number | undefined;
 }
 
 export function fuse(given: Graph, options: FuseOptions = { enabled: true }): FusedGraph {
@@ -56,6 +59,7 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     const kind = classified.kinds[node.id]!;
     if (!partition.isFree(node.id)) continue;
     if (kind === "attend") add(formAttention(growth, node));
+    else if (kind === "lossHead") add(formLossHead(growth, node, options.lossChunk!));
     else if (kind === "topK") add({ kind: "topK", node: node.id });
     else if (kind === "scatterAdd")
       add({
