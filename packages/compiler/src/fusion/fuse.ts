@@ -5,6 +5,7 @@
  * 2. What follows a product column by column becomes its epilogue, as far as that stores fewer bytes.
  * 3. What only a matmul's input needs becomes its prologue.
  * 4. What is left grows into row programs: pointwise chains and row reductions over one space.
+ * 5. Row programs over one space that read the same value become one.
  *
  * A group never waits for itself: each step checks the order of the whole. Reading a state before it is overwritten is
  * part of that order. Every refusal is kept with its reason.
@@ -21,6 +22,7 @@ import { formMatmul, growPrologue } from "./matmul.ts";
 import { orderGroups } from "./order.ts";
 import { Partition } from "./partition.ts";
 import { sumBehind } from "./scatter-add.ts";
+import { joinSiblings } from "./siblings.ts";
 import { settleStates } from "./state-order.ts";
 import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
 
@@ -86,7 +88,7 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     if ((kind !== "map" && kind !== "reduce") || !partition.isFree(node.id)) continue;
     add(formRows(growth, node.id, options.enabled));
   }
-  return finish(context, groups, recorder);
+  return finish(context, options.enabled ? joinSiblings(growth, groups) : groups, recorder);
 }
 
 function withPrologue(growth: Growth, group: FusedMatmul, index: number): FusedMatmul {
