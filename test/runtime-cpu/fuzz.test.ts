@@ -15,6 +15,7 @@ import { configOf } from "../support/qwen3-config.ts";
 import { inputsOf, randomBuffers, randomSource, weightsOf } from "./compare.ts";
 import { qkvPlan } from "./plans.ts";
 import { symbolValues } from "./reference.ts";
+import { trainingPlan } from "./training-plan.ts";
 
 const test = suite("fuzz");
 const casesOfEach = Number(process.env.WEFT_FUZZ_CASES ?? 800);
@@ -100,5 +101,9 @@ for (const fusion of [true, false]) {
     await fuzz(fusion ? "fused" : "not fused", plan, "prefill", given);
   });
 }
+
+test("a compiled step of training", async () => {
+  await fuzz("training", trainingPlan({ lossChunk: 4 }), "step", { seq: 6 });
+});
 
 test.run();

@@ -241,6 +241,62 @@ for (const [name, a, b, dtype] of [
   });
 }
 
+// Large enough for blocks along every axis: these are multiplied as matrices.
+const [m, n, k] = [37, 290, 401];
+for (const [name, a, b, out, dtype] of [
+  ["dX = dY W", [k, 0, 1], [0, 1, n], [n, 1], "f32"],
+  ["dW = dY^T X", [1, 0, m], [0, 1, n], [n, 1], "f32"],
+  ["dW = dY^T X", [1, 0, m], [0, 1, n], [n, 1], "bf16"],
+  ["Y = X W^T", [k, 0, 1], [0, k, 1], [n, 1], "bf16"],
+  ["result by columns", [k, 0, 1], [0, k, 1], [1, m], "f32"],
+  ["result apart", [k, 0, 1], [0, k, 1], [2 * n, 2], "f32"],
+  ["right side in f16", [k, 0, 1], [0, k, 1], [n, 1], "f16"],
+] as [string, number[], number[], number[], PlanDtype][]) {
+  test(`product by strides: ${name}, ${dtype}`, async () => {
+    const builder = new PlanBuilder(`product ${name}`);
+    const left = builder.buffer("x", "input", "f32", [m * k]);
+    const right = builder.buffer("w", "weights", dtype, [n * k]);
+    const y = builder.buffer("y", "output", "f32", [m * n * (out[1] === 2 ? 2 : 1)]);
+    const kernel = builder.kernel({
+      kind: "contract",
+      name: "contract",
+      slots: [slot("x", "f32", "read"), slot("w", dtype, "read"), slot("y", "f32", "write")],
+      loops: [loop("m", m), loop("n", n)],
+      contracted: [loop("k", k)],
+      a: access(0, a, 0),
+      b: access(1, b, 0),
+      out: access(2, out, 0),
+    });
+    builder.program("main", [builder.step(kernel, left, right, y)]);
+    await compare(
+      { plan: builder.plan, program: "main", symbols: {} },
+      { tolerance: 1e-4, threads: [1, 2, 5] },
+    );
+  });
+}
+
+test("a product over two axes that lie apart, in a batch", async () => {
+  const builder = new PlanBuilder();
+  const x = builder.buffer("x", "input", "f32", [3, 9, 4, 30]);
+  const w = builder.buffer("w", "weights", "f32", [3, 4, 11, 30]);
+  const y = builder.buffer("y", "output", "f32", [3, 9, 11]);
+  const kernel = builder.kernel({
+    kind: "contract",
+    name: "contract",
+    slots: [slot("x", "f32", "read"), slot("w", "f32", "read"), slot("y", "f32", "write")],
+    loops: [loop("b", 3), loop("m", 9), loop("n", 11)],
+    contracted: [loop("j", 4), loop("k", 30)],
+    a: access(0, [1080, 120, 0, 30, 1], 0),
+    b: access(1, [1320, 0, 30, 330, 1], 0),
+    out: access(2, [99, 11, 1], 0),
+  });
+  builder.program("main", [builder.step(kernel, x, w, y)]);
+  await compare(
+    { plan: builder.plan, program: "main", symbols: {} },
+    { tolerance: 1e-4, threads: [1, 2, 5] },
+  );
+});
+
 test("contract over two axes into bf16, batched", async () => {
   const builder = new PlanBuilder();
   const x = builder.buffer("x", "input", "f32", [3, 4, 20]);

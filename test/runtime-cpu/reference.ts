@@ -13,6 +13,7 @@ import type {
   HeadsAccess,
   Instruction,
   Kernel,
+  LinearCrossEntropyKernel,
   Loop,
   MatmulKernel,
   Plan,
@@ -410,6 +411,48 @@ function runTopK(kernel: TopKKernel, bound: Bound): void {
   }
 }
 
+function runLinearCrossEntropy(kernel: LinearCrossEntropyKernel, bound: Bound): void {
+  const { contracted, classes } = kernel;
+  const positions = evaluate(kernel.positions, bound.symbols);
+  const data = (slot: number) => bound.slots[slot]!.data;
+  const weight = Array.from({ length: classes }, (_, row) => [
+    ...data(kernel.weight).subarray(row * contracted, (row + 1) * contracted),
+  ]);
+  const ofWeight = weight.map((row) => row.map(() => 0));
+  for (let position = 0; position < positions; position++) {
+    const at = (access: Access) => element(access, bound, [position]);
+    const first = at(kernel.input);
+    const input = [...data(kernel.input.slot).subarray(first, first + contracted)];
+    const scores = weight.map((row) => dotOf(row, input));
+    const target = data(kernel.targets.slot)[at(kernel.targets)]!;
+    const top = Math.max(...scores);
+    const sum = scores.reduce((total, score) => total + Math.exp(score - top), 0);
+    const loss = target < 0 ? 0 : Math.log(sum) + top - (scores[target] ?? 0);
+    for (const one of kernel.losses) data(one.slot)[at(one)] = loss;
+    const [cotangent] = kernel.cotangents;
+    if (cotangent === undefined) continue;
+    const change = target < 0 ? 0 : data(cotangent.slot)[at(cotangent)]!;
+    const slopes = scores.map((score, row) =>
+      roundTo(kernel.slopeDtype, (Math.exp(score - top) / sum - (row === target ? 1 : 0)) * change),
+    );
+    for (const one of kernel.inputGradients)
+      for (let k = 0; k < contracted; k++)
+        data(one.slot)[at(one) + k] = slopes.reduce(
+          (total, slope, row) => total + slope * weight[row]![k]!,
+          0,
+        );
+    slopes.forEach((slope, row) => {
+      input.forEach((value, k) => {
+        ofWeight[row]![k]! += slope * value;
+      });
+    });
+  }
+  for (const one of kernel.weightGradients)
+    ofWeight.forEach((row, at) => {
+      data(one.slot).set(row, element(one, bound, [at]));
+    });
+}
+
 function runScatterAdd(kernel: ScatterAddKernel, bound: Bound): void {
   const { positions, loops, row, addends } = kernel;
   const rows = evaluate(kernel.bound, bound.symbols);
@@ -443,6 +486,7 @@ function runKernel(kernel: Kernel, bound: Bound): void {
   else if (kernel.kind === "attentionForward") runAttentionForward(kernel, bound);
   else if (kernel.kind === "attentionBackward") runAttentionBackward(kernel, bound);
   else if (kernel.kind === "topK") runTopK(kernel, bound);
+  else if (kernel.kind === "linearCrossEntropy") runLinearCrossEntropy(kernel, bound);
   else if (kernel.kind === "scatterAdd") runScatterAdd(kernel, bound);
   else if (kernel.kind === "contract") runContract(kernel, bound);
   else kernel satisfies never;

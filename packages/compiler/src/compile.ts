@@ -3,6 +3,7 @@ import { type Graph, type Problems, verifyGraph } from "@weft/dsl";
 import { type Either, isLeft, left, right } from "fp-ts/lib/Either.js";
 import { hasAttentionTemplate, isAttention } from "./fusion/attention.ts";
 import { fuse } from "./fusion/fuse.ts";
+import { isLossOfProduct } from "./fusion/loss-head.ts";
 import type { FusedGraph } from "./fusion/types.ts";
 import { decompose, type KeepComposite } from "./passes/decompose.ts";
 import { attempt, type Pass, type PassRecord, runPasses } from "./passes/pass.ts";
@@ -15,6 +16,11 @@ export interface CompileOptions {
   readonly name: string;
   /** Fused kernels (the default), or every primitive a kernel of its own: the slow route that fused plans are held against. */
   readonly fusion?: boolean;
+  /**
+   * Positions of a chunk: the head of a model and its cross entropy are one kernel that goes through the positions in
+   * chunks, so that whole scores never exist. With `fusion` only, and for the CPU only. Default: the definitions.
+   */
+  readonly lossChunk?: number;
   /**
    * Keep the graphs of every pass and the groups, for `explain` and dumps (the default). A program that only runs the
    * plan does without: `compiled` and `groups` are then empty, and compiling takes about half the memory.
@@ -40,8 +46,12 @@ export interface Compiled extends BuiltPlan {
   readonly milliseconds: number;
 }
 
-const hasTemplate: KeepComposite = (op, inputs, builder) =>
-  isAttention(op) && hasAttentionTemplate(op, inputs, builder);
+const hasTemplate =
+  (lossChunk: number | undefined): KeepComposite =>
+  (op, inputs, builder) =>
+    isAttention(op)
+      ? hasAttentionTemplate(op, inputs, builder)
+      : lossChunk !== undefined && isLossOfProduct(op, inputs, builder);
 
 /**
  * Compiles programs that share weights and state into one plan.
@@ -84,16 +94,16 @@ export function compileRepeated(
 /** Each program through its passes and fusion. */
 function lowerPrograms(
   programs: readonly ProgramInput[],
-  { fusion = true, record = true }: CompileOptions,
+  { fusion = true, record = true, lossChunk }: CompileOptions,
 ): Either<Problems, CompiledProgram[]> {
   const lowered: CompiledProgram[] = [];
   for (const program of programs) {
     const verified = verifyGraph(program.graph);
     if (isLeft(verified)) return verified;
-    const passes = [...program.passes, decompose(fusion ? hasTemplate : undefined), simplify()];
+    const passes = [...program.passes, decompose(fusion ? hasTemplate(lossChunk) : undefined), simplify()];
     const result = runPasses(program.graph, passes, verifyGraph, record);
     if (isLeft(result)) return result;
-    const fused = attempt("fuse", () => fuse(result.right.graph, { enabled: fusion }));
+    const fused = attempt("fuse", () => fuse(result.right.graph, { enabled: fusion, lossChunk }));
     if (isLeft(fused)) return fused;
     lowered.push({ name: program.name, records: result.right.records, fused: fused.right });
   }

@@ -34,6 +34,7 @@ static void read(const Napi::Value& value, const Place& at, AttentionKernel& out
 static void read(const Napi::Value& value, const Place& at, AttentionForwardKernel& out);
 static void read(const Napi::Value& value, const Place& at, AttentionBackwardKernel& out);
 static void read(const Napi::Value& value, const Place& at, TopKKernel& out);
+static void read(const Napi::Value& value, const Place& at, LinearCrossEntropyKernel& out);
 static void read(const Napi::Value& value, const Place& at, ScatterAddKernel& out);
 static void read(const Napi::Value& value, const Place& at, ContractKernel& out);
 static void read(const Napi::Value& value, const Place& at, PlanStep& out);
@@ -628,6 +629,45 @@ static Napi::Value write(Napi::Env env, const TopKKernel& value) {
   return object;
 }
 
+static void read(const Napi::Value& value, const Place& at, LinearCrossEntropyKernel& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "name", out.name);
+  read_field(object, at, "slots", out.slots);
+  read_field(object, at, "positions", out.positions);
+  read_field(object, at, "chunk", out.chunk);
+  read_field(object, at, "contracted", out.contracted);
+  read_field(object, at, "classes", out.classes);
+  read_field(object, at, "input", out.input);
+  read_field(object, at, "weight", out.weight);
+  read_field(object, at, "targets", out.targets);
+  read_field(object, at, "scores", out.scores);
+  read_field(object, at, "losses", out.losses);
+  read_field(object, at, "cotangents", out.cotangents);
+  read_field(object, at, "slopeDtype", out.slope_dtype);
+  read_field(object, at, "inputGradients", out.input_gradients);
+  read_field(object, at, "weightGradients", out.weight_gradients);
+}
+static Napi::Value write(Napi::Env env, const LinearCrossEntropyKernel& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "linearCrossEntropy");
+  object.Set("name", write(env, value.name));
+  object.Set("slots", write(env, value.slots));
+  object.Set("positions", write(env, value.positions));
+  object.Set("chunk", write(env, value.chunk));
+  object.Set("contracted", write(env, value.contracted));
+  object.Set("classes", write(env, value.classes));
+  object.Set("input", write(env, value.input));
+  object.Set("weight", write(env, value.weight));
+  object.Set("targets", write(env, value.targets));
+  object.Set("scores", write(env, value.scores));
+  object.Set("losses", write(env, value.losses));
+  object.Set("cotangents", write(env, value.cotangents));
+  object.Set("slopeDtype", write(env, value.slope_dtype));
+  object.Set("inputGradients", write(env, value.input_gradients));
+  object.Set("weightGradients", write(env, value.weight_gradients));
+  return object;
+}
+
 static void read(const Napi::Value& value, const Place& at, ScatterAddKernel& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "name", out.name);
@@ -680,17 +720,18 @@ static Napi::Value write(Napi::Env env, const ContractKernel& value) {
   return object;
 }
 
-static constexpr const char* kinds_of_Kernel[] = {"rows", "matmul", "attention", "attentionForward", "attentionBackward", "topK", "scatterAdd", "contract"};
+static constexpr const char* kinds_of_Kernel[] = {"rows", "matmul", "attention", "attentionForward", "attentionBackward", "topK", "linearCrossEntropy", "scatterAdd", "contract"};
 static void read(const Napi::Value& value, const Place& at, Kernel& out) {
-  switch (read_kind(value, at, kinds_of_Kernel, 8)) {
+  switch (read_kind(value, at, kinds_of_Kernel, 9)) {
     case 0: read(value, at, out.emplace<0>()); break;  // RowsKernel
     case 1: read(value, at, out.emplace<1>()); break;  // MatmulKernel
     case 2: read(value, at, out.emplace<2>()); break;  // AttentionKernel
     case 3: read(value, at, out.emplace<3>()); break;  // AttentionForwardKernel
     case 4: read(value, at, out.emplace<4>()); break;  // AttentionBackwardKernel
     case 5: read(value, at, out.emplace<5>()); break;  // TopKKernel
-    case 6: read(value, at, out.emplace<6>()); break;  // ScatterAddKernel
-    case 7: read(value, at, out.emplace<7>()); break;  // ContractKernel
+    case 6: read(value, at, out.emplace<6>()); break;  // LinearCrossEntropyKernel
+    case 7: read(value, at, out.emplace<7>()); break;  // ScatterAddKernel
+    case 8: read(value, at, out.emplace<8>()); break;  // ContractKernel
   }
 }
 static Napi::Value write(Napi::Env env, const Kernel& value) {

@@ -306,6 +306,37 @@ struct TopKKernel {
   Access output{};
 };
 
+// The head of a language model with its loss, a chunk of positions after the other, so that the scores of one chunk are
+// all that exists of them: `scores = x weight^T`, `loss = log(sum(exp(scores))) - the target's score`, and back from
+// there with `slopes = (softmax(scores) - 1 at the target) * cotangent`. A target below 0 masks its position.
+struct LinearCrossEntropyKernel {
+  std::string name{};
+  std::vector<Slot> slots{};
+  Affine positions{};
+  // Positions of a chunk, at most.
+  int64_t chunk = 0;
+  int64_t contracted = 0;
+  int64_t classes = 0;
+  // Strides of the position; `rowStride` 1.
+  Access input{};
+  // Slot of the row-major weight [classes][contracted].
+  int64_t weight = 0;
+  // i32, strides of the position.
+  Access targets{};
+  // Slot of f32 [chunk][classes], of no use to anybody else.
+  int64_t scores = 0;
+  // None or one, f32, strides of the position.
+  std::vector<Access> losses{};
+  // None or one, f32, strides of the position; without it nothing goes back.
+  std::vector<Access> cotangents{};
+  // What the slopes are rounded to before they are multiplied.
+  PlanDtype slope_dtype{};
+  // None or one, f32, like the input: slopes weight.
+  std::vector<Access> input_gradients{};
+  // None or one, f32: slopes^T input, strides of the class; `rowStride` 1.
+  std::vector<Access> weight_gradients{};
+};
+
 // Rows added up where their indices say: `out[r] = addend[r] + the sum of updates[p] over all positions p whose index is
 // r`, in f32 and in the order of the positions. A row that no index names is that of the addend, or zero.
 struct ScatterAddKernel {
@@ -341,7 +372,7 @@ struct ContractKernel {
   Access out{};
 };
 
-using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, AttentionForwardKernel, AttentionBackwardKernel, TopKKernel, ScatterAddKernel, ContractKernel>;
+using Kernel = std::variant<RowsKernel, MatmulKernel, AttentionKernel, AttentionForwardKernel, AttentionBackwardKernel, TopKKernel, LinearCrossEntropyKernel, ScatterAddKernel, ContractKernel>;
 
 // One kernel on certain buffers.
 struct PlanStep {

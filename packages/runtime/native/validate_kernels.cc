@@ -178,6 +178,55 @@ void check(Checker& checker, const AttentionBackwardKernel& kernel, const std::s
   check_result(checker, kernel, kernel.value_gradient, keys, kernel.kv_heads, place + ".valueGradient", facts);
 }
 
+void check(Checker& checker, const LinearCrossEntropyKernel& kernel, const std::string& place, KernelFacts& facts) {
+  const auto size = [&](int64_t value, const char* name) {
+    return checker.require(value >= 1 && value <= (int64_t{1} << 24), place + "." + name, "must be 1 to 2^24");
+  };
+  if (!size(kernel.chunk, "chunk") || !size(kernel.contracted, "contracted") || !size(kernel.classes, "classes")) return;
+  const Linear positions = checker.count(kernel.positions, place + ".positions", facts);
+  checker.require(checker.bounds.highest(positions) * std::max(kernel.contracted, kernel.classes) <= largest_scratch,
+                  place + ".positions", "make a product of more than 2^40 values");
+  const Linear contracted = constant_of(kernel.contracted), classes = constant_of(kernel.classes);
+  const auto rows = [&](const Access& access, const Linear& over, bool writes, const std::string& at) {
+    if (!checker.slot(kernel.slots, access.slot, writes, at)) return;
+    const PlanDtype dtype = kernel.slots[static_cast<size_t>(access.slot)].dtype;
+    const bool fits = writes ? dtype == PlanDtype::f32 : dtype == PlanDtype::f32 || dtype == PlanDtype::bf16;
+    checker.require(fits, at, writes ? "must be f32" : "must be f32 or bf16");
+    checker.require(access.row_stride == 1, at + ".rowStride", "must be 1");
+    if (!checker.require(access.strides.size() == 1 && access.strides[0] >= (writes ? 1 : 0), at + ".strides",
+                         "must be one step that moves on"))
+      return;
+    checker.range(access.slot, checker.linear(access.offset, at + ".offset"), {access.strides[0], 1}, {over, contracted}, at,
+                  facts);
+  };
+  const auto matrix = [&](int64_t slot, const Linear& over, const Linear& columns, bool writes, const std::string& at) {
+    if (!checker.slot(kernel.slots, slot, writes, at)) return;
+    const PlanDtype dtype = kernel.slots[static_cast<size_t>(slot)].dtype;
+    checker.require(writes ? dtype == PlanDtype::f32 : is_float(dtype), at, writes ? "must be f32" : "must be of a float dtype");
+    checker.range(slot, {}, {static_cast<int64_t>(columns.constant), 1}, {over, columns}, at, facts);
+  };
+  const auto values = [&](const std::vector<Access>& accesses, bool writes, const char* name) {
+    const std::string at = place + "." + name;
+    checker.require(accesses.size() <= 1, at, "are more than 1");
+    for (const Access& access : accesses)
+      check_values(checker, kernel.slots, access, {positions}, PlanDtype::f32, writes, at + "[0]", facts);
+  };
+  rows(kernel.input, positions, false, place + ".input");
+  matrix(kernel.weight, classes, contracted, false, place + ".weight");
+  matrix(kernel.scores, constant_of(kernel.chunk), classes, true, place + ".scores");
+  check_values(checker, kernel.slots, kernel.targets, {positions}, PlanDtype::i32, false, place + ".targets", facts);
+  values(kernel.losses, true, "losses");
+  values(kernel.cotangents, false, "cotangents");
+  checker.require(kernel.input_gradients.size() <= 1, place + ".inputGradients", "are more than 1");
+  checker.require(kernel.weight_gradients.size() <= 1, place + ".weightGradients", "are more than 1");
+  for (const Access& one : kernel.input_gradients) rows(one, positions, true, place + ".inputGradients[0]");
+  for (const Access& one : kernel.weight_gradients) rows(one, classes, true, place + ".weightGradients[0]");
+  checker.require(!kernel.cotangents.empty() || (kernel.input_gradients.empty() && kernel.weight_gradients.empty()),
+                  place + ".cotangents", "must be there for a gradient");
+  checker.require(kernel.slope_dtype == PlanDtype::f32 || kernel.slope_dtype == PlanDtype::bf16, place + ".slopeDtype",
+                  "must be f32 or bf16");
+}
+
 void check(Checker& checker, const TopKKernel& kernel, const std::string& place, KernelFacts& facts) {
   // Indices are given as f32.
   constexpr int64_t most_elements = 1 << 24;

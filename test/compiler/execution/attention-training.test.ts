@@ -3,7 +3,7 @@
  * gradients of queries, keys and values, held against the definitions.
  */
 import { compile, interpret, type Plan } from "@weft/compiler";
-import { axis, type Dtype, type Graph, GraphBuilder, orThrow, sizeFor } from "@weft/dsl";
+import { type Axis, axis, type Dtype, type Graph, GraphBuilder, orThrow, sizeFor } from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -54,8 +54,8 @@ function graphOf({ kvHeads, group, headDim, causal = true, documents, dtype = "f
     axis("kvHeads", kvHeads),
     axis("headDim", headDim),
   ];
-  const given = (name: string, axes: (typeof own)[]) => {
-    const x = builder.add("input", [], { name, dtype: "f32", axes: [seq, ...axes] as never });
+  const given = (name: string, axes: Axis[]) => {
+    const x = builder.add("input", [], { name, dtype: "f32", axes: [seq, ...axes] });
     return dtype === "f32" || name === "cotangent" ? x : builder.add("cast", [x], { dtype });
   };
   const [q, k, v] = [given("q", [own, dim]), given("k", [shared, dim]), given("v", [shared, dim])];

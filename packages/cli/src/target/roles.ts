@@ -29,6 +29,8 @@ export function rolesOf(group: FusedGroup, graph: Graph, path: string): readonly
       ];
     case "topK":
       return ["the largest of a row are picked by a kernel of its own, which keeps a list in each warp"];
+    case "lossHead":
+      return ["a linear layer with its loss goes through the positions in chunks: whole scores never exist"];
     case "scatterAdd":
       return [
         group.sum === undefined

@@ -180,6 +180,27 @@ function kernelCost(kernel: Kernel, symbols: readonly number[]): StepCost {
       tally.operations += rows * kernel.length;
       break;
     }
+    case "linearCrossEntropy": {
+      const positions = tally.size(kernel.positions);
+      const { contracted, classes, chunk } = kernel;
+      tally.touch("read", kernel.input, positions * contracted);
+      tally.touch("read", kernel.targets, positions);
+      const matrix = classes * contracted * dtypeSize(kernel.slots[kernel.weight]!.dtype);
+      // Each chunk reads the weight, and once more where it goes back, and updates its gradient.
+      const chunks = Math.ceil(positions / chunk);
+      const products = 1 + kernel.inputGradients.length + kernel.weightGradients.length;
+      tally.readBytes += chunks * matrix * (1 + kernel.inputGradients.length);
+      for (const one of kernel.weightGradients) {
+        tally.touch("write", one, classes * contracted);
+        tally.readBytes += Math.max(0, chunks - 1) * classes * contracted * 4;
+        tally.writtenBytes += Math.max(0, chunks - 1) * classes * contracted * 4;
+      }
+      for (const one of kernel.inputGradients) tally.touch("write", one, positions * contracted);
+      for (const one of kernel.losses) tally.touch("write", one, positions);
+      for (const one of kernel.cotangents) tally.touch("read", one, positions);
+      tally.operations += positions * classes * (2 * contracted * products + unaryCost.exp + 6);
+      break;
+    }
     case "scatterAdd": {
       const extent = (loops: readonly Loop[]) =>
         loops.reduce((product, one) => product * tally.size(one.extent), 1);

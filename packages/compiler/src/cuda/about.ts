@@ -34,6 +34,8 @@ function axesOf(plan: Plan, kernel: Kernel): string {
       return `queries ${formatAffine(plan, kernel.queries)}, keys ${formatAffine(plan, kernel.keys)}`;
     case "topK":
       return `${rows(kernel.loops)}, ${kernel.count} of ${kernel.length}`;
+    case "linearCrossEntropy":
+      return `positions ${formatAffine(plan, kernel.positions)}, ${kernel.classes} classes, contracted ${kernel.contracted}`;
     case "scatterAdd": {
       const axis = formatAffine(plan, kernel.bound);
       return `${axis} sums of ${loops([...kernel.loops, kernel.row])}, ${rows(kernel.positions)}`;
@@ -69,6 +71,8 @@ function whyFused(kernel: Kernel): string[] {
       return ["one kernel: scores are weighed as they come, and never stored"];
     case "attentionBackward":
       return ["one kernel: scores are computed again where they are weighed, and never stored"];
+    case "linearCrossEntropy":
+      return ["one kernel: the scores of a chunk of positions are all that exists of them"];
     case "scatterAdd":
       return kernel.addends.length === 0 ? [] : ["one kernel: the rows are added onto what lies there"];
     case "topK":

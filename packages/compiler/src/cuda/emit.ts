@@ -1,4 +1,5 @@
 /** A plan for CUDA: the text of its kernels, and the launches of its steps. */
+import { unsupportedProblem, WeftError } from "@weft/dsl";
 import type { Kernel, Plan } from "../plan/types.ts";
 import { aboutKernel } from "./about.ts";
 import { emitAttention } from "./attention/attention.ts";
@@ -97,6 +98,13 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
       return emitAttentionBackward(kernel, context);
     case "topK":
       return emitTopK(kernel, context);
+    case "linearCrossEntropy":
+      throw new WeftError([
+        unsupportedProblem("cuda", "a loss in chunks has no kernel for a GPU yet", {
+          path: kernel.name,
+          remedy: "compile without lossChunk",
+        }),
+      ]);
     case "scatterAdd":
       return emitScatterAdd(kernel, context);
     case "contract":

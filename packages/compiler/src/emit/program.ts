@@ -18,6 +18,7 @@ import {
   scatterAddKernel,
   topKKernel,
 } from "./kernels.ts";
+import { lossHeadKernel } from "./loss-head.ts";
 import { originsOf } from "./naming.ts";
 import { type OutputPlace, Places } from "./places.ts";
 import type { PlanAssembly, Storage } from "./storage.ts";
@@ -93,6 +94,9 @@ class ProgramEmitter {
         return;
       case "topK":
         this.#push(topKKernel(group, this.#site), group);
+        return;
+      case "lossHead":
+        this.#push(lossHeadKernel(group, this.#site), group);
         return;
       case "scatterAdd":
         this.#push(scatterAddKernel(group, this.#site), group);

@@ -23,6 +23,7 @@ export type NodeKind =
   | "attend"
   | "topK"
   | "scatterAdd"
+  | "lossHead"
   | "state";
 
 export interface Classified {
@@ -56,6 +57,9 @@ function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): Node
       return "attend";
     case "topK":
       return "topK";
+    case "crossEntropy":
+    case "crossEntropyGradient":
+      return "lossHead";
     case "scatterAdd":
       return "scatterAdd";
     case "reduceSum":
@@ -118,7 +122,14 @@ function viewsOf(graph: Graph, kinds: readonly NodeKind[]): (View | undefined)[]
   return views;
 }
 
-const readsMemory: ReadonlySet<NodeKind> = new Set(["view", "dot", "topK", "scatterAdd", "state"]);
+const readsMemory: ReadonlySet<NodeKind> = new Set([
+  "view",
+  "dot",
+  "topK",
+  "scatterAdd",
+  "lossHead",
+  "state",
+]);
 
 /** Only row programs can do index arithmetic; everything else reads memory. */
 function storeWhatKernelsRead(graph: Graph, kinds: NodeKind[]): void {

@@ -6,6 +6,7 @@
  * 3. What only a matmul's input needs becomes its prologue.
  * 4. What is left grows into row programs: pointwise chains and row reductions over one space.
  * 5. A state's new value is written by the row program that computes it from the old one.
+ * 6. Row programs over one space that read the same value become one.
  *
  * A group never waits for itself: each step checks the order of the whole. Reading a state before it is overwritten is
  * part of that order. Every refusal is kept with its reason.
@@ -17,10 +18,12 @@ import { formAttention } from "./attention.ts";
 import { classify } from "./classify.ts";
 import { type Growth, growBackward, growForward, prune } from "./grow.ts";
 import { type FusionContext, ownSpace } from "./legality.ts";
+import { formLossHead } from "./loss-head.ts";
 import { formMatmul, growPrologue } from "./matmul.ts";
 import { orderGroups } from "./order.ts";
 import { Partition } from "./partition.ts";
 import { sumBehind } from "./scatter-add.ts";
+import { joinSiblings } from "./siblings.ts";
 import { settleStates } from "./state-order.ts";
 import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
 import { joinUpdate, readBeforeUpdate } from "./update-in-place.ts";
@@ -28,6 +31,8 @@ import { joinUpdate, readBeforeUpdate } from "./update-in-place.ts";
 export interface FuseOptions {
   /** false: every primitive is a kernel of its own, and products take the general route. */
   readonly enabled: boolean;
+  /** Positions of a chunk of the loss' head; without it, no cross entropy is kept as a node. */
+  readonly lossChunk?: number | undefined;
 }
 
 export function fuse(given: Graph, options: FuseOptions = { enabled: true }): FusedGraph {
@@ -61,6 +66,7 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     const read = options.enabled ? readBeforeUpdate(growth, node) : undefined;
     if (read !== undefined) updates.push({ write: node, read });
     else if (kind === "attend") add(formAttention(growth, node));
+    else if (kind === "lossHead") add(formLossHead(growth, node, options.lossChunk!));
     else if (kind === "topK") add({ kind: "topK", node: node.id });
     else if (kind === "scatterAdd")
       add({
@@ -90,7 +96,7 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
   for (const { write, read } of updates) {
     if (!joinUpdate(growth, groups, write, read)) add({ kind: "state", node: write.id });
   }
-  return finish(context, groups, recorder);
+  return finish(context, options.enabled ? joinSiblings(growth, groups) : groups, recorder);
 }
 
 function withPrologue(growth: Growth, group: FusedMatmul, index: number): FusedMatmul {

@@ -151,6 +151,23 @@ function dropUnreadableViews(context: FusionContext, nodes: Set<NodeId>): void {
   }
 }
 
+/**
+ * Whether somebody reads the value who cannot compute it again: a kernel of its own, or a product that is not its only
+ * reader, and so cannot take it in as its prologue. The value is stored anyway, best where it is computed.
+ */
+function isReadFromMemory(context: FusionContext, id: NodeId): boolean {
+  const { graph, classified, consumers } = context;
+  const isProduct = (reader: NodeId) => {
+    const { op, inputs } = graph.nodes[reader]!;
+    return op === "dot" && inputs[0] === id && graph.nodes[inputs[1]!]!.op === "parameter";
+  };
+  return consumers[id]!.some((reader) => {
+    const kind = classified.kinds[reader];
+    if (kind === "dot") return !consumers[id]!.every(isProduct);
+    return kind === "attend" || kind === "scatterAdd" || kind === "lossHead";
+  });
+}
+
 /** Gives back what would be stored only to spare its reader a cheap repetition. */
 export function prune(growth: Growth, nodes: Set<NodeId>, fixed: ReadonlySet<NodeId>): void {
   const { context } = growth;
@@ -164,6 +181,7 @@ export function prune(growth: Growth, nodes: Set<NodeId>, fixed: ReadonlySet<Nod
       if (consumers[id]!.some((consumer) => nodes.has(consumer))) continue;
       // A cast belongs to the value that it stores.
       if (graph.nodes[id]!.op === "cast") continue;
+      if (isReadFromMemory(context, id)) continue;
       const sources = new Set(graph.nodes[id]!.inputs.filter((input) => nodes.has(input)));
       if (context.classified.kinds[id] === "view") {
         // A view at the edge is free to read from its stored source.

@@ -14,7 +14,7 @@ interface MatmulShape {
 }
 
 /** The template wants a weight [columns, contracted] as a checkpoint stores it, and an input [rows, contracted]. */
-function matmulShape(context: FusionContext, node: GraphNode): MatmulShape | string {
+export function matmulShape(context: FusionContext, node: GraphNode): MatmulShape | string {
   const { graph, classified } = context;
   const { contract } = attributesOf(node, "dot");
   const [input, weight] = [graph.nodes[node.inputs[0]!]!, graph.nodes[node.inputs[1]!]!];

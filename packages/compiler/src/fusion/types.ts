@@ -53,6 +53,25 @@ export interface FusedAttentionBackward {
   readonly node: NodeId;
 }
 
+/** A linear layer, the cross entropy of its results, and what goes back through both. */
+export interface FusedLossHead {
+  readonly kind: "lossHead";
+  /** Positions of a chunk. */
+  readonly chunk: number;
+  readonly scores: NodeId;
+  readonly loss: NodeId | undefined;
+  readonly back:
+    | {
+        readonly gradient: NodeId;
+        /** A cast of the gradient. */
+        readonly rounded: NodeId | undefined;
+        /** The products that give the gradients of the layer's input and weight. */
+        readonly input: NodeId | undefined;
+        readonly weight: NodeId | undefined;
+      }
+    | undefined;
+}
+
 /** The largest elements of rows. */
 export interface FusedTopK {
   readonly kind: "topK";
@@ -94,6 +113,7 @@ export type FusedGroup =
   | FusedAttention
   | FusedAttentionForward
   | FusedAttentionBackward
+  | FusedLossHead
   | FusedTopK
   | FusedScatterAdd
   | FusedContract
@@ -124,6 +144,11 @@ export function nodesOf(group: FusedGroup): NodeId[] {
       return [...group.prologue.nodes, ...group.columns.flatMap((one) => [...one.nodes])];
     case "attentionForward":
       return [group.attend, group.logSumExp].filter((id) => id !== undefined);
+    case "lossHead": {
+      const { scores, loss, back } = group;
+      const ids = [scores, loss, back?.gradient, back?.rounded, back?.input, back?.weight];
+      return ids.filter((id) => id !== undefined);
+    }
     case "scatterAdd":
       return group.sum === undefined ? [group.node] : [group.node, group.sum];
     default:

@@ -58,6 +58,7 @@ export function writesInPlace(kernel: Kernel, read: number, written: number): bo
     case "attention":
     case "attentionForward":
     case "attentionBackward":
+    case "linearCrossEntropy":
     case "topK":
     case "contract":
       return false;

@@ -346,6 +346,40 @@ export interface TopKKernel {
 }
 
 /**
+ * The head of a language model with its loss, a chunk of positions after the other, so that the scores of one chunk are
+ * all that exists of them: `scores = x weight^T`, `loss = log(sum(exp(scores))) - the target's score`, and back from
+ * there with `slopes = (softmax(scores) - 1 at the target) * cotangent`. A target below 0 masks its position.
+ */
+export interface LinearCrossEntropyKernel {
+  kind: "linearCrossEntropy";
+  name: string;
+  slots: Slot[];
+  positions: Affine;
+  /** Positions of a chunk, at most. */
+  chunk: number;
+  contracted: number;
+  classes: number;
+  /** Strides of the position; `rowStride` 1. */
+  input: Access;
+  /** Slot of the row-major weight [classes][contracted]. */
+  weight: number;
+  /** i32, strides of the position. */
+  targets: Access;
+  /** Slot of f32 [chunk][classes], of no use to anybody else. */
+  scores: number;
+  /** None or one, f32, strides of the position. */
+  losses: Access[];
+  /** None or one, f32, strides of the position; without it nothing goes back. */
+  cotangents: Access[];
+  /** What the slopes are rounded to before they are multiplied. */
+  slopeDtype: PlanDtype;
+  /** None or one, f32, like the input: slopes weight. */
+  inputGradients: Access[];
+  /** None or one, f32: slopes^T input, strides of the class; `rowStride` 1. */
+  weightGradients: Access[];
+}
+
+/**
  * Rows added up where their indices say: `out[r] = addend[r] + the sum of updates[p] over all positions p whose index is
  * r`, in f32 and in the order of the positions. A row that no index names is that of the addend, or zero.
  */
@@ -391,6 +425,7 @@ export type Kernel =
   | AttentionForwardKernel
   | AttentionBackwardKernel
   | TopKKernel
+  | LinearCrossEntropyKernel
   | ScatterAddKernel
   | ContractKernel;
 

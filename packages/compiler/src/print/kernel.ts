@@ -176,6 +176,25 @@ export function printKernel(plan: Plan, kernel: Kernel): string {
         `    ${formatAccess(plan, kernel.output, kernel.loops)} = the ${kernel.count} largest of ${kernel.length} in ${formatAccess(plan, kernel.input, kernel.loops)}`,
       );
       break;
+    case "linearCrossEntropy": {
+      const { chunk, contracted, classes } = kernel;
+      const position: readonly Loop[] = [{ axis: "position", extent: kernel.positions }];
+      const one = (access: Access) => formatAccess(plan, access, position);
+      lines.push(
+        `  positions ${formatAffine(plan, kernel.positions)} in chunks of ${chunk}: b${kernel.scores} = ${one(kernel.input)} * b${kernel.weight} [${classes}, ${contracted}]`,
+        `  targets = ${one(kernel.targets)}`,
+        ...kernel.losses.map((access) => `  ${one(access)} = cross entropy`),
+        ...kernel.cotangents.map(
+          (access) => `  slopes = ${kernel.slopeDtype} (softmax - target) * ${one(access)}`,
+        ),
+        ...kernel.inputGradients.map((access) => `  ${one(access)} = slopes * weight`),
+        ...kernel.weightGradients.map(
+          (access) =>
+            `  ${formatAccess(plan, access, [{ ...position[0]!, axis: "class" }])} = slopes * input`,
+        ),
+      );
+      break;
+    }
     case "scatterAdd": {
       const { positions, loops, row, addends } = kernel;
       const destination: Loop = { axis: "index", extent: kernel.bound };

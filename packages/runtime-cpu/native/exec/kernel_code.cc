@@ -3,6 +3,7 @@
 #include "exec/attention_code.h"
 #include "exec/attention_training_code.h"
 #include "exec/contract_code.h"
+#include "exec/linear_cross_entropy_code.h"
 #include "exec/matmul_code.h"
 #include "exec/rows_code.h"
 #include "exec/scatter_add_code.h"
@@ -40,6 +41,9 @@ std::unique_ptr<KernelCode> compile_kernel(const plan::Kernel& kernel, const pla
     }
     std::unique_ptr<KernelCode> operator()(const plan::AttentionBackwardKernel& attention) const {
       return std::make_unique<AttentionBackwardCode>(attention, bounds, kernels);
+    }
+    std::unique_ptr<KernelCode> operator()(const plan::LinearCrossEntropyKernel& head) const {
+      return std::make_unique<LinearCrossEntropyCode>(head, kernels);
     }
     std::unique_ptr<KernelCode> operator()(const plan::TopKKernel& top_k) const {
       return std::make_unique<TopKCode>(top_k);

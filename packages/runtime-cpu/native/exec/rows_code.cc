@@ -49,7 +49,7 @@ void run_all_rows(RowRunner& runner, const RowCode& code, Worker& worker) noexce
 }
 
 RowsCode::RowsCode(const plan::RowsKernel& kernel, const plan::SymbolBounds& bounds)
-    : code_(compile_row_program(kernel.program, kernel.slots, bounds)) {
+    : code_(compile_row_program(kernel.program, kernel.slots, bounds)), column_sums_(ColumnSums::find(kernel)) {
   ScratchLayout layout;
   scratch_ = RowScratch(layout, code_.ops.size(), code_.scratch_floats);
   scratch_bytes_ = layout.bytes();
@@ -58,6 +58,7 @@ RowsCode::RowsCode(const plan::RowsKernel& kernel, const plan::SymbolBounds& bou
 ScratchNeeds RowsCode::scratch_needs() const { return {scratch_bytes_, 0}; }
 
 void RowsCode::execute(const StepBinding& step, Worker& worker) const noexcept {
+  if (column_sums_) return column_sums_->execute(step, worker);
   RowRunner runner(worker.kernels);
   scratch_.prepare(runner, code_, step, worker);
   run_all_rows(runner, code_, worker);

@@ -1,6 +1,9 @@
 // Rows kernels: a row program over all of its rows.
 #pragma once
 
+#include <optional>
+
+#include "exec/column_sums.h"
 #include "exec/kernel_code.h"
 
 namespace weft::cpu {
@@ -13,6 +16,7 @@ class RowsCode final : public KernelCode {
 
  private:
   RowCode code_;
+  std::optional<ColumnSums> column_sums_;
   RowScratch scratch_;
   size_t scratch_bytes_ = 0;
 };
