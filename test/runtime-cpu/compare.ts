@@ -4,7 +4,8 @@ import type { Plan, PlanDtype } from "@weft/compiler";
 import type { Executable, InputArray, OutputArray, Weight } from "@weft/runtime";
 import { cpuDevice, describeCpu } from "@weft/runtime-cpu";
 import * as assert from "uvu/assert";
-import { type Buffers, referenceRun, roundTo } from "./reference.ts";
+import { type Buffers, referenceRun } from "./reference.ts";
+import { roundTo } from "./reference-values.ts";
 
 /** A small generator with a seed: the same values in every run. */
 export function randomSource(seed: number): () => number {

@@ -3,68 +3,29 @@
  * native executor is held to.
  */
 import type {
-  Access,
   Affine,
-  AttentionBackwardKernel,
-  AttentionForwardKernel,
   AttentionKernel,
   BinaryName,
   ContractKernel,
   HeadsAccess,
   Instruction,
   Kernel,
-  LinearCrossEntropyKernel,
-  Loop,
   MatmulKernel,
   Plan,
-  PlanDtype,
   RowProgram,
-  ScatterAddKernel,
   TopKKernel,
   UnaryName,
 } from "@weft/compiler";
+import {
+  runAttentionBackward,
+  runAttentionForward,
+  runLinearCrossEntropy,
+  runScatterAdd,
+} from "./reference-training.ts";
+import { type Bound, element, evaluate, indices, roundTo } from "./reference-values.ts";
 
 /** Values of all buffers, by index; the caller fills weights, inputs and state. */
 export type Buffers = Float32Array[];
-
-const half = new Float32Array(1);
-const halfBits = new Uint32Array(half.buffer);
-
-function toBf16(value: number): number {
-  half[0] = value;
-  if (Number.isNaN(half[0])) return Number.NaN;
-  const bits = halfBits[0]!;
-  halfBits[0] = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000;
-  return half[0];
-}
-
-function toF16(value: number): number {
-  const magnitude = Math.abs(value);
-  if (!Number.isFinite(value) || magnitude === 0) return value;
-  // Eleven bits of precision, or steps of 2^-24 below the smallest normal number.
-  const step = 2 ** (Math.max(Math.floor(Math.log2(magnitude)), -14) - 10);
-  const scaled = magnitude / step;
-  const floor = Math.floor(scaled);
-  const rest = scaled - floor;
-  const rounded = rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
-  const result = rounded * step;
-  return Math.sign(value) * (result > 65504 ? Number.POSITIVE_INFINITY : result);
-}
-
-/** Toward zero, as far as the range goes; 0 for NaN. */
-const toI32 = (value: number): number => Math.min(Math.max(Math.trunc(value) || 0, -2147483648), 2147483647);
-
-/** The nearest value that the dtype can hold. */
-export function roundTo(dtype: PlanDtype, value: number): number {
-  if (dtype === "bf16") return toBf16(Math.fround(value));
-  if (dtype === "f16") return toF16(Math.fround(value));
-  if (dtype === "i32") return toI32(value);
-  return Math.fround(value);
-}
-
-export function evaluate(affine: Affine, symbols: readonly number[]): number {
-  return affine.terms.reduce((sum, term) => sum + term.factor * symbols[term.symbol]!, affine.constant);
-}
 
 const unary: Record<UnaryName, (x: number) => number> = {
   neg: (x) => -x,
@@ -95,34 +56,6 @@ const binary: Record<BinaryName, (a: number, b: number) => number> = {
 };
 
 const special = { inf: Number.POSITIVE_INFINITY, "-inf": Number.NEGATIVE_INFINITY, nan: Number.NaN };
-
-/** All index tuples of a loop nest. */
-function* indices(loops: readonly Loop[], symbols: readonly number[]): Generator<number[]> {
-  const extents = loops.map((loop) => evaluate(loop.extent, symbols));
-  const total = extents.reduce((product, extent) => product * extent, 1);
-  for (let flat = 0; flat < total; flat++) {
-    const index = new Array<number>(extents.length).fill(0);
-    let rest = flat;
-    for (let i = extents.length - 1; i >= 0; i--) {
-      index[i] = rest % extents[i]!;
-      rest = Math.floor(rest / extents[i]!);
-    }
-    yield index;
-  }
-}
-
-/** One step's view of its buffers. */
-interface Bound {
-  readonly slots: readonly { data: Float32Array; dtype: PlanDtype }[];
-  readonly symbols: readonly number[];
-}
-
-function element(access: Access, bound: Bound, index: readonly number[]): number {
-  return access.strides.reduce(
-    (sum, stride, i) => sum + stride * index[i]!,
-    evaluate(access.offset, bound.symbols),
-  );
-}
 
 /** One row: the registers of a body. `accumulators[w]` holds the finished products of this row of columns. */
 function runRow(
@@ -292,108 +225,6 @@ function runContract(kernel: ContractKernel, bound: Bound): void {
   }
 }
 
-interface SeenKeys {
-  readonly first: number;
-  readonly last: number;
-}
-
-/** The keys that a query of a training step sees. */
-function seenKeys(
-  kernel: AttentionForwardKernel | AttentionBackwardKernel,
-  bound: Bound,
-  query: number,
-): SeenKeys {
-  const keys = evaluate(kernel.keys, bound.symbols);
-  if (!kernel.causal) return { first: 0, last: keys };
-  const last = Math.min(evaluate(kernel.past, bound.symbols) + query + 1, keys);
-  const [starts] = kernel.starts;
-  const first = starts === undefined ? 0 : bound.slots[starts.slot]!.data[element(starts, bound, [query])]!;
-  return { first: Math.min(Math.max(first, 0), last), last };
-}
-
-const headsElement = (access: HeadsAccess, bound: Bound, position: number, head: number) =>
-  evaluate(access.offset, bound.symbols) + position * access.positionStride + head * access.headStride;
-
-const headRow = (access: HeadsAccess, bound: Bound, position: number, head: number, headDim: number) => {
-  const first = headsElement(access, bound, position, head);
-  return [...bound.slots[access.slot]!.data.subarray(first, first + headDim)];
-};
-
-const dotOf = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
-
-function runAttentionForward(kernel: AttentionForwardKernel, bound: Bound): void {
-  const { heads, kvHeads, headDim, scale } = kernel;
-  for (let query = 0; query < evaluate(kernel.queries, bound.symbols); query++) {
-    const { first, last } = seenKeys(kernel, bound, query);
-    for (let head = 0; head < heads; head++) {
-      const shared = Math.floor(head / (heads / kvHeads));
-      const q = headRow(kernel.query, bound, query, head, headDim);
-      const keys = Array.from({ length: last - first }, (_, i) => first + i);
-      const scores = keys.map((key) => scale * dotOf(q, headRow(kernel.key, bound, key, shared, headDim)));
-      const top = Math.max(...scores);
-      const sum = scores.reduce((total, score) => total + Math.exp(score - top), 0);
-      for (const output of kernel.outputs) {
-        const mixed = new Array<number>(headDim).fill(0);
-        keys.forEach((key, i) => {
-          const weight = Math.exp(scores[i]! - top) / sum;
-          headRow(kernel.value, bound, key, shared, headDim).forEach((value, d) => {
-            mixed[d]! += weight * value;
-          });
-        });
-        bound.slots[output.slot]!.data.set(mixed, headsElement(output, bound, query, head));
-      }
-      for (const sums of kernel.logSumExps)
-        bound.slots[sums.slot]!.data[element(sums, bound, [query, head])] = top + Math.log(sum);
-    }
-  }
-}
-
-function runAttentionBackward(kernel: AttentionBackwardKernel, bound: Bound): void {
-  const { heads, kvHeads, headDim, scale } = kernel;
-  const zeros = (access: HeadsAccess, positions: number, count: number) => {
-    for (let position = 0; position < positions; position++)
-      for (let head = 0; head < count; head++) {
-        const at = headsElement(access, bound, position, head);
-        bound.slots[access.slot]!.data.fill(0, at, at + headDim);
-      }
-  };
-  const [queries, keys] = [kernel.queries, kernel.keys].map((one) => evaluate(one, bound.symbols));
-  zeros(kernel.queryGradient, queries!, heads);
-  zeros(kernel.keyGradient, keys!, kvHeads);
-  zeros(kernel.valueGradient, keys!, kvHeads);
-  const add = (
-    access: HeadsAccess,
-    position: number,
-    head: number,
-    factor: number,
-    row: readonly number[],
-  ) => {
-    const at = headsElement(access, bound, position, head);
-    row.forEach((value, d) => {
-      bound.slots[access.slot]!.data[at + d]! += factor * value;
-    });
-  };
-  for (let query = 0; query < queries!; query++) {
-    const { first, last } = seenKeys(kernel, bound, query);
-    for (let head = 0; head < heads; head++) {
-      const shared = Math.floor(head / (heads / kvHeads));
-      const q = headRow(kernel.query, bound, query, head, headDim);
-      const cotangent = headRow(kernel.cotangent, bound, query, head, headDim);
-      const correction = dotOf(cotangent, headRow(kernel.result, bound, query, head, headDim));
-      const sum = bound.slots[kernel.logSumExp.slot]!.data[element(kernel.logSumExp, bound, [query, head])]!;
-      for (let key = first; key < last; key++) {
-        const k = headRow(kernel.key, bound, key, shared, headDim);
-        const weight = Math.exp(scale * dotOf(q, k) - sum);
-        const change = dotOf(cotangent, headRow(kernel.value, bound, key, shared, headDim));
-        const slope = weight * (change - correction) * scale;
-        add(kernel.queryGradient, query, head, slope, k);
-        add(kernel.keyGradient, key, shared, slope, q);
-        add(kernel.valueGradient, key, shared, weight, cotangent);
-      }
-    }
-  }
-}
-
 function runTopK(kernel: TopKKernel, bound: Bound): void {
   for (const outer of indices(kernel.loops, bound.symbols)) {
     const { data } = bound.slots[kernel.input.slot]!;
@@ -408,74 +239,6 @@ function runTopK(kernel: TopKKernel, bound: Bound): void {
     row.slice(0, kernel.count).forEach(({ index, value }, rank) => {
       bound.slots[kernel.output.slot]!.data.set([value, index], to + 2 * rank);
     });
-  }
-}
-
-function runLinearCrossEntropy(kernel: LinearCrossEntropyKernel, bound: Bound): void {
-  const { contracted, classes } = kernel;
-  const positions = evaluate(kernel.positions, bound.symbols);
-  const data = (slot: number) => bound.slots[slot]!.data;
-  const weight = Array.from({ length: classes }, (_, row) => [
-    ...data(kernel.weight).subarray(row * contracted, (row + 1) * contracted),
-  ]);
-  const ofWeight = weight.map((row) => row.map(() => 0));
-  for (let position = 0; position < positions; position++) {
-    const at = (access: Access) => element(access, bound, [position]);
-    const first = at(kernel.input);
-    const input = [...data(kernel.input.slot).subarray(first, first + contracted)];
-    const scores = weight.map((row) => dotOf(row, input));
-    const target = data(kernel.targets.slot)[at(kernel.targets)]!;
-    const top = Math.max(...scores);
-    const sum = scores.reduce((total, score) => total + Math.exp(score - top), 0);
-    const loss = target < 0 ? 0 : Math.log(sum) + top - (scores[target] ?? 0);
-    for (const one of kernel.losses) data(one.slot)[at(one)] = loss;
-    const [cotangent] = kernel.cotangents;
-    if (cotangent === undefined) continue;
-    const change = target < 0 ? 0 : data(cotangent.slot)[at(cotangent)]!;
-    const slopes = scores.map((score, row) =>
-      roundTo(kernel.slopeDtype, (Math.exp(score - top) / sum - (row === target ? 1 : 0)) * change),
-    );
-    for (const one of kernel.inputGradients)
-      for (let k = 0; k < contracted; k++)
-        data(one.slot)[at(one) + k] = slopes.reduce(
-          (total, slope, row) => total + slope * weight[row]![k]!,
-          0,
-        );
-    slopes.forEach((slope, row) => {
-      input.forEach((value, k) => {
-        ofWeight[row]![k]! += slope * value;
-      });
-    });
-  }
-  for (const one of kernel.weightGradients)
-    ofWeight.forEach((row, at) => {
-      data(one.slot).set(row, element(one, bound, [at]));
-    });
-}
-
-function runScatterAdd(kernel: ScatterAddKernel, bound: Bound): void {
-  const { positions, loops, row, addends } = kernel;
-  const rows = evaluate(kernel.bound, bound.symbols);
-  const columns = evaluate(row.extent, bound.symbols);
-  const { data } = bound.slots[kernel.out.slot]!;
-  const [addend] = addends;
-  for (const outer of indices(loops, bound.symbols)) {
-    for (let column = 0; column < columns; column++) {
-      const sums = Array.from({ length: rows }, (_, at) =>
-        addend === undefined
-          ? 0
-          : bound.slots[addend.slot]!.data[element(addend, bound, [at, ...outer]) + column]!,
-      );
-      for (const position of indices(positions, bound.symbols)) {
-        const at = bound.slots[kernel.indices.slot]!.data[element(kernel.indices, bound, position)]!;
-        if (!(at >= 0 && at < rows)) throw new Error(`scatter index ${at}`);
-        const update = element(kernel.updates, bound, [...position, ...outer]);
-        sums[at]! += bound.slots[kernel.updates.slot]!.data[update + column * kernel.updates.rowStride]!;
-      }
-      sums.forEach((sum, at) => {
-        data[element(kernel.out, bound, [at, ...outer]) + column] = Math.fround(sum);
-      });
-    }
   }
 }
 

@@ -5,7 +5,8 @@
  * Both directions are one node each, so that the head of a language model can be found and cut into chunks of
  * positions: `l = linear(x, w)`, `crossEntropy(l, t)` and `crossEntropyGradient(l, t, d)`, where l has no other reader
  * and the gradient is read by the two products of the linear's own gradient only. Each position stands for itself, so
- * a chunk's scores and their gradient can live for that chunk alone, and the whole scores never exist.
+ * a chunk's scores and their gradient can live for that chunk alone, and the whole scores never exist: a compiler that is
+ * asked for it makes one kernel of these five nodes (`lossChunk` of `compile`).
  */
 import type { GraphBuilder } from "../../graph/builder.ts";
 import type { NodeId, TensorType } from "../../graph/types.ts";
