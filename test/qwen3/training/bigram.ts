@@ -1,10 +1,10 @@
 /** A model small enough to be checked by eye that really learns: a table of next-token scores, trained by AdamW. */
+import type { TrainingBatch } from "../../../packages/qwen3/src/training/batch.ts";
 import type {
   StateTensor,
   StepHyper,
   StepResult,
   Trainable,
-  TrainingBatch,
 } from "../../../packages/qwen3/src/training/trainable.ts";
 
 export interface BigramOptions {

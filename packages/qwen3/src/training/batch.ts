@@ -1,19 +1,19 @@
-/** What one pass of a training program reads, and where the label shift and the masks are made. */
+/** What one pass of a training program reads. */
 import { type Problem, userProblem, WeftError } from "../config/problems.ts";
-
-/** Stands for a target that is not counted. */
-export const ignoredTarget = -1;
+import { SequencePacker } from "./data/pack.ts";
+import { targetsOf } from "./data/targets.ts";
 
 /**
  * One sequence, in which several documents may stand one behind the other. All arrays have one element for each token.
+ * A place that is padding has no target and is of a document of its own, so that nobody sees it.
  */
 export interface TrainingBatch {
   readonly tokens: Int32Array;
-  /** The token that each position shall predict, or `ignoredTarget`. */
+  /** The token that each position shall predict, or `ignoredTarget`, -1. */
   readonly targets: Int32Array;
-  /** Each token's place within its document. */
+  /** Each token's place within its document, from 0: what RoPE turns by. */
   readonly positions: Int32Array;
-  /** Index of the first token of each token's document. */
+  /** Index of the first token of each token's document: the first key that it sees. */
   readonly starts: Int32Array;
 }
 
@@ -44,22 +44,11 @@ export function batchOf(documents: readonly TrainingDocument[]): TrainingBatch {
   });
   const [first, ...rest] = problems;
   if (first !== undefined) throw new WeftError([first, ...rest]);
-  const batch = {
-    tokens: new Int32Array(length),
-    targets: new Int32Array(length).fill(ignoredTarget),
-    positions: new Int32Array(length),
-    starts: new Int32Array(length),
-  };
-  let start = 0;
-  for (const { tokens, learnt } of documents) {
-    for (let at = 0; at < tokens.length; at++) {
-      batch.tokens[start + at] = tokens[at]!;
-      batch.positions[start + at] = at;
-      batch.starts[start + at] = start;
-      const isLearnt = at + 1 < tokens.length && (learnt === undefined || Boolean(learnt[at + 1]));
-      if (isLearnt) batch.targets[start + at] = tokens[at + 1]!;
-    }
-    start += tokens.length;
+  const packer = new SequencePacker(length);
+  for (const document of documents) {
+    const tokens = Int32Array.from(document.tokens);
+    const learn = Uint8Array.from(tokens, (_, at) => Number(Boolean(document.learnt?.[at] ?? 1)));
+    packer.add(tokens, targetsOf(tokens, learn));
   }
-  return batch;
+  return packer.finish();
 }

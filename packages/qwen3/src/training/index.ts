@@ -25,7 +25,6 @@ export type {
   StepHyper,
   StepResult,
   Trainable,
-  TrainingBatch,
 } from "./trainable.ts";
 export { evaluationLossOf, train } from "./trainer.ts";
 export type { TrainEvent, TrainOptions, TrainResult } from "./trainer-options.ts";

@@ -3,20 +3,7 @@
  * batches, asks for numbers, and moves named tensors to and from files.
  */
 import type { TensorDtype } from "../weights/dtype.ts";
-
-/**
- * One sequence of tokens of a fixed length, in which documents stand one behind the other. All arrays have that
- * length. A place that is padding has target -1 and is a document of its own, so that nobody sees it.
- */
-export interface TrainingBatch {
-  readonly tokens: Int32Array;
-  /** The token that each place is to predict; -1 where nothing is to be learnt. */
-  readonly targets: Int32Array;
-  /** Each token's place within its own document, from 0; what RoPE turns by. */
-  readonly positions: Int32Array;
-  /** The index in this sequence at which each token's document begins: the first key that it sees. */
-  readonly starts: Int32Array;
-}
+import type { TrainingBatch } from "./batch.ts";
 
 /** What changes from step to step besides the data. */
 export interface StepHyper {
@@ -41,7 +28,7 @@ export interface StepResult {
 
 /** A tensor that lives in the model between steps. */
 export interface StateTensor {
-  /** A parameter's full Hugging Face name, or the name of an optimizer's state: `PARAMETER.first_moment`. */
+  /** A parameter's full Hugging Face name, or the name of an optimizer's state: `optimizer.firstMoment.PARAMETER`. */
   readonly name: string;
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];

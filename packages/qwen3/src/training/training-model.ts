@@ -25,6 +25,7 @@ import {
   trainingLength,
 } from "./compile.ts";
 import { readWeight } from "./read-weight.ts";
+import type { StepResult } from "./trainable.ts";
 
 export interface TrainingOptions {
   /** The most tokens of one pass. */
@@ -46,17 +47,6 @@ export interface TrainingOptions {
 
 /** What AdamW is to do in one step. Which update it is, the model counts itself. */
 export type StepHyperparameters = Omit<AdamWHyperparameters, "step">;
-
-export interface StepResult {
-  /** Mean over the counted tokens, before the update. */
-  readonly loss: number;
-  /** Of all gradients as one vector, before it is limited. */
-  readonly gradientNorm: number;
-  /** Counted tokens. */
-  readonly tokens: number;
-  /** Loss or gradients were not finite: nothing was changed. */
-  readonly skipped: boolean;
-}
 
 /**
  * Compiles the programs of a training run. Weights that are not trained are stored as `weights` has them.
@@ -168,11 +158,11 @@ export class TrainingModel {
     return this.#update("update", { [hyperparametersInput]: hyper }, 0);
   }
 
-  /** The mean cross entropy of a batch under the present weights, and the number of its counted tokens. */
-  async loss(batch: TrainingBatch): Promise<{ readonly loss: number; readonly tokens: number }> {
+  /** The mean cross entropy of a batch under the present weights, and how many targets that are. */
+  async loss(batch: TrainingBatch): Promise<{ readonly loss: number; readonly targets: number }> {
     this.#check(batch);
     const outputs = await this.#run("loss", inputsOf(batch), batch.tokens.length);
-    return { loss: outputs.loss![0]!, tokens: outputs.tokens![0]! };
+    return { loss: outputs.loss![0]!, targets: outputs.tokens![0]! };
   }
 
   /**
@@ -224,7 +214,7 @@ export class TrainingModel {
     return {
       loss: value("loss"),
       gradientNorm: value(optimizerOutputs.gradientNorm),
-      tokens: value("tokens"),
+      targets: value("tokens"),
       skipped,
     };
   }

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, type Problem, unlessProblems, userProblem } from "../../config/problems.ts";
+import type { TrainingBatch } from "../batch.ts";
 import type { RunIdentity } from "../checkpoint/manifest.ts";
-import type { TrainingBatch } from "../trainable.ts";
 import { SequencePacker } from "./pack.ts";
 import { shuffledPlace } from "./shuffle.ts";
 import { targetsOf } from "./targets.ts";

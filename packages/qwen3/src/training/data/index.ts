@@ -11,5 +11,5 @@ export { type PrepareDataOptions, type PreparedData, prepareData } from "./prepa
 export { shuffledPlace } from "./shuffle.ts";
 export type { DataFormat } from "./sources.ts";
 export { type HeldOut, type Split, splitDocuments } from "./split.ts";
-export { ignored, targetsOf } from "./targets.ts";
+export { ignoredTarget, targetsOf } from "./targets.ts";
 export { openTokenFile, TokenFile } from "./token-file.ts";

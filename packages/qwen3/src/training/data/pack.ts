@@ -1,6 +1,6 @@
 /** Documents one behind the other in a sequence of fixed length. */
-import type { TrainingBatch } from "../trainable.ts";
-import { ignored } from "./targets.ts";
+import type { TrainingBatch } from "../batch.ts";
+import { ignoredTarget } from "./targets.ts";
 
 export class SequencePacker {
   readonly length: number;
@@ -14,7 +14,7 @@ export class SequencePacker {
   constructor(length: number) {
     this.length = length;
     this.#tokens = new Int32Array(length);
-    this.#targets = new Int32Array(length).fill(ignored);
+    this.#targets = new Int32Array(length).fill(ignoredTarget);
     this.#positions = new Int32Array(length);
     this.#starts = new Int32Array(length);
   }
