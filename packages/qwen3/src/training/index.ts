@@ -26,6 +26,7 @@ export type {
   StepResult,
   Trainable,
 } from "./trainable.ts";
+export { type AdamWConstants, TrainableModel, trainingMemory } from "./trainable-model.ts";
 export { evaluationLossOf, train } from "./trainer.ts";
 export type { TrainEvent, TrainOptions, TrainResult } from "./trainer-options.ts";
 export * from "./training-model.ts";

@@ -12,4 +12,5 @@ export { shuffledPlace } from "./shuffle.ts";
 export type { DataFormat } from "./sources.ts";
 export { type HeldOut, type Split, splitDocuments } from "./split.ts";
 export { ignoredTarget, targetsOf } from "./targets.ts";
+export { textsOf } from "./texts.ts";
 export { openTokenFile, TokenFile } from "./token-file.ts";
