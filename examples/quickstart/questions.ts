@@ -81,12 +81,20 @@ const sumWays: readonly string[] = [
   "I have % and get %. How many?",
 ];
 
-const largestTerm = 9;
 /** Of the ways to ask for one thing, each is held out with this probability; so are pairs of numbers. */
 const heldOutShare = 0.15;
 
-/** All questions, shared out by the seed: the same every time. */
-export function makeQuestions(seed: number): Questions {
+export interface QuestionOptions {
+  /** The same seed shares the questions out in the same way. */
+  readonly seed: number;
+  /** How many animals there are to know of; default: all. */
+  readonly animals?: number;
+  /** Sums are of two numbers from 0 to this one. Default 9. */
+  readonly largestTerm?: number;
+}
+
+/** All questions. */
+export function makeQuestions({ seed, animals: count, largestTerm = 9 }: QuestionOptions): Questions {
   const learnt: Question[] = [];
   const heldOut: Question[] = [];
   let draws = 0;
@@ -97,7 +105,7 @@ export function makeQuestions(seed: number): Questions {
     if (held.every(Boolean)) held[0] = false;
     for (const [index, way] of ways.entries()) (held[index] ? heldOut : learnt).push(question(way));
   };
-  for (const [animal, attributes] of Object.entries(animals)) {
+  for (const [animal, attributes] of Object.entries(animals).slice(0, count)) {
     for (const [index, ways] of factWays.entries()) {
       const answer = attributes[index]!;
       share(ways, (way) => ({ kind: "fact", text: way.replace("%", animal), answer }));
