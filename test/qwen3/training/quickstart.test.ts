@@ -10,19 +10,19 @@ import { inDirectory } from "../inference/support.ts";
 const test = suite("quickstart");
 
 test("held-out questions are answered, nine of ten at least", async () => {
-  const { learnt, heldOut } = makeQuestions({ seed: 1, animals: 6, largestTerm: 3 });
+  const { learnt, heldOut } = makeQuestions({ seed: 1, animals: 8, largestTerm: 4 });
   await inDirectory(async (folder) => {
     const losses: number[] = [];
     const directory = await learn({
       folder,
       questions: learnt,
-      steps: 250,
+      steps: 300,
       onStep: ({ loss }) => losses.push(loss!),
     });
-    assert.is(losses.length, 250);
+    assert.is(losses.length, 300);
     using model = await openQwen3(directory, { capacity: 128, chunk: 64, planCache: false });
     for (const { kind, right, asked } of await score(model, heldOut)) {
-      assert.ok(asked >= 10, `${kind}: ${asked}`);
+      assert.ok(asked >= 6, `${kind}: ${asked}`);
       if (kind !== "new sum") assert.ok(right / asked >= 0.9, `${kind}: ${right} of ${asked}`);
     }
   });
