@@ -8,6 +8,8 @@ const commands = [
   "generate",
   "chat",
   "logits",
+  "loss",
+  "train",
   "summary",
   "dump",
   "explain",

@@ -13,6 +13,7 @@ import { logitsCommand } from "./commands/logits.ts";
 import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
 import { summaryCommand } from "./commands/summary.ts";
+import { trainCommand } from "./commands/train.ts";
 import { packageVersion } from "./version.ts";
 
 const overview = `
@@ -41,6 +42,7 @@ export function createProgram(): Command {
     chatCommand(),
     logitsCommand(),
     lossCommand(),
+    trainCommand(),
     summaryCommand(),
     dumpCommand(),
     explainCommand(),

@@ -1,0 +1,168 @@
+/** `weft train`: from options to a run, and from its end to a Hugging Face directory. */
+import { join } from "node:path";
+import { formatBytes } from "@weft/compiler";
+import { orThrow } from "@weft/dsl";
+import {
+  type BatchStream,
+  batchStream,
+  chatTemplateOf,
+  compileTrainingModel,
+  exportHuggingFace,
+  filesBeside,
+  makeDevice,
+  openTokenizer,
+  openTrainingModel,
+  prepareData,
+  type Qwen3Config,
+  schedule,
+  splitDocuments,
+  TrainableModel,
+  type TrainingOptions,
+  trainingMemory,
+  train as trainModel,
+} from "@weft/qwen3";
+import type { TrainFlags } from "../commands/train.ts";
+import { interruption, stopsInOrder } from "../terminal/interrupt.ts";
+import { print, printJson, remark } from "../terminal/output.ts";
+import { refuse } from "../terminal/refuse.ts";
+import { formatTable } from "../terminal/table.ts";
+import { checkFlags, lengthOf } from "../train/check.ts";
+import { TrainDisplay } from "../train/display.ts";
+import { formatOf, openSource, type TrainSource } from "../train/source.ts";
+
+export async function train(model: string | undefined, flags: TrainFlags): Promise<void> {
+  checkFlags(model, flags);
+  using _order = stopsInOrder();
+  const source = await openSource(model, flags);
+  const { config, weights } = source;
+  const sequence = lengthOf(flags, config);
+  const options = trainingOptions(flags, config, sequence);
+  const compiled = compileTrainingModel(config, weights, options);
+  using device = await makeDevice(flags.device, { threads: flags.threads });
+  const planned = trainingMemory(compiled.plan, device.predictMemory(compiled.plan));
+  if (flags.dryRun === true) return printMemory(planned, flags);
+  const { training, heldOut } = await openData(source, flags, sequence);
+  const steps = flags.steps ?? stepsOf(training, flags);
+  const { lr, schedule: shape, warmup, seed, accumulate, keep } = flags;
+  const learningRate = schedule({ shape, learningRate: lr, steps, warmup });
+  using opened = await openTrainingModel(config, weights, device, options, compiled);
+  const trainable = new TrainableModel(opened, weights, {
+    weightDecay: flags.weightDecay,
+    maxNorm: flags.maxNorm,
+  });
+  const tenth = Math.max(1, Math.ceil(steps / 10));
+  const copy = filesBeside(source.directory);
+  const display = new TrainDisplay(planned.total!);
+  const result = await trainModel({
+    folder: flags.out!,
+    model: trainable,
+    data: training,
+    steps,
+    accumulate,
+    learningRate,
+    // A constant rate does not depend on the end, so such a run can be made longer.
+    schedule: { shape, peak: lr, warmup, ...(shape === "constant" ? {} : { steps }) },
+    seed,
+    ...(heldOut === undefined ? {} : { evaluation: { data: heldOut, every: flags.evalEvery ?? tenth } }),
+    checkpoints: { everySteps: flags.saveEvery ?? tenth, keep, copy },
+    resume: flags.resume ?? false,
+    signal: interruption,
+    onEvent: (event) => display.show(event),
+  }).finally(() => display.clear());
+  const done = orThrow(result);
+  if (done.stopped === "interrupted") {
+    remark(`stopped behind step ${done.step} of ${steps}; the same command with --resume goes on`);
+    return;
+  }
+  const stored = config.dtype === "bf16" ? "bf16" : config.dtype === "f32" ? "f32" : undefined;
+  const directory = join(flags.out!, "model");
+  orThrow(
+    await exportHuggingFace({
+      directory,
+      model: trainable,
+      copy,
+      ...(stored === undefined ? {} : { dtype: stored }),
+    }),
+  );
+  if (flags.json === true) await printJson({ ...done, model: directory });
+  else await print(summaryOf(done, directory));
+}
+
+function summaryOf(
+  done: { step: number; loss: number | undefined; evaluationLoss: number | undefined; skippedSteps: number },
+  directory: string,
+): string {
+  const parts = [
+    `${done.step} steps`,
+    done.loss === undefined ? undefined : `loss ${done.loss.toFixed(4)}`,
+    done.evaluationLoss === undefined ? undefined : `held out ${done.evaluationLoss.toFixed(4)}`,
+    done.skippedSteps === 0 ? undefined : `${done.skippedSteps} steps skipped`,
+  ];
+  return `${parts.filter((part) => part !== undefined).join(", ")}\nmodel: ${directory}`;
+}
+
+function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: number): TrainingOptions {
+  const { lastLayers, batch, accumulate, dtype, gpuLimitGb } = flags;
+  const first = config.layers - (lastLayers ?? config.layers);
+  const layerOf = (name: string) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
+  return {
+    sequence: sequence * batch,
+    policy: dtype,
+    programs: [...(accumulate === 1 ? (["train"] as const) : (["accumulate", "update"] as const)), "loss"],
+    ...(lastLayers === undefined ? {} : { trainable: (name) => layerOf(name) >= first }),
+    ...(gpuLimitGb === undefined ? {} : { memoryLimitBytes: Math.floor(gpuLimitGb * 1e9) }),
+  };
+}
+
+async function openData(
+  source: TrainSource,
+  flags: TrainFlags,
+  sequence: number,
+): Promise<{ readonly training: BatchStream; readonly heldOut: BatchStream | undefined }> {
+  const { data, skipBad = false, textUnit, evalShare, batch, seed, out } = flags;
+  const tokenizer = orThrow(openTokenizer(source.directory));
+  const { tokens, skipped } = orThrow(
+    await prepareData({
+      files: data!,
+      ...formatOf(flags),
+      textUnit,
+      tokenizer,
+      vocabSize: source.config.vocabSize,
+      template: () => chatTemplateOf(tokenizer.config),
+      skipBad,
+      cache: join(out!, "tokens"),
+    }),
+  );
+  if (skipped > 0) remark(`${skipped} documents that cannot be read are left out`);
+  const split = orThrow(splitDocuments(tokens, { share: evalShare }));
+  const isText =
+    flags.format === "text" || (flags.format === "auto" && data!.every((file) => /\.(txt|md)$/i.test(file)));
+  const common = {
+    length: sequence * batch,
+    context: sequence,
+    longDocuments: flags.longDocuments ?? (isText ? "split" : "error"),
+  } as const;
+  return {
+    training: orThrow(batchStream(tokens, split.training, { ...common, shuffleSeed: seed })),
+    heldOut: evalShare > 0 ? orThrow(batchStream(tokens, split.heldOut, common)) : undefined,
+  };
+}
+
+/** Updates that so many passes over the data take. */
+function stepsOf(data: BatchStream, { epochs = 1, accumulate }: TrainFlags): number {
+  let batches = 0;
+  for (const _ of data.once()) batches++;
+  const steps = Math.ceil((batches * epochs) / accumulate);
+  if (Number.isSafeInteger(steps)) return steps;
+  return refuse("--epochs", "must be fewer", { given: String(epochs), remedy: "give --steps" });
+}
+
+function printMemory(memory: Readonly<Record<string, number>>, { json }: TrainFlags): Promise<void> {
+  if (json === true) return printJson(memory);
+  const notes: Readonly<Record<string, string>> = {
+    gradients: "summed over the passes of an update; those of one pass are among the activations",
+    optimizer: "first and second moments",
+  };
+  const rows = Object.entries(memory).map(([name, bytes]) => [name, formatBytes(bytes), notes[name] ?? ""]);
+  return print(formatTable([{ title: "" }, { title: "", align: "right" }, { title: "" }], rows));
+}

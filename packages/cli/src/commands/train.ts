@@ -1,0 +1,148 @@
+import { Command, Option } from "commander";
+import {
+  deviceOption,
+  gpuLimitOption,
+  integer,
+  jsonOption,
+  most,
+  positive,
+  real,
+  threadsOption,
+} from "./options.ts";
+
+export interface TrainFlags {
+  readonly config?: string;
+  readonly trainTokenizer?: number;
+  readonly tokenizer?: string;
+  readonly data?: readonly string[];
+  readonly format: "auto" | "text" | "jsonl" | "tsv";
+  readonly textUnit: "file" | "paragraph" | "line";
+  readonly longDocuments?: "error" | "split";
+  readonly skipBad?: boolean;
+  readonly out?: string;
+  readonly steps?: number;
+  readonly epochs?: number;
+  readonly sequence?: number;
+  readonly batch: number;
+  readonly accumulate: number;
+  readonly lr: number;
+  readonly schedule: "cosine" | "linear" | "constant";
+  readonly warmup: number;
+  readonly weightDecay: number;
+  readonly maxNorm: number;
+  readonly lastLayers?: number;
+  readonly seed: number;
+  readonly evalShare: number;
+  readonly evalEvery?: number;
+  readonly saveEvery?: number;
+  readonly keep: number;
+  readonly resume?: boolean;
+  readonly dtype: "f32" | "bf16";
+  readonly device: "cpu" | "cuda" | "cuda-sim";
+  readonly gpuLimitGb?: number;
+  readonly threads?: number;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+const examples = `
+MODEL is a checkpoint to go on from. Without it, a model of --config learns from nothing, with a tokenizer of its own or
+that of another directory.
+
+OUT holds metrics.jsonl, curves.svg, memory.json, checkpoints/ and, at the end, model/: a Hugging Face directory in the
+dtype that config.json names. Ctrl-C saves a checkpoint and ends; the same command with --resume goes on.
+
+Examples:
+  $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/chats --epochs 2 --lr 1e-5
+  $ weft train --config config.json --train-tokenizer 4096 --data book.txt --out runs/book --steps 1000
+  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --steps 100 --last-layers 4 --dry-run`;
+
+export function trainCommand(): Command {
+  const count = integer(1, most);
+  return new Command("train")
+    .description("train a model from nothing, or go on from a checkpoint")
+    .argument("[MODEL]", "directory of a checkpoint")
+    .addOption(new Option("--config <FILE>", "config.json of a model that learns from nothing"))
+    .addOption(
+      new Option("--train-tokenizer <VOCAB>", "learn a tokenizer of so many tokens from the data").argParser(
+        count,
+      ),
+    )
+    .addOption(new Option("--tokenizer <DIR>", "directory with the tokenizer of a model of --config"))
+    .addOption(new Option("--data <FILE...>", "text, JSONL with text or messages, or TSV prompt and target"))
+    .addOption(
+      new Option("--format <FORMAT>", "format of the data; auto: by the file's ending")
+        .choices(["auto", "text", "jsonl", "tsv"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--text-unit <UNIT>", "one document of a text")
+        .choices(["file", "paragraph", "line"])
+        .default("file"),
+    )
+    .addOption(
+      new Option(
+        "--long-documents <WAY>",
+        "longer than the sequence (default: split where all data is text, else error)",
+      ).choices(["error", "split"]),
+    )
+    .addOption(new Option("--skip-bad", "leave out documents that cannot be read, and count them"))
+    .addOption(new Option("--out <DIR>", "directory of the run"))
+    .addOption(new Option("--steps <N>", "updates in all").argParser(count))
+    .addOption(new Option("--epochs <N>", "passes over the data (default: 1)").argParser(positive))
+    .addOption(
+      new Option(
+        "--sequence <N>",
+        "most tokens that see each other (default: 1024, or what the model has)",
+      ).argParser(integer(2, most)),
+    )
+    .addOption(new Option("--batch <N>", "sequences of one pass").argParser(integer(1, 65_536)).default(1))
+    .addOption(new Option("--accumulate <N>", "passes of one update").argParser(count).default(1))
+    .addOption(new Option("--lr <RATE>", "largest learning rate").argParser(positive).default(3e-4))
+    .addOption(
+      new Option("--schedule <SHAPE>", "of the learning rate")
+        .choices(["cosine", "linear", "constant"])
+        .default("cosine"),
+    )
+    .addOption(
+      new Option("--warmup <N>", "updates until the largest rate").argParser(integer(0, most)).default(0),
+    )
+    .addOption(
+      new Option("--weight-decay <X>", "of matrices; norms and biases have none")
+        .argParser(real)
+        .default(0.01),
+    )
+    .addOption(
+      new Option("--max-norm <X>", "gradients of a larger norm are scaled down")
+        .argParser(positive)
+        .default(1),
+    )
+    .addOption(new Option("--last-layers <N>", "train the last layers only").argParser(count))
+    .addOption(new Option("--seed <N>", "of weights and order").argParser(integer(0, 2 ** 53 - 1)).default(0))
+    .addOption(
+      new Option("--eval-share <X>", "share of the documents that is held out").argParser(real).default(0),
+    )
+    .addOption(
+      new Option("--eval-every <N>", "updates between two evaluations (default: a tenth)").argParser(count),
+    )
+    .addOption(
+      new Option("--save-every <N>", "updates between two checkpoints (default: a tenth)").argParser(count),
+    )
+    .addOption(new Option("--keep <N>", "newest checkpoints that are kept").argParser(count).default(3))
+    .addOption(new Option("--resume", "go on from the newest whole checkpoint of OUT"))
+    .addOption(
+      new Option("--dtype <TYPE>", "what products compute in; weights are trained in f32")
+        .choices(["f32", "bf16"])
+        .default("f32"),
+    )
+    .addOption(deviceOption())
+    .addOption(gpuLimitOption())
+    .addOption(threadsOption())
+    .addOption(new Option("--dry-run", "print the memory that training takes, and allocate nothing"))
+    .addOption(jsonOption("the result"))
+    .addHelpText("after", examples)
+    .action(async (model: string | undefined, options: TrainFlags) => {
+      const { train } = await import("../actions/train.ts");
+      await train(model, options);
+    });
+}

@@ -1,0 +1,93 @@
+/** The model that is trained: a checkpoint, or a configuration with random weights and a tokenizer. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { orThrow } from "@weft/dsl";
+import {
+  checkTokenizerFits,
+  type DataFormat,
+  filesBeside,
+  initialWeights,
+  openTokenizer,
+  parseQwen3Config,
+  type Qwen3Config,
+  readCheckpointWeights,
+  readQwen3Config,
+  textsOf,
+  trainTokenizer,
+} from "@weft/qwen3";
+import type { Weight } from "@weft/runtime";
+import type { TrainFlags } from "../commands/train.ts";
+import { refuse } from "../terminal/refuse.ts";
+
+export interface TrainSource {
+  readonly config: Qwen3Config;
+  readonly weights: (name: string) => Weight | undefined;
+  /** Holds config.json and the tokenizer. */
+  readonly directory: string;
+}
+
+export const formatOf = ({ format }: TrainFlags): { readonly format?: DataFormat } =>
+  format === "auto" ? {} : { format };
+
+export async function openSource(model: string | undefined, flags: TrainFlags): Promise<TrainSource> {
+  if (model !== undefined) {
+    const { config, weights } = orThrow(readCheckpointWeights(model));
+    return { config, weights: (name) => weights[name], directory: model };
+  }
+  if (flags.dryRun === true) return withoutText(flags);
+  const directory = join(flags.out!, "base");
+  mkdirSync(directory, { recursive: true });
+  const given = configObject(flags.config!);
+  const isKept = flags.resume === true && existsSync(join(directory, "tokenizer.json"));
+  if (flags.trainTokenizer === undefined) {
+    orThrow(openTokenizer(flags.tokenizer!));
+    for (const file of filesBeside(flags.tokenizer!))
+      if (basename(file) !== "config.json") copyFileSync(file, join(directory, basename(file)));
+  } else if (!isKept) {
+    const texts = textsOf(flags.data!, formatOf(flags).format);
+    orThrow(await trainTokenizer({ texts, vocabSize: flags.trainTokenizer, directory }));
+  }
+  const tokenizer = orThrow(openTokenizer(directory));
+  const changed = {
+    ...given,
+    // A small text may give fewer tokens than were asked for.
+    ...(flags.trainTokenizer === undefined ? {} : { vocab_size: tokenizer.idLimit }),
+    ...(tokenizer.eosTokenId === undefined ? {} : { eos_token_id: tokenizer.eosTokenId }),
+    ...(tokenizer.padTokenId === undefined ? {} : { bos_token_id: tokenizer.padTokenId }),
+  };
+  writeFileSync(join(directory, "config.json"), `${JSON.stringify(changed, undefined, 2)}\n`);
+  const config = orThrow(readQwen3Config(directory));
+  orThrow(checkTokenizerFits(tokenizer, config.vocabSize));
+  return { config, weights: randomWeights(config, given, flags), directory };
+}
+
+/** For questions about memory: nothing is written, and a learnt vocabulary is as large as it may become. */
+function withoutText(flags: TrainFlags): TrainSource {
+  const given = configObject(flags.config!);
+  const size = flags.trainTokenizer === undefined ? {} : { vocab_size: flags.trainTokenizer };
+  const config = orThrow(parseQwen3Config({ ...given, ...size }, flags.config!));
+  return { config, weights: randomWeights(config, given, flags), directory: "" };
+}
+
+function randomWeights(
+  config: Qwen3Config,
+  given: Readonly<Record<string, unknown>>,
+  { seed }: TrainFlags,
+): TrainSource["weights"] {
+  const range = given.initializer_range;
+  return initialWeights(config, {
+    seed,
+    ...(typeof range === "number" && range > 0 ? { initializerRange: range } : {}),
+  });
+}
+
+function configObject(file: string): Readonly<Record<string, unknown>> {
+  const remedy = "give the config.json of a Qwen3 model";
+  try {
+    const value: unknown = JSON.parse(readFileSync(file, "utf8"));
+    if (typeof value === "object" && value !== null) return value as Readonly<Record<string, unknown>>;
+  } catch (error) {
+    refuse(file, "must be a JSON file", { given: (error as Error).message, remedy });
+  }
+  return refuse(file, "must be a JSON object", { remedy });
+}

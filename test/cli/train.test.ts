@@ -1,0 +1,269 @@
+/** `weft train`: a tiny model from nothing and from a checkpoint, resumption, memory before it runs, bad input. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { durationText, secondsLeft, stepText } from "../../packages/cli/src/train/display.ts";
+import { tied, tiny, weft, withFolder } from "./command.ts";
+
+const test = suite("weft train");
+
+function dataIn(folder: string): string {
+  const file = join(folder, "sums.tsv");
+  const lines = Array.from({ length: 40 }, (_, n) => `${n % 10} plus ${n % 7} is\t${(n % 10) + (n % 7)}`);
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  return file;
+}
+
+const lossesOf = (out: string) =>
+  readFileSync(join(out, "metrics.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { loss: number }).loss);
+
+test("from nothing, with a tokenizer of its own: the loss falls, and the export generates", () =>
+  withFolder(async (folder) => {
+    const out = join(folder, "run");
+    const argv = [
+      "--config",
+      join(tiny, "config.json"),
+      "--train-tokenizer",
+      "280",
+      "--data",
+      dataIn(folder),
+    ];
+    const { code, stdout, stderr } = await weft(
+      "train",
+      ...argv,
+      "--out",
+      out,
+      "--steps",
+      "12",
+      "--sequence",
+      "64",
+      "--lr",
+      "0.01",
+      "--accumulate",
+      "2",
+      "--eval-share",
+      "0.2",
+      "--threads",
+      "2",
+      "--json",
+    );
+    assert.is(code, 0, stderr);
+    const result = JSON.parse(stdout) as { step: number; stopped: string; evaluationLoss: number };
+    assert.is(result.step, 12);
+    assert.is(result.stopped, "finished");
+    assert.ok(result.evaluationLoss > 0);
+    const losses = lossesOf(out);
+    assert.is(losses.length, 12);
+    assert.ok(losses.at(-1)! < 0.7 * losses[0]!, losses.join(" "));
+    assert.match(
+      stderr,
+      /^step 12\/12, loss \d\.\d{4}, held out \d\.\d{4}, lr \d\.\d\de[+-]\d+, norm .*, 0 s left$/m,
+    );
+    const answer = await weft("generate", join(out, "model"), "--prompt", "3 plus 3 is", "--max-tokens", "4");
+    assert.is(answer.code, 0, answer.stderr);
+    const again = await weft("train", ...argv, "--out", out, "--steps", "12", "--sequence", "64");
+    assert.is(again.code, 2);
+    assert.match(
+      again.stderr,
+      /checkpoints\] must be empty for a new run; given .*; resume, or choose another folder/,
+    );
+  }));
+
+test("from a checkpoint in two parts: the same weights as in one", () =>
+  withFolder(async (folder) => {
+    const data = dataIn(folder);
+    const run = async (name: string, ...more: string[]) => {
+      const { code, stderr } = await weft(
+        "train",
+        tiny,
+        "--data",
+        data,
+        "--out",
+        join(folder, name),
+        "--sequence",
+        "64",
+        "--schedule",
+        "constant",
+        "--threads",
+        "2",
+        ...more,
+      );
+      assert.is(code, 0, stderr);
+      return readFileSync(join(folder, name, "model/model.safetensors"));
+    };
+    const whole = await run("whole", "--steps", "4");
+    await run("parts", "--steps", "2");
+    assert.ok(whole.equals(await run("parts", "--steps", "4", "--resume")));
+    const other = await weft(
+      "train",
+      tiny,
+      "--data",
+      data,
+      "--out",
+      join(folder, "parts"),
+      "--sequence",
+      "64",
+      "--schedule",
+      "constant",
+      "--steps",
+      "6",
+      "--lr",
+      "0.1",
+      "--resume",
+    );
+    assert.is(other.code, 2);
+    assert.match(other.stderr, /schedule\.peak must be as in the checkpoint, 0\.0003; given 0\.1/);
+  }));
+
+test("the last layers only, in bf16, by epochs: everything else stays as it was", () =>
+  withFolder(async (folder) => {
+    const out = join(folder, "run");
+    const { code, stdout, stderr } = await weft(
+      "train",
+      tied,
+      "--data",
+      dataIn(folder),
+      "--out",
+      out,
+      "--epochs",
+      "2",
+      "--sequence",
+      "64",
+      "--batch",
+      "2",
+      "--last-layers",
+      "1",
+      "--dtype",
+      "bf16",
+      "--threads",
+      "2",
+    );
+    assert.is(code, 0, stderr);
+    assert.match(stdout, /^\d+ steps, loss \d\.\d{4}\nmodel: .*model\n$/);
+    assert.equal(readdirSync(join(out, "model")).includes("model.safetensors"), true);
+  }));
+
+test("a dry run prints the memory by purpose and writes nothing", () =>
+  withFolder(async (folder) => {
+    const argv = [
+      "train",
+      tiny,
+      "--data",
+      dataIn(folder),
+      "--out",
+      join(folder, "run"),
+      "--sequence",
+      "64",
+      "--dry-run",
+    ];
+    const { code, stdout } = await weft(...argv);
+    assert.is(code, 0);
+    assert.match(
+      stdout,
+      /^parameters +[\d.]+ \w+\ngradients +0 B .*\noptimizer .*\nactivations .*\ninputs .*\nscratch .*\ntotal /,
+    );
+    const { total, ...parts } = JSON.parse((await weft(...argv, "--json")).stdout) as Record<string, number>;
+    assert.is(
+      Object.values(parts).reduce((sum, one) => sum + one, 0),
+      total,
+    );
+    assert.not(existsSync(join(folder, "run")));
+  }));
+
+for (const [what, argv, sentences] of [
+  [
+    "nothing at all",
+    [],
+    [
+      "[train] needs data; give --data FILE",
+      "[train] needs a directory for the run; give --out DIR",
+      "[train] needs either a MODEL or --config; give one of the two",
+    ],
+  ],
+  [
+    "a configuration without a tokenizer",
+    ["--config", "c.json", "--data", tiny, "--out", "x"],
+    ["[--config] needs one tokenizer; give --train-tokenizer VOCAB or --tokenizer DIR"],
+  ],
+  [
+    "data that is not there",
+    [tiny, "--data", "nowhere.txt", "--out", "x"],
+    ["[nowhere.txt] must exist; check the path of the data"],
+  ],
+  [
+    "shares and decay of nonsense",
+    [tiny, "--data", tiny, "--out", "x", "--eval-share", "1", "--weight-decay=-1"],
+    [
+      "[--weight-decay] must be at least 0; leave it out for 0.01",
+      "[--eval-share] must be at least 0 and below 1; hold out 0.05, say",
+    ],
+  ],
+  [
+    "a sequence beyond the model",
+    [tiny, "--data", tiny, "--out", "x", "--sequence", "4096", "--dry-run"],
+    ["[--sequence] must fit into the 512 positions of the model; given 4096; give a shorter one"],
+  ],
+  [
+    "more layers than there are",
+    [tiny, "--data", tiny, "--out", "x", "--last-layers", "3", "--dry-run"],
+    ["[--last-layers] must be at most the 2 layers of the model; given 3"],
+  ],
+] as const) {
+  test(`refuses ${what}`, async () => {
+    const { code, stdout, stderr } = await weft("train", ...argv);
+    assert.is(code, 2);
+    assert.is(stdout, "");
+    assert.is(stderr, `${sentences.join("\n")}\n`);
+  });
+}
+
+test("a broken line of data: file, line and what to do", () =>
+  withFolder(async (folder) => {
+    const file = join(folder, "bad.jsonl");
+    writeFileSync(file, '{"text": "good"}\n{"text": \n');
+    const argv = [
+      "train",
+      tiny,
+      "--data",
+      file,
+      "--out",
+      join(folder, "run"),
+      "--sequence",
+      "64",
+      "--steps",
+      "1",
+    ];
+    const { code, stderr } = await weft(...argv);
+    assert.is(code, 2);
+    assert.match(stderr, /bad\.jsonl/);
+    const skipping = await weft(...argv, "--skip-bad");
+    assert.is(skipping.code, 0, skipping.stderr);
+    assert.match(skipping.stderr, /^1 documents that cannot be read are left out$/m);
+  }));
+
+test("a step as text, and the time that is left", () => {
+  const metrics = {
+    step: 10,
+    epoch: 0.5,
+    loss: 1.25,
+    learningRate: 3e-4,
+    gradientNorm: null,
+    targets: 9,
+    tokensPerSecond: 800,
+    residentBytes: 1,
+    seconds: 20,
+  };
+  assert.is(secondsLeft(metrics, 100, 1), 180);
+  assert.is(secondsLeft(metrics, 100, 6), 360);
+  assert.is(
+    stepText(metrics, 2048, 180),
+    "loss 1.2500, lr 3.00e-4, norm not finite, 800 tokens/s, 2048 B, 3 min 0 s left",
+  );
+  assert.equal([59, 61, 7300].map(durationText), ["59 s", "1 min 1 s", "2 h 1 min"]);
+});
+
+test.run();
