@@ -48,6 +48,8 @@ export interface ProcessOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Called with what has come so far, to act on the running process. */
   readonly onOutput?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
+  /** Called once the process is there, to act on it by what it writes elsewhere. */
+  readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
 
 /** The command as a process of its own, from the sources. */
@@ -62,12 +64,13 @@ export function weftProcess(argv: readonly string[], options: ProcessOptions = {
 export function run(
   command: string,
   argv: readonly string[],
-  { input, keepOpen, environment, onOutput }: ProcessOptions = {},
+  { input, keepOpen, environment, onOutput, onStart }: ProcessOptions = {},
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, [...argv], { cwd: root, env: { ...process.env, ...environment } });
     let [stdout, stderr] = ["", ""];
     const kill = (signal: NodeJS.Signals) => child.kill(signal);
+    onStart?.(kill);
     child.stdout.on("data", (chunk) => {
       stdout += chunk;
       onOutput?.(stdout, kill);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { durationText, secondsLeft, stepText } from "../../packages/cli/src/train/display.ts";
-import { tied, tiny, weft, withFolder } from "./command.ts";
+import { tied, tiny, weft, weftProcess, withFolder } from "./command.ts";
 
 const test = suite("weft train");
 
@@ -221,6 +221,41 @@ for (const [what, argv, sentences] of [
   });
 }
 
+test("Ctrl-C saves a checkpoint and ends; the run goes on from it", () =>
+  withFolder(async (folder) => {
+    const out = join(folder, "run");
+    const argv = [
+      "train",
+      tiny,
+      "--data",
+      dataIn(folder),
+      "--out",
+      out,
+      "--sequence",
+      "64",
+      "--threads",
+      "1",
+    ];
+    const metrics = join(out, "metrics.jsonl");
+    // What a run writes tells best that it is under way.
+    let timer: NodeJS.Timeout | undefined;
+    const { code, stderr } = await weftProcess([...argv, "--steps", "100000", "--save-every", "50000"], {
+      onStart: (kill) => {
+        timer = setInterval(() => {
+          if (!existsSync(metrics) || !readFileSync(metrics, "utf8").includes("\n")) return;
+          clearInterval(timer);
+          kill("SIGINT");
+        }, 50);
+      },
+    });
+    assert.is(code, 130, stderr);
+    const [, step] = /^stopped behind step (\d+) of 100000; the same command with --resume goes on$/m.exec(
+      stderr,
+    )!;
+    assert.equal(readdirSync(join(out, "checkpoints")), [`step-${step!.padStart(8, "0")}`]);
+    assert.not(existsSync(join(out, "model")));
+  }));
+
 test("a broken line of data: file, line and what to do", () =>
   withFolder(async (folder) => {
     const file = join(folder, "bad.jsonl");
@@ -242,7 +277,7 @@ test("a broken line of data: file, line and what to do", () =>
     assert.match(stderr, /bad\.jsonl/);
     const skipping = await weft(...argv, "--skip-bad");
     assert.is(skipping.code, 0, skipping.stderr);
-    assert.match(skipping.stderr, /^1 documents that cannot be read are left out$/m);
+    assert.match(skipping.stderr, /^documents left out because they cannot be read: 1$/m);
   }));
 
 test("a step as text, and the time that is left", () => {

@@ -133,7 +133,7 @@ async function openData(
       cache: join(out!, "tokens"),
     }),
   );
-  if (skipped > 0) remark(`${skipped} documents that cannot be read are left out`);
+  if (skipped > 0) remark(`documents left out because they cannot be read: ${skipped}`);
   const split = orThrow(splitDocuments(tokens, { share: evalShare }));
   const isText =
     flags.format === "text" || (flags.format === "auto" && data!.every((file) => /\.(txt|md)$/i.test(file)));
