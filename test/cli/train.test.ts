@@ -119,10 +119,10 @@ test("from a checkpoint in two parts: the same weights as in one", () =>
     assert.match(other.stderr, /schedule\.peak must be as in the checkpoint, 0\.0003; given 0\.1/);
   }));
 
-test("the last layers only, in bf16, by epochs: everything else stays as it was", () =>
+test("the last layers only, in bf16, by epochs: the memory is what the dry run says", () =>
   withFolder(async (folder) => {
     const out = join(folder, "run");
-    const { code, stdout, stderr } = await weft(
+    const argv = [
       "train",
       tied,
       "--data",
@@ -141,9 +141,13 @@ test("the last layers only, in bf16, by epochs: everything else stays as it was"
       "bf16",
       "--threads",
       "2",
-    );
+    ];
+    const planned = JSON.parse((await weft(...argv, "--dry-run", "--json")).stdout) as unknown;
+    const { code, stdout, stderr } = await weft(...argv);
     assert.is(code, 0, stderr);
     assert.match(stdout, /^\d+ steps, loss \d\.\d{4}\nmodel: .*model\n$/);
+    const measured = JSON.parse(readFileSync(join(out, "memory.json"), "utf8")) as { planned: unknown };
+    assert.equal(measured.planned, planned);
     assert.equal(readdirSync(join(out, "model")).includes("model.safetensors"), true);
   }));
 
