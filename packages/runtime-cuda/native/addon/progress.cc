@@ -2,6 +2,13 @@
 
 namespace weft::cuda {
 
+// Beside `deliver`, whose address must be a constant also to a compiler that checks for undefined behaviour.
+ProgressCall::ProgressCall(Napi::Env env, Napi::Function function)
+    : function_(Calls::New(env, function, "weft load progress", 0, 1)) {
+  // The load's own promise keeps the process alive.
+  function_.Unref(env);
+}
+
 void ProgressCall::deliver(Napi::Env env, Napi::Function callback, std::nullptr_t*, Amount* amount) noexcept {
   const std::unique_ptr<Amount> owned(amount);
   // What was not delivered when the environment ends comes without one, or with one that runs nothing any more.

@@ -11,10 +11,7 @@ namespace weft::cuda {
 
 class ProgressCall {
  public:
-  ProgressCall(Napi::Env env, Napi::Function function) : function_(Calls::New(env, function, "weft load progress", 0, 1)) {
-    // The load's own promise keeps the process alive.
-    function_.Unref(env);
-  }
+  ProgressCall(Napi::Env env, Napi::Function function);
   ~ProgressCall() { function_.Release(); }
   ProgressCall(const ProgressCall&) = delete;
   ProgressCall& operator=(const ProgressCall&) = delete;
@@ -31,7 +28,6 @@ class ProgressCall {
     size_t done, total;
   };
 
-  // Not inline: its address must be a constant to a compiler that checks for undefined behaviour.
   static void deliver(Napi::Env env, Napi::Function callback, std::nullptr_t*, Amount* amount) noexcept;
   using Calls = Napi::TypedThreadSafeFunction<std::nullptr_t, Amount, deliver>;
 
