@@ -4,7 +4,7 @@
 
 The weights are those of the directory, in f32. The same batch each time, of tokens that do not matter; labels are the
 tokens. `eager`: nothing compiled. `compiled`: torch.compile over the forward pass, whose backward is compiled with it.
-AdamW is PyTorch's fused one where the CPU has it. Peak memory is the process's own, without what it needed before the
+AdamW is PyTorch's fused one where the CPU has it. The summary has the process's peak memory, and what it took before the
 model was there.
 """
 

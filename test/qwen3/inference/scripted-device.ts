@@ -56,7 +56,7 @@ export function scriptedDevice(): ScriptedDevice {
   };
   const load = async (plan: Plan): Promise<Executable> => ({
     plan,
-    runsAhead: 1,
+    runsAhead: 4,
     run,
     profile: () => Promise.reject(new Error("not here")),
     memory: () => {

@@ -9,7 +9,7 @@
 import { findAxis, type GraphBuilder, type NodeId, userProblem, valueAndIndex, WeftError } from "@weft/dsl";
 import { candidatesOutput } from "./candidates.ts";
 import { type Pass, placeOf } from "./pass.ts";
-import { attributesOf, rewriteGraph } from "./rewrite.ts";
+import { attributesOf, copyNode, rewriteGraph } from "./rewrite.ts";
 
 export interface DrawTokenOptions {
   /** The input of token ids, i32[sequence]. */
@@ -57,23 +57,23 @@ export function drawToken({ tokens, sequence }: DrawTokenOptions): Pass {
           }),
         ]);
       }
+      const drawn = { dtype: "i32", axes: [{ name: sequence, size: 1 }] } as const;
       let found = false;
       const rewritten = rewriteGraph(graph, (builder, node, inputs) => {
-        const drawn = { dtype: "i32", axes: [{ name: sequence, size: 1 }] } as const;
-        builder.declareState({ name: drawnToken, type: drawn });
         if (node.op === "input" && attributesOf(node, "input").name === tokens) {
           found = true;
           if (findAxis(node.type, sequence)?.size !== 1) return undefined;
           log.fired("-1 stands for the token drawn last", tokens);
-          const given = builder.add("input", [], attributesOf(node, "input"));
+          const given = copyNode(builder, node, inputs);
           const kept = builder.add("stateRead", [], { state: drawnToken, ...drawn });
           const isKept = builder.add("less", [given, builder.constant(0, "i32")], {});
           return builder.add("select", [isKept, kept, given], {});
         }
         if (node.id !== source) return undefined;
         log.fired("a token is drawn", placeOf(node));
-        const candidates = builder.add("topK", inputs as [NodeId], attributesOf(node, "topK"));
+        const candidates = copyNode(builder, node, inputs);
         const token = builder.add("cast", [draw(builder, candidates, sequence)], { dtype: "i32" });
+        builder.declareState({ name: drawnToken, type: drawn });
         builder.add("stateWrite", [token], { state: drawnToken });
         return candidates;
       });

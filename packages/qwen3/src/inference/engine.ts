@@ -3,7 +3,7 @@
  * another one's turn comes, its rows are copied out and the other's are copied in. Steps of all contexts are run one
  * after the other, so that callers need not know of each other.
  */
-import { drawFields, drawInput, drawnToken, type Plan } from "@weft/compiler";
+import { drawFields, drawInput, type Plan } from "@weft/compiler";
 import type { Executable, InputArray } from "@weft/runtime";
 import { internalProblem, userProblem, WeftError } from "../config/problems.ts";
 import {
@@ -41,9 +41,6 @@ export interface Step {
   /** How the device draws the token that follows, as `Sampler.deviceDraw` gives it. Default: the likeliest one. */
   readonly draw?: Float32Array | undefined;
 }
-
-/** The output of a step's drawn token, i32[1]. */
-export { drawnToken };
 
 /** In place of a token: the one that the step before has drawn. */
 export const asDrawn = -1;
@@ -83,6 +80,11 @@ export class Engine {
     this.outputs = outputsOf(plan);
     this.drawsTokens = plan.programs.every(({ inputs }) => inputs.some(({ name }) => name === drawInput));
     this.droppedLimit = plan.symbols.find(({ name }) => name === "dropped")?.max ?? 0;
+  }
+
+  /** How many steps the device takes without waiting for the host. */
+  get runsAhead(): number {
+    return this.#executable.runsAhead;
   }
 
   /** Whether the device's memory has the rows of `owner`. */

@@ -4,8 +4,8 @@
  * drawn, what was begun counts for nothing, and the step is run with the token that was asked for. So the caller's own
  * choice decides, and the device never waits for it.
  */
-import { candidatesOutput } from "@weft/compiler";
-import { asDrawn, drawnToken, type Engine, type Resident } from "./engine.ts";
+import { candidatesOutput, drawnToken } from "@weft/compiler";
+import { asDrawn, type Engine, type Resident } from "./engine.ts";
 
 export interface AheadOptions {
   /** How the token of an absolute position is drawn, as `Sampler.deviceDraw` gives it. */
@@ -19,12 +19,6 @@ export interface StepPlace {
   readonly past: number;
   readonly dropped: number;
 }
-
-/**
- * Steps under way at once. As many as the device takes without waiting for the host; each one more is a step for
- * nothing when the text ends early.
- */
-const depth = 4;
 
 interface Begun {
   readonly place: StepPlace;
@@ -63,8 +57,9 @@ export class StepsAhead {
     ahead: AheadOptions,
     accept: () => void,
   ): Promise<Float32Array> {
-    // What is begun ahead is lost with another one's turn.
-    const most = this.#engine.isSharedBy(this.#owner) ? 0 : Math.min(ahead.most, depth - 1);
+    // As many as the device takes without waiting for the host: each one more is a step for nothing when the text ends
+    // early. What is begun ahead is lost with another one's turn.
+    const most = this.#engine.isSharedBy(this.#owner) ? 0 : Math.min(ahead.most, this.#engine.runsAhead - 1);
     const [oldest] = this.#begun;
     const isBegun =
       oldest?.place.past === place.past && oldest.place.dropped === place.dropped && this.#next === token;
