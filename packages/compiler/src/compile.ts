@@ -28,6 +28,8 @@ export interface CompileOptions {
   readonly record?: boolean;
 }
 
+export type LoweringOptions = Pick<CompileOptions, "fusion"> & { readonly lossChunk?: number | undefined };
+
 /** One way to run: a graph and the passes that make it this program. */
 export interface ProgramInput {
   readonly name: string;
@@ -91,6 +93,14 @@ export function compileRepeated(
   return built.right === undefined ? right(undefined) : finish(built.right, started);
 }
 
+/**
+ * The passes from composites to what fusion works on, which end every program. Passes that must see primitives follow a
+ * lowering of their own, with the same options.
+ */
+export function lowering({ fusion = true, lossChunk }: LoweringOptions): readonly Pass[] {
+  return [decompose(fusion ? hasTemplate(lossChunk) : undefined), simplify()];
+}
+
 /** Each program through its passes and fusion. */
 function lowerPrograms(
   programs: readonly ProgramInput[],
@@ -100,7 +110,7 @@ function lowerPrograms(
   for (const program of programs) {
     const verified = verifyGraph(program.graph);
     if (isLeft(verified)) return verified;
-    const passes = [...program.passes, decompose(fusion ? hasTemplate(lossChunk) : undefined), simplify()];
+    const passes = [...program.passes, ...lowering({ fusion, lossChunk })];
     const result = runPasses(program.graph, passes, verifyGraph, record);
     if (isLeft(result)) return result;
     const fused = attempt("fuse", () => fuse(result.right.graph, { enabled: fusion, lossChunk }));

@@ -1,9 +1,12 @@
+export * from "./activation-budget.ts";
 export {
   type Compiled,
   type CompiledProgram,
   type CompileOptions,
   compile,
   compileRepeated,
+  type LoweringOptions,
+  lowering,
   type ProgramInput,
 } from "./compile.ts";
 export * from "./cost/cost.ts";
@@ -12,6 +15,7 @@ export * from "./explain/explain.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";
+export * from "./passes/checkpoint/index.ts";
 export { type CandidatesOptions, candidates, candidatesOutput } from "./passes/candidates.ts";
 export { decompose } from "./passes/decompose.ts";
 export {

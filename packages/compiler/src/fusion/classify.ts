@@ -138,7 +138,9 @@ function storeWhatKernelsRead(graph: Graph, kinds: NodeKind[]): void {
   };
   for (const node of graph.nodes) {
     const kind = kinds[node.id]!;
-    if (readsMemory.has(kind)) node.inputs.forEach(store);
+    // What an `after` waits for is not read.
+    if (node.op === "after") store(node.inputs[0]!);
+    else if (readsMemory.has(kind)) node.inputs.forEach(store);
     // The queries' indices become a symbol of the kernel; everything else is read.
     if (isAttention(node.op)) node.inputs.toSpliced(attentionIndex[node.op], 1).forEach(store);
     if (node.op === "gather") store(node.inputs[0]!);

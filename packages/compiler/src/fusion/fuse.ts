@@ -13,7 +13,6 @@
  */
 import type { Graph, GraphNode, NodeId } from "@weft/dsl";
 import { PassRecorder, placeOf, type Refusal } from "../passes/pass.ts";
-import { consumersOf } from "../passes/rewrite.ts";
 import { formAttention } from "./attention.ts";
 import { classify } from "./classify.ts";
 import { type Growth, growBackward, growForward, prune } from "./grow.ts";
@@ -43,7 +42,7 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
   const context: FusionContext = {
     graph,
     classified,
-    consumers: consumersOf(graph),
+    consumers: readersOf(graph),
     outputs: new Set(graph.outputs.map((one) => one.node)),
   };
   const partition = new Partition(graph, classified.waits);
@@ -99,6 +98,15 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
   return finish(context, options.enabled ? joinSiblings(growth, groups) : groups, recorder);
 }
 
+/** For each node, the nodes that read its value (each once). An `after` only waits for its second input. */
+function readersOf(graph: Graph): NodeId[][] {
+  const readers: NodeId[][] = graph.nodes.map(() => []);
+  for (const { id, op, inputs } of graph.nodes) {
+    for (const input of new Set(op === "after" ? inputs.slice(0, 1) : inputs)) readers[input]!.push(id);
+  }
+  return readers;
+}
+
 function withPrologue(growth: Growth, group: FusedMatmul, index: number): FusedMatmul {
   const prologue = growPrologue(growth, group, new Set(nodesOf(group)));
   growth.partition.extend(index, prologue);
@@ -141,6 +149,8 @@ function finish(context: FusionContext, formed: readonly FusedGroup[], recorder:
     }
   };
   for (const output of graph.outputs) need(output.node);
+  // What is waited for must be computed, whether or not somebody reads it.
+  for (const { op, inputs } of graph.nodes) if (op === "after") need(inputs[1]!);
   for (const group of formed) {
     const inside = new Set(nodesOf(group));
     for (const id of inside) {

@@ -42,6 +42,7 @@ export function isView(node: GraphNode): boolean {
     case "concat":
     case "last":
     case "broadcast":
+    case "after":
       return true;
     default:
       return false;
@@ -99,6 +100,7 @@ export function applyView(graph: Graph, node: GraphNode, source: View): View | u
       return { ...source, strides: new Map(axes.map(({ name }) => [name, source.strides.get(name) ?? 0])) };
     }
     case "cast":
+    case "after":
       return source;
     default:
       return undefined;

@@ -40,6 +40,7 @@ function elementwiseAlong(node: GraphNode, axis: string): boolean {
       return classes !== axis && !over.includes(axis);
     }
     // These fix the axis by their attributes, or mix its elements.
+    case "after":
     case "broadcast":
     case "scatterAdd":
     case "attendGradient":

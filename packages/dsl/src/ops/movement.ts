@@ -10,7 +10,16 @@ import {
 import type { TensorType } from "../graph/types.ts";
 import type { OpDefinition } from "./define.ts";
 import { duplicateAxis, findAxis, missingAxis, sizeFor } from "./shape.ts";
-import { concatVjp, lastVjp, mergeAxesVjp, passOn, renameVjp, sliceVjp, splitAxisVjp } from "./vjp/tensor.ts";
+import {
+  afterVjp,
+  concatVjp,
+  lastVjp,
+  mergeAxesVjp,
+  passOn,
+  renameVjp,
+  sliceVjp,
+  splitAxisVjp,
+} from "./vjp/tensor.ts";
 
 function replaceAxis(axes: readonly Axis[], name: string, by: readonly Axis[]): readonly Axis[] {
   return axes.flatMap((one) => (one.name === name ? by : [one]));
@@ -263,4 +272,24 @@ const broadcast: OpDefinition<"broadcast"> = {
   fusion: "view",
 };
 
-export const movementOps = { rename, splitAxis, mergeAxes, slice, concat, last, broadcast };
+/**
+ * The order of a computation, said in data: what is computed from the result cannot be computed sooner than the second
+ * input, and is not what was computed from `x` itself.
+ */
+const after: OpDefinition<"after"> = {
+  name: "after",
+  category: "movement",
+  documentation: {
+    summary: "x, for those who must not read it before another value is there",
+    inputs: ["x: [...]", "before: [...], computed first; its value does not matter"],
+    result: "x",
+  },
+  arity: { min: 2, max: 2 },
+  infer: ([x]) => x!,
+  meaning: { tag: "reference", reference: ([x]) => x! },
+  vjp: afterVjp,
+  cost: { perResult: 0, perInput: 0 },
+  fusion: "view",
+};
+
+export const movementOps = { rename, splitAxis, mergeAxes, slice, concat, last, broadcast, after };

@@ -60,6 +60,7 @@ interface MovementAttributes {
   last: { readonly axis: string };
   /** The axes of the result, in order: x's own, and those along which it is repeated. */
   broadcast: { readonly axes: readonly Axis[] };
+  after: NoAttributes;
 }
 
 interface AttentionAttributes {

@@ -3,9 +3,12 @@ import {
   accumulateGradients,
   adamW,
   type Compiled,
+  checkpoint,
   compile,
+  compileWithinBudget,
   expandBlock,
   grad,
+  lowering,
   optimizer,
   type Pass,
   type PrecisionPolicy,
@@ -13,6 +16,10 @@ import {
   packDocuments,
   parameterStates,
   precision,
+  type Recomputation,
+  type RecomputationRung,
+  recomputeBy,
+  rungAt,
   type UpdateRule,
 } from "@weft/compiler";
 import {
@@ -25,7 +32,7 @@ import {
   meanCrossEntropy,
   type Problems,
 } from "@weft/dsl";
-import type { Either } from "fp-ts/lib/Either.js";
+import { type Either, map } from "fp-ts/lib/Either.js";
 import type { Qwen3Config } from "../config/index.ts";
 import { axesOf, qwen3Model } from "../model/block.ts";
 import { type Qwen3CompileOptions, qwen3Programs } from "../model/compile.ts";
@@ -53,6 +60,17 @@ export interface TrainingCompileOptions {
   readonly generation?: Pick<Qwen3CompileOptions, "capacity" | "chunk" | "logits" | "candidates">;
   readonly fusion?: boolean;
   readonly record?: boolean;
+  /** Positions of a chunk of the head and its loss, as `compile` takes it. Default: whole scores. */
+  readonly lossChunk?: number;
+  /** What is computed again on the way back. Default: `rows`. */
+  readonly recompute?: Recomputation | undefined;
+  /** The most bytes for activations, gradients and temporary values: more is computed again where it must be. */
+  readonly activationBudget?: number | undefined;
+}
+
+/** A plan for training, and what it computes again on the way back. */
+export interface CompiledTraining extends Compiled {
+  readonly recomputation: RecomputationRung;
 }
 
 export const trainingOutputs = { loss: "loss", tokens: "tokens" } as const;
@@ -93,7 +111,11 @@ export function trainingGraph(config: Qwen3Config, sequence: number): Graph {
 }
 
 /** The programs as graphs and passes. */
-export function trainingPrograms(config: Qwen3Config, options: TrainingCompileOptions): ProgramInput[] {
+export function trainingPrograms(
+  config: Qwen3Config,
+  options: TrainingCompileOptions,
+  rung: RecomputationRung,
+): ProgramInput[] {
   const { policy, storage, trainable, rule = adamW, generation } = options;
   const graph = trainingGraph(config, options.sequence);
   const { loss, tokens } = trainingOutputs;
@@ -103,7 +125,8 @@ export function trainingPrograms(config: Qwen3Config, options: TrainingCompileOp
   const forward: Pass[] = [packDocuments()];
   // Under bf16, products read a rounding of an f32 master.
   const stored = precision({ policy, storage, roundWeights: true });
-  const backward: Pass[] = [...forward, grad({ loss, parameters: trained }), stored];
+  const gradients: Pass[] = [...forward, grad({ loss, parameters: trained }), stored];
+  const backward = [...gradients, ...lowering(options), checkpoint({ loss, recompute: recomputeBy(rung) })];
   const decays = options.decays === undefined ? {} : { decays: options.decays };
   const shared = parameterStates(trainable);
   const passes: Record<TrainingProgram, readonly Pass[]> = {
@@ -122,11 +145,23 @@ export function trainingPrograms(config: Qwen3Config, options: TrainingCompileOp
   return [...programs, ...generating];
 }
 
-/** Left: every problem of the first program that has any. */
+/** Left: every problem of the first program that has any, or a budget that is too small. */
 export function compileTraining(
   config: Qwen3Config,
   options: TrainingCompileOptions,
-): Either<Problems, Compiled> {
-  const { fusion = true, record = true } = options;
-  return compile(trainingPrograms(config, options), { name: "qwen3-train", fusion, record });
+): Either<Problems, CompiledTraining> {
+  const { fusion = true, record = true, lossChunk, activationBudget, recompute = "rows" } = options;
+  const compileAt = (rung: RecomputationRung) =>
+    map((compiled: Compiled): CompiledTraining => ({ ...compiled, recomputation: rung }))(
+      compile(trainingPrograms(config, options, rung), {
+        name: "qwen3-train",
+        fusion,
+        record,
+        ...(lossChunk === undefined ? {} : { lossChunk }),
+      }),
+    );
+  const blocks = config.layers;
+  if (activationBudget === undefined) return compileAt(rungAt(0, blocks, recompute));
+  const found = compileWithinBudget({ bytes: activationBudget, blocks, from: recompute }, compileAt);
+  return map(({ compiled }: { readonly compiled: CompiledTraining }) => compiled)(found);
 }

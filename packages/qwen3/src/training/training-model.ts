@@ -9,6 +9,7 @@ import {
   optimizerOutputs,
   optimizerStates,
   type PrecisionPolicy,
+  type Recomputation,
 } from "@weft/compiler";
 import { type Dtype, nearestName } from "@weft/dsl";
 import type { Device, Executable, MemoryTable, StateArray, Weight, WeightSource } from "@weft/runtime";
@@ -19,6 +20,7 @@ import { modelParameters } from "../inference/prepare.ts";
 import { checkTokenIds } from "../text/token-ids.ts";
 import type { TrainingBatch } from "./batch.ts";
 import {
+  type CompiledTraining,
   compileTraining,
   type TrainingCompileOptions,
   type TrainingProgram,
@@ -39,6 +41,12 @@ export interface TrainingOptions {
   /** Default: `train` and `loss`. */
   readonly programs?: readonly TrainingProgram[];
   readonly generation?: TrainingCompileOptions["generation"];
+  /** What is computed again on the way back. Default: `rows`. */
+  readonly recompute?: Recomputation;
+  /** The most bytes for activations, gradients and temporary values. Default: as many as `recompute` leaves. */
+  readonly activationBudget?: number;
+  /** Positions of a chunk of the head and its loss, of which whole scores never exist. Default: whole scores. */
+  readonly lossChunk?: number;
   readonly memoryLimitBytes?: number;
   readonly fusion?: boolean;
   /** Keep the graphs of every pass, for dumps. Default false. */
@@ -56,7 +64,7 @@ export function compileTrainingModel(
   config: Qwen3Config,
   weights: (name: string) => Weight | undefined,
   options: TrainingOptions,
-): Compiled {
+): CompiledTraining {
   const { trainable = () => true, policy = "f32" } = options;
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
   return orRaise(
@@ -68,6 +76,9 @@ export function compileTrainingModel(
       storage: (name) => (trainable(name) ? "f32" : floatOf(name)),
       rule: adamW,
       record: options.record ?? false,
+      recompute: options.recompute,
+      activationBudget: options.activationBudget,
+      ...(options.lossChunk === undefined ? {} : { lossChunk: options.lossChunk }),
       ...(options.decays === undefined ? {} : { decays: options.decays }),
       ...(options.generation === undefined ? {} : { generation: options.generation }),
       ...(options.fusion === undefined ? {} : { fusion: options.fusion }),

@@ -65,6 +65,15 @@ export const scatterAddVjp: Vjp<"scatterAdd"> = {
   ],
 };
 
+/** Only the first input is what the result is. */
+export const afterVjp = {
+  tag: "rule",
+  rule: ({ cotangent }: { readonly cotangent: NodeId }): readonly (NodeId | undefined)[] => [
+    cotangent,
+    undefined,
+  ],
+} as const;
+
 export const renameVjp: Vjp<"rename"> = {
   tag: "rule",
   rule: ({ builder, attributes: { from, to }, cotangent }) => [
