@@ -9,7 +9,7 @@ import {
   unaryFunctions,
 } from "@weft/dsl";
 import { stateAppend, stateRead, stateUpdate, stateWrite } from "./graph-states.ts";
-import { attentionGradient, broadcast, loss, mean, scatter } from "./graph-training.ts";
+import { after, attentionGradient, broadcast, loss, mean, scatter } from "./graph-training.ts";
 import {
   type Entry,
   fixedLastAxis,
@@ -333,6 +333,7 @@ export const steps = {
   stateUpdate,
   stateAppend,
   broadcast,
+  after,
   mean,
   loss,
   scatter,

@@ -17,6 +17,12 @@ export const broadcast: Step = (writer, { a, b, c }) => {
   writer.keep(writer.builder.add("broadcast", [x.id], { axes }), x);
 };
 
+/** A value behind another one that has nothing to do with it. */
+export const after: Step = (writer, { a, b }) => {
+  const [x, before] = [writer.pick(a, () => true), writer.pick(b, () => true)];
+  if (x && before) writer.keep(writer.builder.add("after", [x.id, before.id], {}), x);
+};
+
 export const mean: Step = (writer, { a, b }) => {
   const x = writer.pick(a, (one) => isF32(one) && one.type.axes.length > 0);
   const axis = x?.type.axes[b % x.type.axes.length];

@@ -15,8 +15,8 @@ export * from "./explain/explain.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";
-export * from "./passes/checkpoint/index.ts";
 export { type CandidatesOptions, candidates, candidatesOutput } from "./passes/candidates.ts";
+export * from "./passes/checkpoint/index.ts";
 export { decompose } from "./passes/decompose.ts";
 export {
   type DrawField,

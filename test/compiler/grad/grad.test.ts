@@ -192,6 +192,22 @@ test("a plan with a looked-up table's gradient adds rows up in one kernel", () =
   );
 });
 
+test("what a state was given flows back from where it is read again, past a write of nothing that is trained", () => {
+  const builder = new GraphBuilder();
+  const type = { dtype: "f32", axes: [out, hidden] } as const;
+  builder.declareState({ name: "held", type });
+  const weight = matrix(builder, "weight");
+  builder.add("stateWrite", [builder.add("tanh", [weight], {})], { state: "held" });
+  const first = builder.add("stateRead", [], { state: "held", ...type });
+  builder.add("stateWrite", [builder.add("broadcast", [builder.constant(2)], { axes: type.axes })], {
+    state: "held",
+  });
+  const second = builder.add("stateRead", [], { state: "held", ...type });
+  const product = builder.add("mul", [first, second], {});
+  const graph = withLoss(builder.finish("held", [{ name: "y", node: product }]));
+  assert.is(expectGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 12);
+});
+
 test("precision bf16 behind grad: products of both directions read bf16, gradients stay f32 and close", () => {
   const graph = lookedUp();
   const exact = run(graph, grad({ loss: "loss" }));

@@ -171,6 +171,7 @@ const expectations: { readonly [K in OpName]: Expectation<K> } = {
     { inputs: [float("f32[a=5, s=seq]")], attributes: { axis: "a", start: 4, size: 1 } },
   ],
   concat: [{ inputs: [float("f32[s=seq, a=2]"), float("f32[s=seq, a=3]")], attributes: { axis: "a" } }],
+  after: [{ inputs: [float("f32[s=seq, a=2]"), float("f32[b=2]")], attributes: {} }],
   last: [
     { inputs: [float("f32[s=seq, a=2]")], attributes: { axis: "s" } },
     { inputs: [float("f32[a=2, b=3]")], attributes: { axis: "b" } },

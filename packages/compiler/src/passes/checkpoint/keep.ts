@@ -9,7 +9,7 @@ import { isFree, isGiven, type Sides } from "./sides.ts";
 /**
  * What is computed a second time on the way back rather than kept, from cheap to dear. `rows`: what lies between products
  * and attention (norms, rotations, activations). `products`: the matrix products too. `everything`: attention too, so that
- * only what enters the block is left.
+ * only what enters the block is left, and the few sums of its norms.
  */
 export const recomputations = ["nothing", "rows", "products", "everything"] as const;
 export type Recomputation = (typeof recomputations)[number];
@@ -18,8 +18,18 @@ export type Recomputation = (typeof recomputations)[number];
 const once: ReadonlySet<string> = new Set(["stateWrite", "stateAppend", "scatterAdd", "gather", "topK"]);
 const attention: ReadonlySet<string> = new Set(["attend", "attendLogSumExp", "attendGradient"]);
 
-function isComputedOnce({ op }: GraphNode, recompute: Recomputation): boolean {
-  if (once.has(op)) return true;
+/**
+ * A sum over many elements is far smaller than they are, and the only thing in a row that depends on the order in which a
+ * kernel goes along: kept, the rest of a norm comes out the same to the bit in whatever kernel.
+ */
+function isSmallSum(graph: Graph, { op, inputs, id }: GraphNode): boolean {
+  if (op !== "reduceSum" && op !== "reduceMax") return false;
+  return 8 * bytesOf(graph.nodes[id]!) <= bytesOf(graph.nodes[inputs[0]!]!);
+}
+
+function isComputedOnce(graph: Graph, node: GraphNode, recompute: Recomputation): boolean {
+  const { op } = node;
+  if (once.has(op) || isSmallSum(graph, node)) return true;
   if (attention.has(op)) return recompute !== "everything";
   return op === "dot" && recompute === "rows";
 }
@@ -73,7 +83,7 @@ export function keptValues(
   for (const id of own) {
     const node = graph.nodes[id]!;
     const to = number(id);
-    if (isComputedOnce(node, recompute)) sources.push(to);
+    if (isComputedOnce(graph, node, recompute)) sources.push(to);
     for (const input of node.inputs) {
       const from = graph.nodes[input]!;
       if (isGiven(from) || isFree(from)) continue;

@@ -8,7 +8,7 @@
  *
  * A composite without a rule is differentiated through its definition by the same procedure, with its inputs as
  * targets. The forward nodes stay as they are; what the definition computes is shared with them once they are taken
- * apart.
+ * apart. What is read of a state came from the write before it, if there was one.
  */
 import {
   type GraphBuilder,
@@ -38,8 +38,9 @@ export function differentiate(
   targets: ReadonlySet<NodeId>,
   problems: Problem[],
 ): ReadonlyMap<NodeId, NodeId> {
-  const order = dependenciesOf(builder, root, targets);
-  const carrying = carryingNodes(builder, order, targets);
+  const sourcesOf = sourcesIn(builder, root);
+  const order = dependenciesOf(root, targets, sourcesOf);
+  const carrying = carryingNodes(builder, order, targets, sourcesOf);
   const cotangents = new Map<NodeId, NodeId>(carrying.has(root) ? [[root, cotangent]] : []);
   const outer = builder.origin;
   for (let at = order.length - 1; at >= 0; at--) {
@@ -47,9 +48,10 @@ export function differentiate(
     const own = cotangents.get(node.id);
     if (own === undefined || targets.has(node.id)) continue;
     builder.origin = node.origin;
-    const needed = node.inputs.map((id) => carrying.has(id));
-    const handed = handOn(builder, node, own, needed, problems);
-    for (const [index, input] of node.inputs.entries()) {
+    const sources = sourcesOf(node.id);
+    const needed = sources.map((id) => carrying.has(id));
+    const handed = node.op === "stateRead" ? [own] : handOn(builder, node, own, needed, problems);
+    for (const [index, input] of sources.entries()) {
       const given = handed[index];
       if (given === undefined || !needed[index]) continue;
       const fitting = fitCotangent(builder, given, input);
@@ -61,13 +63,31 @@ export function differentiate(
   return new Map([...cotangents].filter(([id]) => targets.has(id)));
 }
 
+/** What the value of a node comes from: its inputs; of a `stateRead`, the latest write to the state before it. */
+type SourcesOf = (id: NodeId) => readonly NodeId[];
+
+function sourcesIn(builder: GraphBuilder, root: NodeId): SourcesOf {
+  const latest = new Map<string, NodeId>();
+  const written = new Map<NodeId, NodeId>();
+  for (let id = 0; id <= root; id++) {
+    const { op, attributes } = builder.node(id);
+    if (op === "stateWrite" || op === "stateAppend") latest.set(attributes.state as string, id);
+    const write = op === "stateRead" ? latest.get(attributes.state as string) : undefined;
+    if (write !== undefined) written.set(id, write);
+  }
+  return (id) => {
+    const write = written.get(id);
+    return write === undefined ? builder.node(id).inputs : [write];
+  };
+}
+
 /** Everything that a value is computed from, in execution order; targets are taken as given. */
-function dependenciesOf(builder: GraphBuilder, root: NodeId, targets: ReadonlySet<NodeId>): NodeId[] {
+function dependenciesOf(root: NodeId, targets: ReadonlySet<NodeId>, sourcesOf: SourcesOf): NodeId[] {
   const found = new Set([root]);
   const pending = [root];
   for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
     if (targets.has(id)) continue;
-    for (const input of builder.node(id).inputs) {
+    for (const input of sourcesOf(id)) {
       if (found.has(input)) continue;
       found.add(input);
       pending.push(input);
@@ -80,12 +100,14 @@ function carryingNodes(
   builder: GraphBuilder,
   order: readonly NodeId[],
   targets: ReadonlySet<NodeId>,
+  sourcesOf: SourcesOf,
 ): ReadonlySet<NodeId> {
   const carrying = new Set<NodeId>();
   for (const id of order) {
     const node = builder.node(id);
     if (!isFloat(node.type.dtype)) continue;
-    const passes = opTable[node.op].vjp.tag !== "stop" && node.inputs.some((input) => carrying.has(input));
+    const stops = opTable[node.op].vjp.tag === "stop" && node.op !== "stateRead";
+    const passes = !stops && sourcesOf(id).some((source) => carrying.has(source));
     if (passes || targets.has(id)) carrying.add(id);
   }
   return carrying;
