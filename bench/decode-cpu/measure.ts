@@ -2,6 +2,7 @@
 import type { Machine } from "../machine/machine.ts";
 import { disturbing, waitForQuiet, watchOthers } from "../machine/others.ts";
 import { elementsOf, shapes, tensorsOf } from "../model/shapes.ts";
+import { DisposableList } from "../support/disposable-list.ts";
 import { Candidate, type CandidateDescription } from "./candidate.ts";
 
 /** A prompt of so many tokens, then so many tokens of text. */
@@ -136,16 +137,4 @@ function peerBytes(past: number): number {
     0,
   );
   return weights + 2 * shape.hidden + 2 * shape.layers * shape.kvHeads * shape.headDim * 2 * (past + 1);
-}
-
-class DisposableList<A extends Disposable> implements Disposable {
-  readonly all: readonly A[];
-
-  constructor(all: readonly A[]) {
-    this.all = all;
-  }
-
-  [Symbol.dispose](): void {
-    for (const one of this.all) one[Symbol.dispose]();
-  }
 }

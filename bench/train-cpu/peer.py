@@ -1,11 +1,10 @@
-"""One training step of Qwen3ForCausalLM of transformers on the CPU: forward, backward, clip, AdamW. A line of JSON each.
+"""One step of training of Qwen3ForCausalLM of transformers on the CPU: forward, backward, clip, AdamW.
 
-    python3 peer.py --model DIR --variant eager|compiled --batch 4 --length 256 --threads 2 --steps 8
+    python3 peer.py --model DIR --variant eager|compiled --batch 4 --length 256 --threads 2
 
-The weights are those of the directory, in f32. The same batch each time, of tokens that do not matter; labels are the
-tokens. `eager`: nothing compiled. `compiled`: torch.compile over the forward pass, whose backward is compiled with it.
-AdamW is PyTorch's fused one where the CPU has it. The summary has the process's peak memory, and what it took before the
-model was there.
+Speaks as ours.ts does: a line of JSON for each request on standard input, `{"steps": 3}` or `{"memory": true}`. The weights
+are those of the directory, in f32. The same batch each time; labels are the tokens. `eager`: nothing compiled. `compiled`:
+torch.compile over the forward pass, whose backward is compiled with it. AdamW is PyTorch's fused one where the CPU has it.
 """
 
 import argparse
@@ -23,6 +22,10 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def answer(value: dict) -> None:
+    print(json.dumps(value), flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
@@ -30,12 +33,11 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=8)
     options = parser.parse_args()
 
+    transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    before = peak_bytes()
     model = Qwen3ForCausalLM.from_pretrained(options.model, dtype=torch.float32)
     model.config.use_cache = False
     model.train()
@@ -44,9 +46,9 @@ def main() -> int:
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     try:
-        optimizer, is_fused = torch.optim.AdamW(groups, lr=1e-4, fused=True), True
+        optimizer, fused = torch.optim.AdamW(groups, lr=1e-4, fused=True), "fused"
     except RuntimeError:
-        optimizer, is_fused = torch.optim.AdamW(groups, lr=1e-4), False
+        optimizer, fused = torch.optim.AdamW(groups, lr=1e-4), "not fused"
     count = options.batch * options.length
     tokens = (torch.arange(count) * 7919 + 13).remainder(model.config.vocab_size).view(options.batch, options.length)
 
@@ -58,25 +60,18 @@ def main() -> int:
         optimizer.step()
         return loss.item()
 
-    started = time.perf_counter()
-    losses = [step(), step()]
-    warm_seconds = time.perf_counter() - started
-    for _ in range(options.steps):
-        started = time.perf_counter()
-        losses.append(step())
-        print(json.dumps({"kind": "step", "milliseconds": (time.perf_counter() - started) * 1000}), flush=True)
-    versions = {"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__}
-    summary = {
-        "kind": "summary",
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "losses": losses,
-        "fusedOptimizer": is_fused,
-        "warmSeconds": warm_seconds,
-        "peakBytes": peak_bytes(),
-        "bytesBefore": before,
-        "versions": versions,
-    }
-    print(json.dumps(summary))
+    answer({"version": f"torch {torch.__version__}, transformers {transformers.__version__}, AdamW {fused}"})
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "steps" not in request:
+            answer({"peakBytes": peak_bytes()})
+            continue
+        milliseconds, losses = [], []
+        for _ in range(request["steps"]):
+            started = time.perf_counter()
+            losses.append(step())
+            milliseconds.append((time.perf_counter() - started) * 1000)
+        answer({"milliseconds": milliseconds, "losses": losses})
     return 0
 
 
