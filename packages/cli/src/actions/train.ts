@@ -1,6 +1,6 @@
 /** `weft train`: from options to a run, and from its end to a Hugging Face directory. */
 import { join } from "node:path";
-import { formatBytes } from "@weft/compiler";
+import { describeRung, formatBytes } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
 import {
   type BatchStream,
@@ -40,6 +40,7 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
   const compiled = compileTrainingModel(config, weights, options);
   using device = await makeDevice(flags.device, { threads: flags.threads });
   const planned = trainingMemory(compiled.plan, device.predictMemory(compiled.plan));
+  if (flags.activationBudget !== undefined) remark(describeRung(compiled.recomputation));
   if (flags.dryRun === true) return printMemory(planned, flags);
   const { training, heldOut } = await openData(source, flags, sequence);
   const steps = flags.steps ?? stepsOf(training, flags);
@@ -102,7 +103,7 @@ function summaryOf(
 }
 
 function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: number): TrainingOptions {
-  const { lastLayers, batch, accumulate, dtype, gpuLimitGb } = flags;
+  const { lastLayers, batch, accumulate, dtype, gpuLimitGb, recompute, activationBudget } = flags;
   const first = config.layers - (lastLayers ?? config.layers);
   const layerOf = (name: string) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
   return {
@@ -111,6 +112,8 @@ function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: numbe
     programs: [...(accumulate === 1 ? (["train"] as const) : (["accumulate", "update"] as const)), "loss"],
     ...(lastLayers === undefined ? {} : { trainable: (name) => layerOf(name) >= first }),
     ...(gpuLimitGb === undefined ? {} : { memoryLimitBytes: Math.floor(gpuLimitGb * 1e9) }),
+    ...(recompute === undefined ? {} : { recompute }),
+    ...(activationBudget === undefined ? {} : { activationBudget }),
   };
 }
 

@@ -24,6 +24,24 @@ export function positive(text: string): number {
   throw new InvalidArgumentError("It must be a number above 0.");
 }
 
+const units: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+};
+
+/** Reads an amount of memory: `800MB`, `1.5 GiB`, or a plain number of bytes. */
+export function bytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmg]i?)?b?$/i.exec(text.trim());
+  const value = Math.floor(Number(match?.[1]) * units[match?.[2]?.toLowerCase() ?? ""]!);
+  if (match !== null && Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("It must be an amount of memory, like 800MB or 1.5GiB.");
+}
+
 /** `1,2,3`, strictly: the error names the position of what is wrong. Whether the model knows an id is asked later. */
 export function tokenIds(text: string): readonly number[] {
   if (text.trim() === "") throw new InvalidArgumentError("It must hold at least one token id.");

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import {
+  bytes,
   deviceOption,
   gpuLimitOption,
   integer,
@@ -37,6 +38,8 @@ export interface TrainFlags {
   readonly saveEvery?: number;
   readonly keep: number;
   readonly resume?: boolean;
+  readonly recompute?: "nothing" | "rows" | "products" | "everything";
+  readonly activationBudget?: number;
   readonly dtype: "f32" | "bf16";
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly gpuLimitGb?: number;
@@ -130,6 +133,18 @@ export function trainCommand(): Command {
     )
     .addOption(new Option("--keep <N>", "newest checkpoints that are kept").argParser(count).default(3))
     .addOption(new Option("--resume", "go on from the newest whole checkpoint of OUT"))
+    .addOption(
+      new Option(
+        "--recompute <WHAT>",
+        "what each layer computes again on the way back rather than keep it (default: rows)",
+      ).choices(["nothing", "rows", "products", "everything"]),
+    )
+    .addOption(
+      new Option(
+        "--activation-budget <SIZE>",
+        "most memory for activations and gradients, as 2GB: layers compute more again until they fit",
+      ).argParser(bytes),
+    )
     .addOption(
       new Option("--dtype <TYPE>", "what products compute in; weights are trained in f32")
         .choices(["f32", "bf16"])
