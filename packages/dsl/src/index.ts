@@ -21,3 +21,5 @@ export * from "./ops/scalar.ts";
 export * from "./ops/shape.ts";
 export { constantValue } from "./ops/structure.ts";
 export * from "./ops/table.ts";
+export * from "./random/philox.ts";
+export * from "./random/rounding.ts";

@@ -21,6 +21,7 @@ static void read(const Napi::Value& value, const Place& at, UnaryInstruction& ou
 static void read(const Napi::Value& value, const Place& at, BinaryInstruction& out);
 static void read(const Napi::Value& value, const Place& at, SelectInstruction& out);
 static void read(const Napi::Value& value, const Place& at, RoundInstruction& out);
+static void read(const Napi::Value& value, const Place& at, StochasticRoundInstruction& out);
 static void read(const Napi::Value& value, const Place& at, ReduceInstruction& out);
 static void read(const Napi::Value& value, const Place& at, SliceInstruction& out);
 static void read(const Napi::Value& value, const Place& at, ConcatInstruction& out);
@@ -314,6 +315,27 @@ static Napi::Value write(Napi::Env env, const RoundInstruction& value) {
   return object;
 }
 
+static void read(const Napi::Value& value, const Place& at, StochasticRoundInstruction& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "operand", out.operand);
+  read_field(object, at, "keyLow", out.key_low);
+  read_field(object, at, "keyHigh", out.key_high);
+  read_field(object, at, "stream", out.stream);
+  read_field(object, at, "strides", out.strides);
+  read_field(object, at, "rowStride", out.row_stride);
+}
+static Napi::Value write(Napi::Env env, const StochasticRoundInstruction& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "stochasticRound");
+  object.Set("operand", write(env, value.operand));
+  object.Set("keyLow", write(env, value.key_low));
+  object.Set("keyHigh", write(env, value.key_high));
+  object.Set("stream", write(env, value.stream));
+  object.Set("strides", write(env, value.strides));
+  object.Set("rowStride", write(env, value.row_stride));
+  return object;
+}
+
 static constexpr const char* names_of_ReduceInstructionFunction[] = {"sum", "max"};
 const char* name_of(ReduceInstructionFunction value) { return names_of_ReduceInstructionFunction[static_cast<size_t>(value)]; }
 static void read(const Napi::Value& value, const Place& at, ReduceInstructionFunction& out) {
@@ -375,9 +397,9 @@ static Napi::Value write(Napi::Env env, const StoreInstruction& value) {
   return object;
 }
 
-static constexpr const char* kinds_of_Instruction[] = {"load", "gather", "constant", "index", "accumulator", "unary", "binary", "select", "round", "reduce", "slice", "concat", "store"};
+static constexpr const char* kinds_of_Instruction[] = {"load", "gather", "constant", "index", "accumulator", "unary", "binary", "select", "round", "stochasticRound", "reduce", "slice", "concat", "store"};
 static void read(const Napi::Value& value, const Place& at, Instruction& out) {
-  switch (read_kind(value, at, kinds_of_Instruction, 13)) {
+  switch (read_kind(value, at, kinds_of_Instruction, 14)) {
     case 0: read(value, at, out.emplace<0>()); break;  // LoadInstruction
     case 1: read(value, at, out.emplace<1>()); break;  // GatherInstruction
     case 2: read(value, at, out.emplace<2>()); break;  // ConstantInstruction
@@ -387,10 +409,11 @@ static void read(const Napi::Value& value, const Place& at, Instruction& out) {
     case 6: read(value, at, out.emplace<6>()); break;  // BinaryInstruction
     case 7: read(value, at, out.emplace<7>()); break;  // SelectInstruction
     case 8: read(value, at, out.emplace<8>()); break;  // RoundInstruction
-    case 9: read(value, at, out.emplace<9>()); break;  // ReduceInstruction
-    case 10: read(value, at, out.emplace<10>()); break;  // SliceInstruction
-    case 11: read(value, at, out.emplace<11>()); break;  // ConcatInstruction
-    case 12: read(value, at, out.emplace<12>()); break;  // StoreInstruction
+    case 9: read(value, at, out.emplace<9>()); break;  // StochasticRoundInstruction
+    case 10: read(value, at, out.emplace<10>()); break;  // ReduceInstruction
+    case 11: read(value, at, out.emplace<11>()); break;  // SliceInstruction
+    case 12: read(value, at, out.emplace<12>()); break;  // ConcatInstruction
+    case 13: read(value, at, out.emplace<13>()); break;  // StoreInstruction
   }
 }
 static Napi::Value write(Napi::Env env, const Instruction& value) {

@@ -142,6 +142,18 @@ struct RoundInstruction {
   int64_t operand = 0;
 };
 
+// Rounds to bf16 up or down by 16 random bits (op `stochasticRound`); key and stream are scalars. The bits belong to the
+// element's place in its tensor: `sum(strides[i] * index[i]) + rowStride * column`.
+struct StochasticRoundInstruction {
+  int64_t operand = 0;
+  int64_t key_low = 0;
+  int64_t key_high = 0;
+  int64_t stream = 0;
+  // One stride per loop, outermost first.
+  std::vector<int64_t> strides{};
+  int64_t row_stride = 0;
+};
+
 enum class ReduceInstructionFunction { sum, max };
 const char* name_of(ReduceInstructionFunction value);
 
@@ -172,7 +184,7 @@ struct StoreInstruction {
 
 // One instruction of a row program, in single-assignment form: instruction i writes register i. A register holds
 // `length` f32 values (1: a scalar, which broadcasts). Integers are exact up to 2^24.
-using Instruction = std::variant<LoadInstruction, GatherInstruction, ConstantInstruction, IndexInstruction, AccumulatorInstruction, UnaryInstruction, BinaryInstruction, SelectInstruction, RoundInstruction, ReduceInstruction, SliceInstruction, ConcatInstruction, StoreInstruction>;
+using Instruction = std::variant<LoadInstruction, GatherInstruction, ConstantInstruction, IndexInstruction, AccumulatorInstruction, UnaryInstruction, BinaryInstruction, SelectInstruction, RoundInstruction, StochasticRoundInstruction, ReduceInstruction, SliceInstruction, ConcatInstruction, StoreInstruction>;
 
 // Loops over rows; each row runs the body once. Rows are independent and may run in any order or at once.
 struct RowProgram {

@@ -8,6 +8,7 @@ namespace weft::plan {
 namespace {
 
 const Linear one = constant_of(1);
+constexpr Wide largest_place = Wide{1} << 53;
 
 // What an instruction leaves in its register; `store` leaves nothing.
 struct Register {
@@ -135,6 +136,24 @@ class RowProgramChecker {
   void step(const BinaryInstruction& binary, Register& result) { broadcast({binary.left, binary.right}, result); }
   void step(const SelectInstruction& select, Register& result) {
     broadcast({select.condition, select.then, select.otherwise}, result);
+  }
+
+  void step(const StochasticRoundInstruction& round, Register& result) {
+    broadcast({round.operand}, result);
+    for (const int64_t scalar : {round.key_low, round.key_high, round.stream}) {
+      Register value;
+      if (operand(scalar, value)) checker_.require(value.length == one, at_, "its key and stream must be scalars");
+    }
+    if (!checker_.require(round.strides.size() == extents_.size(), at_ + ".strides", "must have one for each loop")) return;
+    Wide last = 0;
+    const auto count = [&](int64_t stride, const Linear& extent) {
+      const Wide indices = std::max<Wide>(checker_.bounds.highest(extent), 1) - 1;
+      const bool fits = stride >= 0 && Wide{stride} * indices <= largest_place;
+      last += fits ? Wide{stride} * indices : largest_place + 1;
+    };
+    for (size_t i = 0; i < extents_.size(); ++i) count(round.strides[i], extents_[i]);
+    count(round.row_stride, result.length);
+    checker_.require(last <= largest_place, at_ + ".strides", "must be at least 0 and lead to no place beyond 2^53");
   }
 
   void step(const ReduceInstruction& reduce, Register&) {

@@ -2,6 +2,7 @@
  * The cost model: bytes that a step must move and operations that it does, from the plan alone. A byte that several
  * rows share counts once, scratch and caches do not count: this is the least that memory must deliver.
  */
+import { opTable } from "@weft/dsl";
 import type {
   Access,
   Affine,
@@ -305,6 +306,9 @@ function addInstruction(
       return length;
     }
     case "round":
+      return lengths[one.operand]!;
+    case "stochasticRound":
+      tally.operations += rows * lengths[one.operand]! * opTable.stochasticRound.cost.perResult;
       return lengths[one.operand]!;
     case "reduce":
       tally.operations += rows * lengths[one.operand]!;

@@ -8,6 +8,7 @@ export const preludeFiles = [
   "device.cuh",
   "numbers.cuh",
   "rows.cuh",
+  "random.cuh",
   "blocks.cuh",
   "gemv.cuh",
   "gemm.cuh",

@@ -12,6 +12,7 @@ import {
 import { addSums, constantSum, type SymbolicSum, sumOf } from "../fusion/affine.ts";
 import { indexExpression } from "../fusion/index-arithmetic.ts";
 import type { Space } from "../fusion/types.ts";
+import { contiguousStrides } from "../fusion/view.ts";
 import { attributesOf } from "../passes/rewrite.ts";
 import type { Access, Affine, Instruction, Loop, PlanDtype, RowProgram } from "../plan/types.ts";
 import type { PlanAssembly, Storage } from "./storage.ts";
@@ -200,6 +201,8 @@ export class BodyBuilder {
         return this.#push({ kind: "select", condition: operand(0), then: operand(1), otherwise: operand(2) });
       case "cast":
         return this.#cast(graph.nodes[node.inputs[0]!]!.type.dtype, node.type.dtype, operand(0));
+      case "stochasticRound":
+        return this.#stochasticRound(id);
       case "reduceSum":
       case "reduceMax":
         return this.#push({
@@ -237,6 +240,28 @@ export class BodyBuilder {
     }
     const exact = from === to || from === "bool" || (to === "f32" && from !== "f32");
     return exact ? operand : this.#push({ kind: "round", dtype: to as PlanDtype, operand });
+  }
+
+  /** Places are counted in the value's own axes, wherever it lies and however the loops go. */
+  #stochasticRound(id: NodeId): number {
+    const node = this.#context.graph.nodes[id]!;
+    const [operand, keyLow, keyHigh, stream] = node.inputs.map((input) => this.operand(input)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const strides = contiguousStrides(node.type.axes);
+    const inner = this.#rowAxes(node.type.axes).at(-1);
+    return this.#push({
+      kind: "stochasticRound",
+      operand,
+      keyLow,
+      keyHigh,
+      stream,
+      strides: this.#space.loops.map(({ name }) => strides.get(name) ?? 0),
+      rowStride: inner === undefined ? 0 : strides.get(inner.name)!,
+    });
   }
 
   #gather(id: NodeId): number {

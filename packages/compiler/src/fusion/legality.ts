@@ -1,9 +1,10 @@
 /** Whether a node can be computed inside the iteration space of a row program. */
 import { type Axis, type Graph, maxSize, type NodeId, sizeEquals } from "@weft/dsl";
 import { attributesOf } from "../passes/rewrite.ts";
+import { constantSum } from "./affine.ts";
 import { type Classified, rowAxisOfView } from "./classify.ts";
 import type { Space } from "./types.ts";
-import { isContiguous } from "./view.ts";
+import { contiguousStrides, isContiguous } from "./view.ts";
 
 export interface FusionContext {
   readonly graph: Graph;
@@ -65,6 +66,8 @@ export function refuseInSpace(
       return `reduces "${axis}", which is not the row`;
     if (reduces !== undefined) return reduces;
   }
+  if (node.op === "stochasticRound" && !countsAlong(node.type.axes, space))
+    return "the places of its elements do not follow the row";
   if (kind === "view") {
     const axis = rowAxisOfView(node);
     const onRow = axis !== undefined && space.row.length === 1 && space.row[0]!.name === axis;
@@ -91,6 +94,14 @@ export function refuseInSpace(
     if (rows.length > 1 && !isContiguous(view, rows)) return "the row does not lie in one piece";
   }
   return undefined;
+}
+
+/** Whether the places of elements go along a row by one stride. */
+function countsAlong(axes: readonly Axis[], space: Space): boolean {
+  const rows = axes.filter((one) => has(space.row, one.name));
+  if (rows.length <= 1) return true;
+  const ordered = rows.every((one, index) => one.name === space.row[index]!.name);
+  return ordered && isContiguous({ base: 0, offset: constantSum(0), strides: contiguousStrides(axes) }, rows);
 }
 
 /** A table row is named by an index that does not change along the row. */

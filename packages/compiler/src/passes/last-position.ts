@@ -44,6 +44,7 @@ function elementwiseAlong(node: GraphNode, axis: string): boolean {
     case "broadcast":
     case "scatterAdd":
     case "attendGradient":
+    case "stochasticRound":
       return false;
     case "rope":
       return attributesOf(node, "rope").axis !== axis;

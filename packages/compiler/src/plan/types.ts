@@ -82,6 +82,7 @@ export type Instruction =
   | BinaryInstruction
   | SelectInstruction
   | RoundInstruction
+  | StochasticRoundInstruction
   | ReduceInstruction
   | SliceInstruction
   | ConcatInstruction
@@ -168,6 +169,20 @@ export interface RoundInstruction {
   kind: "round";
   dtype: PlanDtype;
   operand: number;
+}
+/**
+ * Rounds to bf16 up or down by 16 random bits (op `stochasticRound`); key and stream are scalars. The bits belong to the
+ * element's place in its tensor: `sum(strides[i] * index[i]) + rowStride * column`.
+ */
+export interface StochasticRoundInstruction {
+  kind: "stochasticRound";
+  operand: number;
+  keyLow: number;
+  keyHigh: number;
+  stream: number;
+  /** One stride per loop, outermost first. */
+  strides: number[];
+  rowStride: number;
 }
 /** A row to a scalar. Sums accumulate in f32 over several partial sums in a fixed order. */
 export interface ReduceInstruction {

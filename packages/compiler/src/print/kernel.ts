@@ -30,15 +30,22 @@ function formatLoops(plan: Plan, loops: readonly Loop[]): string {
 
 /** `b1[seq*64 + row]`. */
 function formatAccess(plan: Plan, access: Access, loops: readonly Loop[]): string {
-  const parts = access.strides.flatMap((stride, i) => {
-    if (stride === 0) return [];
-    const axis = loops[i]?.axis ?? `loop ${i}`;
-    return [stride === 1 ? axis : `${stride}*${axis}`];
-  });
-  const offset = formatAffine(plan, access.offset);
+  return `b${access.slot}[${formatPlace(access, loops, formatAffine(plan, access.offset))}]`;
+}
+
+/** `64*seq + row`. */
+function formatPlace(
+  { strides, rowStride }: Pick<Access, "strides" | "rowStride">,
+  loops: readonly Loop[],
+  offset = "0",
+): string {
+  const times = (stride: number, of: string) => (stride === 1 ? of : `${stride}*${of}`);
+  const parts = strides.flatMap((stride, i) =>
+    stride === 0 ? [] : [times(stride, loops[i]?.axis ?? `loop ${i}`)],
+  );
   if (offset !== "0") parts.push(offset);
-  if (access.rowStride !== 0) parts.push(access.rowStride === 1 ? "row" : `${access.rowStride}*row`);
-  return `b${access.slot}[${parts.join(" + ") || "0"}]`;
+  if (rowStride !== 0) parts.push(times(rowStride, "row"));
+  return parts.join(" + ") || "0";
 }
 
 function formatInstruction(plan: Plan, one: Instruction, loops: readonly Loop[]): string {
@@ -72,6 +79,8 @@ function formatInstruction(plan: Plan, one: Instruction, loops: readonly Loop[])
       return `select ${r(one.condition)} ? ${r(one.then)} : ${r(one.otherwise)}`;
     case "round":
       return `round ${one.dtype} ${r(one.operand)}`;
+    case "stochasticRound":
+      return `round bf16 ${r(one.operand)} by ${r(one.keyLow)} ${r(one.keyHigh)} ${r(one.stream)} at ${formatPlace(one, loops)}`;
     case "reduce":
       return `reduce ${one.function} ${r(one.operand)}`;
     case "slice":

@@ -89,7 +89,7 @@ const attention = {
 export const attributeChecks: { readonly [K in OpName]: Check } = {
   ...without(unaryFunctions),
   ...without(binaryFunctions),
-  ...without(["select", "silu", "after"]),
+  ...without(["select", "silu", "stochasticRound", "after"]),
   input: attributes<"input">(named),
   parameter: attributes<"parameter">(named),
   constant: attributes<"constant">({ value: constantValue, dtype }),

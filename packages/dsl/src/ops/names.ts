@@ -96,6 +96,7 @@ interface CompositeAttributes {
 
 type PointwiseAttributes = { readonly [K in UnaryFunction | BinaryFunction | "select"]: NoAttributes } & {
   readonly cast: { readonly dtype: Dtype };
+  readonly stochasticRound: NoAttributes;
 };
 
 export interface OpAttributes

@@ -1,6 +1,7 @@
 /** Ops that compute each element from elements at the same place. Inputs broadcast by axis name. */
 import { elementCount, forEachIndex, roundTo, stridesOf, type TensorArray } from "../graph/tensor-array.ts";
 import type { TensorType } from "../graph/types.ts";
+import { randomHalf, roundWith, wordOf } from "../random/rounding.ts";
 import type { OpDefinition } from "./define.ts";
 import {
   type BinaryFunction,
@@ -164,6 +165,47 @@ const cast: OpDefinition<"cast"> = {
   fusion: "map",
 };
 
+const stochasticRound: OpDefinition<"stochasticRound"> = {
+  name: "stochasticRound",
+  category: "pointwise",
+  documentation: {
+    summary:
+      "rounds to bf16 at random: up with the probability that is x's distance from the bf16 below it in units of the gap, by 16 random bits for each element. The bits are a function of the key, the stream and the element's place in x, counted row by row; docs/numerics.md has them to the bit",
+    inputs: [
+      "x: f32[...], of which all axes but the first have fixed sizes",
+      "keyLow: f32[], an integer from 0 to 2^24 - 1",
+      "keyHigh: f32[], an integer from 0 to 2^24 - 1",
+      "stream: f32[], an integer from 0 to 2^24 - 1; tells tensors apart that are rounded under one key",
+    ],
+    result: "like x, in bf16",
+    source: "Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3 (SC 2011)",
+  },
+  arity: { min: 4, max: 4 },
+  infer: ([x, ...scalars]) => {
+    if ([x!, ...scalars].some(({ dtype }) => dtype !== "f32")) return "takes f32 tensors";
+    if (scalars.some(({ axes }) => axes.length > 0)) return "the key and the stream must be scalars";
+    const open = x!.axes.slice(1).find(({ size }) => typeof size !== "number");
+    if (open !== undefined) return `the axis "${open.name}" must have a fixed size`;
+    return { dtype: "bf16", axes: x!.axes };
+  },
+  meaning: {
+    tag: "reference",
+    reference: ([x, keyLow, keyHigh, stream]) => {
+      const key = [wordOf(keyLow!.data[0]!), wordOf(keyHigh!.data[0]!)] as const;
+      const from = wordOf(stream!.data[0]!);
+      const data = x!.data.map((value, place) => roundWith(value, randomHalf(place, key, from)));
+      return { dtype: "bf16", axes: x!.axes, data };
+    },
+  },
+  vjp: {
+    tag: "stop",
+    reason: "an update's result is rounded, and nothing is differentiated through an update",
+  },
+  // Ten rounds of Philox for eight elements, and the rounding.
+  cost: { perResult: 20, perInput: 0 },
+  fusion: "map",
+};
+
 type Definitions<Names extends UnaryFunction | BinaryFunction> = { readonly [K in Names]: OpDefinition<K> };
 
 export const pointwiseOps = {
@@ -171,4 +213,5 @@ export const pointwiseOps = {
   ...(Object.fromEntries(binaryFunctions.map((name) => [name, binary(name)])) as Definitions<BinaryFunction>),
   select,
   cast,
+  stochasticRound,
 };

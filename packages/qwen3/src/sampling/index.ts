@@ -4,5 +4,5 @@ export {
   type SamplerOptions,
   samplerOptionsOf,
 } from "./options.ts";
-export { philox, uniformAt, type Words4 } from "./philox.ts";
+export { philox, uniformAt, type Words4 } from "@weft/dsl";
 export { Sampler } from "./sampler.ts";

@@ -3,11 +3,11 @@
  * top-k, top-p, min-p; then one uniform number picks from what is left, in the order of ids.
  */
 import { type DrawField, drawFields } from "@weft/compiler";
+import { uniformAt } from "@weft/dsl";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, type Problems, refuse } from "../config/problems.ts";
 import { exponentialDecay } from "./exponential.ts";
 import { type ResolvedSamplerOptions, resolveSamplerOptions, type SamplerOptions } from "./options.ts";
-import { uniformAt } from "./philox.ts";
 import { cutToNucleus, largestLogits, likeliest } from "./selection.ts";
 
 const smallestTemperature = 1e-300;

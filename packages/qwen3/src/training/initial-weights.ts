@@ -1,10 +1,9 @@
 /** Random weights of a model that learns from nothing. */
-import { maxSize, type Parameter } from "@weft/dsl";
+import { maxSize, type Parameter, philox, streamOf } from "@weft/dsl";
 import type { DataWeight } from "@weft/runtime";
 import type { Qwen3Config } from "../config/index.ts";
 import { orRaise } from "../inference/checkpoint-text.ts";
 import { modelParameters } from "../inference/prepare.ts";
-import { philox } from "../sampling/philox.ts";
 
 export interface InitialWeightsOptions {
   /** An integer from 0 to 2^53 - 1. */
@@ -40,7 +39,7 @@ function initialWeight({ name, axes }: Parameter, seed: number, range: number): 
 /** Box and Muller 1958, over the counters 0, 1, 2, ... of the stream that the name is hashed to. */
 function fillNormal(data: Float32Array, deviation: number, name: string, seed: number): void {
   const key = [seed >>> 0, Math.floor(seed / 2 ** 32)] as const;
-  const stream = hashOf(name);
+  const stream = streamOf(name);
   for (let at = 0; at < data.length; at += 4) {
     const words = philox([at / 4, 0, stream, 0], key);
     for (let pair = 0; pair < 4; pair += 2) {
@@ -51,11 +50,4 @@ function fillNormal(data: Float32Array, deviation: number, name: string, seed: n
       data[at + pair + 1] = radius * Math.sin(angle);
     }
   }
-}
-
-/** FNV-1a, 32 bits. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (const character of new TextEncoder().encode(text)) hash = Math.imul(hash ^ character, 0x01000193);
-  return hash >>> 0;
 }

@@ -3,6 +3,7 @@
 // its copy from another file, and then run on a processor without these instructions.
 #pragma once
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,7 @@
 #include "row_kernels.h"
 #include "reduce.h"
 #include "convert.h"
+#include "random.h"
 #include "gemv.h"
 #include "micro_kernel.h"
 #include "pack.h"

@@ -129,6 +129,11 @@ struct TrainingAttentionArguments {
   size_t value_gradient_position_stride, value_gradient_head_stride;
 };
 
+// Where counter-based random bits come from.
+struct RandomStream {
+  uint32_t key_low, key_high, stream;
+};
+
 // Keys per work item of attention_decode. A constant, so that the split never depends on the thread count.
 inline constexpr size_t attention_chunk_keys = 256;
 
@@ -161,6 +166,10 @@ struct KernelTable {
   void (*f16_to_f32)(float* out, const uint16_t* in, size_t n);
   void (*f32_to_f16)(uint16_t* out, const float* in, size_t n);
   void (*round_to_bf16)(float* out, const float* in, size_t n);  // f32 storage, bf16 values
+
+  // To bf16 values in f32 storage, up or down by 16 random bits for each element: those of the places `place`,
+  // `place` + 1, ... of Philox under key and stream. NaN as above; what is finite stays finite.
+  void (*stochastic_round)(float* out, const float* in, uint64_t place, RandomStream from, size_t n);
 
   void (*gemv)(const GemvArguments&);
 

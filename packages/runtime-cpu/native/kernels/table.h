@@ -60,6 +60,7 @@ constexpr KernelTable make_table(const char* name) {
   t.f16_to_f32 = widen_row<F16Source>;
   t.f32_to_f16 = f32_to_f16_row;
   t.round_to_bf16 = unary_row<rounded_to_bf16>;
+  t.stochastic_round = stochastic_round_row;
 
   t.gemv = gemv;
   t.gemm_panel = gemm_panel;

@@ -160,6 +160,14 @@ class RowCompiler {
     op.dtype = round.dtype;
     take_operands(op, length, {round.operand});
   }
+  void translate(const plan::StochasticRoundInstruction& round, RowOp& op, plan::Linear& length) {
+    op.kind = RowOpKind::stochastic_round;
+    op.stochastic_round = &round;
+    take_operands(op, length, {round.operand, round.key_low, round.key_high, round.stream});
+    // Equal values in different places get different bits.
+    for (size_t i = 0; i < round.strides.size(); ++i)
+      if (round.strides[i] != 0) op.depends |= 1u << i;
+  }
   void translate(const plan::ReduceInstruction& reduce, RowOp& op, plan::Linear& length) {
     op.kind = reduce.function == plan::ReduceInstructionFunction::sum ? RowOpKind::reduce_sum : RowOpKind::reduce_max;
     take_operands(op, length, {reduce.operand});
@@ -208,7 +216,8 @@ class RowCompiler {
   }
 
   static bool is_elementwise(RowOpKind kind) {
-    return kind == RowOpKind::unary || kind == RowOpKind::binary || kind == RowOpKind::select || kind == RowOpKind::round;
+    return kind == RowOpKind::unary || kind == RowOpKind::binary || kind == RowOpKind::select ||
+           kind == RowOpKind::round || kind == RowOpKind::stochastic_round;
   }
 
   void place_registers() {

@@ -23,6 +23,7 @@ void RowRunner::execute(const RowOp& op, RowRegister& self) noexcept {
     case RowOpKind::binary: return binary(op, self);
     case RowOpKind::select: return select(op, self);
     case RowOpKind::round: return round(op, self);
+    case RowOpKind::stochastic_round: return stochastic_round(op, self);
     case RowOpKind::reduce_sum:
     case RowOpKind::reduce_max: return reduce(op, self);
     case RowOpKind::slice: {
@@ -150,6 +151,40 @@ void RowRunner::round(const RowOp& op, RowRegister& self) noexcept {
   const RowRegister& source = registers_[op.operands[0]];
   for (int64_t row = 0; row < rows_in(op); ++row)
     round_row(op.dtype, self.place + row * self.length, source.data + row * source.pitch, self.length);
+}
+
+void RowRunner::stochastic_round(const RowOp& op, RowRegister& self) noexcept {
+  const plan::StochasticRoundInstruction& round = *op.stochastic_round;
+  const auto word = [&](int operand, int64_t row) {
+    const RowRegister& source = registers_[op.operands[operand]];
+    return static_cast<uint32_t>(to_i32(source.data[row * source.pitch]));
+  };
+  const RowRegister& source = registers_[op.operands[0]];
+  const bool is_scalar = code_->ops[static_cast<size_t>(op.operands[0])].is_scalar;
+  int64_t first = op.is_scalar ? 0 : column_begin_ * round.row_stride;
+  for (size_t i = 0; i < code_->loops; ++i) first += round.strides[i] * indices_[i];
+  const int64_t rows = rows_in(op), length = self.length;
+  const int64_t step = block_loop_ < 0 ? 0 : round.strides[static_cast<size_t>(block_loop_)];
+  bool has_one_stream = true;
+  for (int i = 1; i < 4; ++i) has_one_stream = has_one_stream && (rows == 1 || registers_[op.operands[i]].pitch == 0);
+  const RandomStream stream{word(1, 0), word(2, 0), word(3, 0)};
+  // Rows whose places follow each other are one.
+  const bool follows = op.is_scalar || round.row_stride == 1;
+  if (follows && has_one_stream && (rows == 1 || (step == length && source.pitch == length)) && is_scalar == op.is_scalar)
+    return kernels_.stochastic_round(self.place, source.data, static_cast<uint64_t>(first), stream,
+                                     static_cast<size_t>(rows * length));
+  for (int64_t row = 0; row < rows; ++row) {
+    const RandomStream own{word(1, row), word(2, row), word(3, row)};
+    const float* in = source.data + row * source.pitch;
+    float* out = self.place + row * length;
+    const int64_t place = first + row * step;
+    if (follows && is_scalar == op.is_scalar) {
+      kernels_.stochastic_round(out, in, static_cast<uint64_t>(place), own, static_cast<size_t>(length));
+      continue;
+    }
+    for (int64_t i = 0; i < length; ++i)
+      kernels_.stochastic_round(out + i, in + (is_scalar ? 0 : i), static_cast<uint64_t>(place + i * round.row_stride), own, 1);
+  }
 }
 
 void RowRunner::reduce(const RowOp& op, RowRegister& self) noexcept {

@@ -93,6 +93,7 @@ class RowRunner {
   void select(const RowOp& op, RowRegister& self) noexcept;
   void round(const RowOp& op, RowRegister& self) noexcept;
   void round_row(plan::PlanDtype dtype, float* out, const float* in, int64_t count) noexcept;
+  void stochastic_round(const RowOp& op, RowRegister& self) noexcept;
   void reduce(const RowOp& op, RowRegister& self) noexcept;
   void concat(const RowOp& op, RowRegister& self) noexcept;
   void store(const RowOp& op, const RowRegister& self) noexcept;

@@ -15,7 +15,7 @@ import {
   productText,
   rowsOf,
 } from "../kernel.ts";
-import { isColumnwise } from "../rows/row-shape.ts";
+import { isColumnwise, rowsPrelude } from "../rows/row-shape.ts";
 import { writeEpilogue } from "./gemm-epilogue.ts";
 import { directSource, writeProducts } from "./gemm-products.ts";
 import { alignedScratch, directRead, epiloguePart, prologuePart } from "./gemm-rows.ts";
@@ -80,7 +80,7 @@ export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelTe
   const library = shape === mma ? libraryWay(kernel, rows, prologue, context) : undefined;
   return {
     parts,
-    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "gemm.cuh"],
+    prelude: [...rowsPrelude([kernel.prologue, ...kernel.groups.map((one) => one.epilogue)]), "gemm.cuh"],
     scratchBytes,
     tickets: 0,
     ...(library === undefined ? {} : { library }),

@@ -6,7 +6,7 @@
 import type { MatmulGroup, MatmulKernel } from "../../plan/types.ts";
 import { type Code, slotView, storageBytes, storageType } from "../code.ts";
 import { constant, framePart, type KernelContext, type KernelText, rowsOf } from "../kernel.ts";
-import { isColumnwise, pieceWidth } from "../rows/row-shape.ts";
+import { isColumnwise, pieceWidth, rowsPrelude } from "../rows/row-shape.ts";
 import { loopIndices, RowText } from "../rows/row-text.ts";
 import { byBlock, byWarp, partsBytes } from "../rows/rows-kernel.ts";
 
@@ -115,7 +115,11 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
   );
   return {
     parts: [part],
-    prelude: ["device.cuh", "numbers.cuh", "rows.cuh", "blocks.cuh", "gemv.cuh"],
+    prelude: [
+      ...rowsPrelude([kernel.prologue, ...kernel.groups.map((one) => one.epilogue)]),
+      "blocks.cuh",
+      "gemv.cuh",
+    ],
     scratchBytes: 4 * scratch,
     tickets: ticket,
   };

@@ -1,6 +1,7 @@
 /** What the text of a row program depends on: how long its registers are, and where a row may be cut. */
 import type { Affine, RowProgram } from "../../plan/types.ts";
 import { affineText, constantOf } from "../code.ts";
+import type { PreludeFile } from "../kernel.ts";
 
 /** Whether each register holds one value for the whole row. */
 export function scalarRegisters(program: RowProgram): boolean[] {
@@ -21,6 +22,7 @@ export function scalarRegisters(program: RowProgram): boolean[] {
         break;
       case "unary":
       case "round":
+      case "stochasticRound":
         scalar.push(scalar[instruction.operand]!);
         break;
       case "binary":
@@ -58,6 +60,7 @@ export function registerLengths(program: RowProgram): Affine[] {
         break;
       case "unary":
       case "round":
+      case "stochasticRound":
         lengths.push(lengths[instruction.operand]!);
         break;
       case "binary":
@@ -115,4 +118,10 @@ export function pieceWidth(program: RowProgram, most = 8): number {
     });
   for (let width = most; width > 1; width >>= 1) if (fits(width)) return width;
   return 1;
+}
+
+/** What the text of row programs needs of the prelude. */
+export function rowsPrelude(programs: readonly RowProgram[]): readonly PreludeFile[] {
+  const isRandom = programs.some(({ body }) => body.some(({ kind }) => kind === "stochasticRound"));
+  return ["device.cuh", "numbers.cuh", "rows.cuh", ...(isRandom ? (["random.cuh"] as const) : [])];
 }

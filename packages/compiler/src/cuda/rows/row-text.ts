@@ -130,6 +130,19 @@ export class RowText {
     return this.#code.constant("i64", "at", parts.join(" + "));
   }
 
+  /** The place of the row's first element in its tensor. */
+  #placeOf(strides: readonly number[]): string {
+    const parts = strides.flatMap((stride, loop) =>
+      stride === 0 ? [] : [`${stride}LL * ${this.#context.loops[loop]!}`],
+    );
+    return this.#code.constant("i64", "place", parts.join(" + ") || "0LL");
+  }
+
+  #streamOf(one: Instruction & { kind: "stochasticRound" }): string {
+    const words = [one.keyLow, one.keyHigh, one.stream].map((register) => this.#scalarValue(register));
+    return `random_stream(${words.join(", ")})`;
+  }
+
   #typeOf(slot: number): string {
     return storageType[this.#context.slots[slot]!.dtype];
   }
@@ -167,6 +180,8 @@ export class RowText {
         return this.#reduction(one.function === "sum" ? "Sum" : "Max", one.operand);
       case "slice":
         return this.#elementText(one.operand, one.start);
+      case "stochasticRound":
+        return `stochastic_round(${value(one.operand)}, ${this.#placeOf(one.strides)}, ${this.#streamOf(one)})`;
       default:
         return this.#mapText(one, value);
     }
@@ -246,6 +261,13 @@ export class RowText {
           this.piece(of, column),
         );
         return define(`select_of<${width}>(${condition}, ${then}, ${otherwise})`);
+      }
+      case "stochasticRound": {
+        const place = `${this.#placeOf(one.strides)} + ${one.rowStride}LL * (${column})`;
+        const value = this.piece(one.operand, column);
+        return define(
+          `stochastic_round<${one.rowStride}LL, ${width}>(${value}, ${place}, ${this.#streamOf(one)})`,
+        );
       }
       default:
         return define(this.#mapText(one, (of) => this.piece(of, column)));

@@ -10,7 +10,7 @@ import {
   largest,
   productText,
 } from "../kernel.ts";
-import { pieceWidth, registerLengths } from "./row-shape.ts";
+import { pieceWidth, registerLengths, rowsPrelude } from "./row-shape.ts";
 import { loopIndices, type RowContext, RowText } from "./row-text.ts";
 
 /** Bytes that `reduce_block` needs: one word for each of up to 32 warps. */
@@ -98,7 +98,7 @@ export function emitRows(kernel: RowsKernel, context: KernelContext): KernelText
   const { name, about, symbolMax } = context;
   return {
     parts: [rowsPart({ name, about, slots, program, symbolMax })],
-    prelude: ["device.cuh", "numbers.cuh", "rows.cuh"],
+    prelude: rowsPrelude([program]),
     scratchBytes: 0,
     tickets: 0,
   };

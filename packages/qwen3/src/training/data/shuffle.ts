@@ -5,7 +5,7 @@
  * A Feistel network over the next even number of bits, its round function Philox; places that fall outside are walked
  * on (Black and Rogaway: Ciphers with arbitrary finite domains, CT-RSA 2002).
  */
-import { philox } from "../../sampling/philox.ts";
+import { philox } from "@weft/dsl";
 
 const rounds = 4;
 

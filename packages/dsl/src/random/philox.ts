@@ -54,3 +54,10 @@ export function uniformAt(seed: number, step: number): number {
   );
   return ((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53;
 }
+
+/** The stream of random numbers that belongs to a name: FNV-1a, 32 bits. */
+export function streamOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}

@@ -1,8 +1,8 @@
+import { philox, uniformAt, type Words4 } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { philox, uniformAt, type Words4 } from "../../../packages/qwen3/src/sampling/index.ts";
 
-const test = suite("qwen3/sampling: philox");
+const test = suite("random: philox");
 const hex = (words: Words4) => words.map((word) => word.toString(16).padStart(8, "0")).join(" ");
 
 test("known answers of the authors' own library (Random123, philox4x32-10)", () => {
