@@ -182,6 +182,28 @@ test("slices of scalars, one-column slices, scalars in a concatenation", async (
   );
 });
 
+test("random rounding: short rows together, long ones in pieces, places by any strides", async () => {
+  const shapes: readonly [number, number, number, number][] = [
+    [40, 9, 9, 1],
+    [3, 5000, 5000, 1],
+    [7, 33, 64, 1],
+    [11, 6, 1, 11],
+  ];
+  for (const [rows, columns, stride, rowStride] of shapes) {
+    const round = (body: Body, x: number) => {
+      const words = [0xffffff, 12345, 77].map((word) => body.constant(word)) as [number, number, number];
+      return body.stochasticRound(x, words, [stride], rowStride);
+    };
+    await run(rowsPlan(rows, columns, round), 0);
+    // One value for each row, under a key of its own.
+    const scalar = (body: Body, x: number) => {
+      const key = body.index(0, 1, 9);
+      return body.stochasticRound(body.slice(x, 0, 1), [key, key, key], [1], 0);
+    };
+    await run(rowsPlan(rows, columns, scalar, 1), 0);
+  }
+});
+
 test("softmax over long rows", async () => {
   await run(
     rowsPlan(3, 5000, (body, x) => {

@@ -75,6 +75,14 @@ export class Body {
   round(dtype: PlanDtype, operand: number): number {
     return this.#add({ kind: "round", dtype, operand });
   }
+  stochasticRound(
+    operand: number,
+    [keyLow, keyHigh, stream]: readonly [number, number, number],
+    strides: number[],
+    rowStride = 1,
+  ): number {
+    return this.#add({ kind: "stochasticRound", operand, keyLow, keyHigh, stream, strides, rowStride });
+  }
   reduce(name: "sum" | "max", operand: number): number {
     return this.#add({ kind: "reduce", function: name, operand });
   }

@@ -16,6 +16,7 @@ import type {
   TopKKernel,
   UnaryName,
 } from "@weft/compiler";
+import { randomHalf, roundWith, wordOf } from "@weft/dsl";
 import {
   runAttentionBackward,
   runAttentionForward,
@@ -118,6 +119,15 @@ function runRow(
               // Registers are f32: the range's upper end is rounded once more.
               Math.fround(roundTo(instruction.dtype, value)),
             );
+          case "stochasticRound": {
+            const [low, high, stream] = [instruction.keyLow, instruction.keyHigh, instruction.stream].map(
+              (register) => wordOf(registers[register]![0]!),
+            );
+            const first = instruction.strides.reduce((sum, stride, loop) => sum + stride * index[loop]!, 0);
+            return registers[instruction.operand]!.map((value, column) =>
+              roundWith(value, randomHalf(first + column * instruction.rowStride, [low!, high!], stream!)),
+            );
+          }
           case "reduce": {
             const values = registers[instruction.operand]!;
             return instruction.function === "sum"

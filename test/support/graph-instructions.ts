@@ -84,7 +84,20 @@ const select: Step = (writer, { a, b, c }) => {
   writer.keep(writer.builder.add("select", [condition.id, x.id, y.id], {}), union(x, y));
 };
 
-const cast: Step = (writer, { a }) => {
+/** Of inputs only: a value that differs in its last bit from another route's may be rounded the other way. */
+function stochasticRound(writer: GraphWriter, { a, b }: Instruction): void {
+  const isRounded = ({ leaf, ...one }: Entry) =>
+    leaf && isF32({ leaf, ...one }) && one.type.axes.slice(1).every(({ size }) => typeof size === "number");
+  const x = writer.pick(a, isRounded);
+  if (!x) return;
+  const { builder } = writer;
+  const scalars = [b, 3 * b + 1, b % 7].map((value) => builder.constant(value));
+  writer.keep(builder.add("stochasticRound", [x.id, ...scalars], {}), within(1.01 * magnitude(x)));
+}
+
+const cast: Step = (writer, choices) => {
+  const { a, c } = choices;
+  if (c % 4 === 3) return stochasticRound(writer, choices);
   const x = writer.pick(a, (one) => !isF32(one));
   if (x) writer.keep(writer.builder.add("cast", [x.id], { dtype: "f32" }), x);
 };

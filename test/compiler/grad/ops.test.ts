@@ -126,6 +126,9 @@ const expectations: { readonly [K in OpName]: Expectation<K> } = {
       attributes: {},
     },
   ],
+  stochasticRound: {
+    stop: "an update's result is rounded, and nothing is differentiated through an update",
+  },
   cast: [{ inputs: [float("f32[s=seq, a=2]")], attributes: { dtype: "f32" } }],
   reduceSum: [
     { inputs: [float("f32[a=2, s=seq, b=3]")], attributes: { axis: "s" } },

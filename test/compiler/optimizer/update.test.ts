@@ -285,7 +285,7 @@ test("an optimizer without gradients, and one of an unknown loss, are refused", 
   );
   assert.is(
     message([...backward("bf16"), optimizer({ loss: "loss", rule: adamW })]),
-    "unsupported: [optimizer] weights under training must be stored as f32; given bf16 for heads; bf16 needs stochastic rounding, which no kernel does yet",
+    'unsupported: [optimizer] weights under training must be stored as f32; given bf16 for heads; or as bf16 with the optimizer\'s option rounding: "stochastic"',
   );
   assert.is(
     message([...backward(), optimizer({ loss: "lost", rule: adamW })]),

@@ -50,6 +50,7 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
   const trainable = new TrainableModel(opened, weights, {
     weightDecay: flags.weightDecay,
     maxNorm: flags.maxNorm,
+    ...(flags.momentum === undefined ? {} : { momentum: flags.momentum }),
   });
   const tenth = Math.max(1, Math.ceil(steps / 10));
   const copy = filesBeside(source.directory);
@@ -109,6 +110,8 @@ function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: numbe
   return {
     sequence: sequence * batch,
     policy: dtype,
+    rule: flags.optimizer,
+    trainedDtype: flags.weights,
     programs: [...(accumulate === 1 ? (["train"] as const) : (["accumulate", "update"] as const)), "loss"],
     ...(lastLayers === undefined ? {} : { trainable: (name) => layerOf(name) >= first }),
     ...(gpuLimitGb === undefined ? {} : { memoryLimitBytes: Math.floor(gpuLimitGb * 1e9) }),
@@ -160,11 +163,11 @@ function stepsOf(data: BatchStream, { epochs = 1, accumulate }: TrainFlags): num
   return refuse("--epochs", "must be fewer", { given: String(epochs), remedy: "give --steps" });
 }
 
-function printMemory(memory: Readonly<Record<string, number>>, { json }: TrainFlags): Promise<void> {
-  if (json === true) return printJson(memory);
+function printMemory(memory: Readonly<Record<string, number>>, flags: TrainFlags): Promise<void> {
+  if (flags.json === true) return printJson(memory);
   const notes: Readonly<Record<string, string>> = {
     gradients: "summed over the passes of an update; those of one pass are among the activations",
-    optimizer: "first and second moments",
+    optimizer: flags.optimizer === "sgd" ? "momentum" : "first and second moments",
   };
   const rows = Object.entries(memory).map(([name, bytes]) => [name, formatBytes(bytes), notes[name] ?? ""]);
   return print(formatTable([{ title: "" }, { title: "", align: "right" }, { title: "" }], rows));

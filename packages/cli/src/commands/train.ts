@@ -29,6 +29,9 @@ export interface TrainFlags {
   readonly lr: number;
   readonly schedule: "cosine" | "linear" | "constant";
   readonly warmup: number;
+  readonly optimizer: "adamw" | "sgd";
+  readonly momentum?: number;
+  readonly weights: "f32" | "bf16";
   readonly weightDecay: number;
   readonly maxNorm: number;
   readonly lastLayers?: number;
@@ -111,6 +114,15 @@ export function trainCommand(): Command {
       new Option("--warmup <N>", "updates until the largest rate").argParser(integer(0, most)).default(0),
     )
     .addOption(
+      new Option("--optimizer <RULE>", "how weights move").choices(["adamw", "sgd"]).default("adamw"),
+    )
+    .addOption(new Option("--momentum <X>", "of sgd (default: 0.9)").argParser(real))
+    .addOption(
+      new Option("--weights <TYPE>", "how trained weights are stored; bf16 is rounded at random")
+        .choices(["f32", "bf16"])
+        .default("f32"),
+    )
+    .addOption(
       new Option("--weight-decay <X>", "of matrices; norms and biases have none")
         .argParser(real)
         .default(0.01),
@@ -121,7 +133,11 @@ export function trainCommand(): Command {
         .default(1),
     )
     .addOption(new Option("--last-layers <N>", "train the last layers only").argParser(count))
-    .addOption(new Option("--seed <N>", "of weights and order").argParser(integer(0, 2 ** 53 - 1)).default(0))
+    .addOption(
+      new Option("--seed <N>", "of weights, order and rounding")
+        .argParser(integer(0, 2 ** 53 - 1))
+        .default(0),
+    )
     .addOption(
       new Option("--eval-share <X>", "share of the documents that is held out").argParser(real).default(0),
     )
@@ -146,9 +162,7 @@ export function trainCommand(): Command {
       ).argParser(bytes),
     )
     .addOption(
-      new Option("--dtype <TYPE>", "what products compute in; weights are trained in f32")
-        .choices(["f32", "bf16"])
-        .default("f32"),
+      new Option("--dtype <TYPE>", "what products compute in").choices(["f32", "bf16"]).default("f32"),
     )
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

@@ -27,6 +27,11 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
   require(!(fromNothing && flags.lastLayers !== undefined), "--last-layers", "needs a MODEL", "leave it out");
   require(flags.gpuLimitGb === undefined ||
     flags.device !== "cpu", "--gpu-limit-gb", "must go with a GPU", "add --device cuda, or leave it out");
+  const { momentum, optimizer } = flags;
+  require(momentum === undefined ||
+    optimizer === "sgd", "--momentum", "goes with --optimizer sgd only", "adamw has betas: leave it out");
+  require(momentum === undefined ||
+    (momentum >= 0 && momentum < 1), "--momentum", "must be at least 0 and below 1", "leave it out for 0.9");
   require(flags.weightDecay >= 0, "--weight-decay", "must be at least 0", "leave it out for 0.01");
   require(flags.evalShare >= 0 &&
     flags.evalShare < 1, "--eval-share", "must be at least 0 and below 1", "hold out 0.05, say");

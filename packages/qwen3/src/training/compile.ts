@@ -48,12 +48,14 @@ export interface TrainingCompileOptions {
   readonly sequence: number;
   readonly programs: readonly TrainingProgram[];
   readonly policy: PrecisionPolicy;
-  /** How each parameter is stored. Those that are trained must be f32: master weights. */
+  /** How each parameter is stored. Those that are trained: f32, or bf16, which `rounding` must then allow. */
   readonly storage: (parameter: string) => Dtype;
   /** Which parameters are trained: they are states. All others are ordinary weights. */
   readonly trainable: (parameter: string) => boolean;
   /** Default: `adamW`. */
   readonly rule?: UpdateRule;
+  /** Updates of weights that are stored as bf16 are rounded at random. */
+  readonly rounding?: "stochastic";
   /** Which of the trained parameters decay. Default: matrices. */
   readonly decays?: (parameter: string, rank: number) => boolean;
   /** Programs `prefill` and `decode` that read the weights under training. */
@@ -127,12 +129,16 @@ export function trainingPrograms(
   const stored = precision({ policy, storage, roundWeights: true });
   const gradients: Pass[] = [...forward, grad({ loss, parameters: trained }), stored];
   const backward = [...gradients, ...lowering(options), checkpoint({ loss, recompute: recomputeBy(rung) })];
-  const decays = options.decays === undefined ? {} : { decays: options.decays };
+  const update = {
+    rule,
+    ...(options.decays === undefined ? {} : { decays: options.decays }),
+    ...(options.rounding === undefined ? {} : { rounding: options.rounding }),
+  };
   const shared = parameterStates(trainable);
   const passes: Record<TrainingProgram, readonly Pass[]> = {
-    train: [...backward, optimizer({ loss, rule, ...decays })],
+    train: [...backward, optimizer({ loss, ...update })],
     accumulate: [...backward, accumulateGradients({ loss, tokens })],
-    update: [...backward, optimizer({ loss, rule, accumulatedTokens: tokens, ...decays })],
+    update: [...backward, optimizer({ loss, accumulatedTokens: tokens, ...update })],
     loss: [...forward, stored, shared],
     gradients: [...backward, shared],
   };

@@ -26,7 +26,8 @@ export type {
   StepResult,
   Trainable,
 } from "./trainable.ts";
-export { type AdamWConstants, TrainableModel, trainingMemory } from "./trainable-model.ts";
+export { TrainableModel, trainingMemory } from "./trainable-model.ts";
 export { evaluationLossOf, train } from "./trainer.ts";
 export type { TrainEvent, TrainOptions, TrainResult } from "./trainer-options.ts";
 export * from "./training-model.ts";
+export { type RuleConstants, type RuleName, ruleNames, type StepHyperparameters } from "./update-rule.ts";

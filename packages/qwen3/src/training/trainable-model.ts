@@ -8,10 +8,8 @@ import type { TensorDtype } from "../weights/dtype.ts";
 import type { TrainingBatch } from "./batch.ts";
 import { readWeight } from "./read-weight.ts";
 import type { JsonValue, MemoryTable, StateTensor, StepHyper, StepResult, Trainable } from "./trainable.ts";
-import type { StepHyperparameters, TrainingModel } from "./training-model.ts";
-
-/** AdamW's constants of a whole run; the learning rate comes with each step. */
-export type AdamWConstants = Omit<StepHyperparameters, "learningRate">;
+import type { TrainingModel } from "./training-model.ts";
+import { constantsOf, type RuleConstants } from "./update-rule.ts";
 
 const fileDtypes = { f32: "F32", bf16: "BF16", f16: "F16", i32: "I32" } as const satisfies Record<
   Weight["dtype"],
@@ -22,7 +20,7 @@ export class TrainableModel implements Trainable {
   readonly model: JsonValue;
   readonly optimizer: JsonValue;
   readonly #training: TrainingModel;
-  readonly #constants: AdamWConstants;
+  readonly #constants: RuleConstants;
   readonly #trained: ReadonlySet<string>;
   readonly #weights: (name: string) => Weight | undefined;
   readonly #parameters: readonly StateTensor[];
@@ -31,12 +29,13 @@ export class TrainableModel implements Trainable {
 
   /**
    * @param weights where the parameters come from that are not trained: they are exported and saved with the others
-   * @param constants AdamW's, the same in every step
+   * @param constants the rule's, the same in every step
+   * @throws WeftError for a constant that is another rule's
    */
   constructor(
     training: TrainingModel,
     weights: (name: string) => Weight | undefined,
-    constants: AdamWConstants = {},
+    constants: RuleConstants = {},
   ) {
     this.#training = training;
     this.#weights = weights;
@@ -45,17 +44,14 @@ export class TrainableModel implements Trainable {
     this.#parameters = requiredTensors(training.config).map(({ name, shape }) => ({
       name,
       shape,
-      dtype: this.#trained.has(name) ? "F32" : fileDtypes[weights(name)?.dtype ?? "f32"],
+      dtype: fileDtypes[this.#trained.has(name) ? training.trainedDtype : (weights(name)?.dtype ?? "f32")],
     }));
     this.model = architectureOf(training.config);
-    const { betas = [0.9, 0.999], epsilon = 1e-8, weightDecay = 0.01, maxNorm = null } = constants;
     const all = this.#trained.size === this.#parameters.length;
     this.optimizer = {
-      kind: "adamW",
-      betas,
-      epsilon,
-      weightDecay,
-      maxNorm: maxNorm === Number.POSITIVE_INFINITY ? null : maxNorm,
+      ...constantsOf(training.rule, constants),
+      // Said where it is not the default: runs of f32 weights stay what they were.
+      ...(training.trainedDtype === "f32" ? {} : { weights: training.trainedDtype }),
       trained: all ? "all" : training.trained,
     };
   }
@@ -69,7 +65,8 @@ export class TrainableModel implements Trainable {
     const { plan } = this.#training.executable;
     const isThere = (name: string) => plan.buffers.some((one) => one.class === "state" && one.name === name);
     const moments = this.#parameters.flatMap(({ name, shape }): StateTensor[] =>
-      [optimizerStates.firstMoment(name), optimizerStates.secondMoment(name)]
+      [optimizerStates.firstMoment, optimizerStates.secondMoment, optimizerStates.momentum]
+        .map((stateOf) => stateOf(name))
         .filter(isThere)
         .map((state) => ({ name: state, dtype: "F32", shape })),
     );
@@ -78,13 +75,16 @@ export class TrainableModel implements Trainable {
       : moments;
   }
 
-  async step(batches: readonly TrainingBatch[], { learningRate, step }: StepHyper): Promise<StepResult> {
+  async step(
+    batches: readonly TrainingBatch[],
+    { learningRate, step, seed }: StepHyper,
+  ): Promise<StepResult> {
     if (this.#restored) {
       const [skipped] = await this.#training.executable.readState(optimizerStates.skipped);
       await this.#training.resume(step - 1 - skipped!);
       this.#restored = false;
     }
-    return this.#training.step(batches, { ...this.#constants, learningRate });
+    return this.#training.step(batches, { ...this.#constants, learningRate, seed });
   }
 
   loss(batch: TrainingBatch): Promise<{ readonly loss: number; readonly targets: number }> {
@@ -104,7 +104,9 @@ export class TrainableModel implements Trainable {
     const { buffer } = bytes.slice();
     if (!this.#isFrozen(name)) {
       this.#restored = true;
-      await this.#training.executable.writeState(name, new Float32Array(buffer));
+      const isNarrow = this.#trained.has(name) && this.#training.trainedDtype === "bf16";
+      const values = isNarrow ? new Uint16Array(buffer) : new Float32Array(buffer);
+      await this.#training.executable.writeState(name, values);
       return;
     }
     const { buffer: own, byteOffset, byteLength } = this.#frozen(name);

@@ -1,8 +1,5 @@
 /** A model under training: its plan loaded on a device, its weights and the optimizer's moments in the plan's states. */
 import {
-  type AdamWHyperparameters,
-  adamW,
-  adamWHyperparameters,
   type Compiled,
   gradientOutput,
   hyperparametersInput,
@@ -28,6 +25,13 @@ import {
 } from "./compile.ts";
 import { readWeight } from "./read-weight.ts";
 import type { StepResult } from "./trainable.ts";
+import {
+  hyperparametersOf,
+  type RuleName,
+  type StepHyperparameters,
+  updateRule,
+  withStreams,
+} from "./update-rule.ts";
 
 export interface TrainingOptions {
   /** The most tokens of one pass. */
@@ -38,6 +42,13 @@ export interface TrainingOptions {
   readonly trainable?: (parameter: string) => boolean;
   /** Which of them decay. Default: matrices; norms and biases do not. */
   readonly decays?: (parameter: string, rank: number) => boolean;
+  /** Default: `adamw`. */
+  readonly rule?: RuleName;
+  /**
+   * How trained weights are stored. `f32` (the default): master weights. `bf16`: half the bytes and no second copy for
+   * products of bf16; each update is rounded at random, so that small ones keep their effect on average.
+   */
+  readonly trainedDtype?: "f32" | "bf16";
   /** Default: `train` and `loss`. */
   readonly programs?: readonly TrainingProgram[];
   readonly generation?: TrainingCompileOptions["generation"];
@@ -53,9 +64,6 @@ export interface TrainingOptions {
   readonly record?: boolean;
 }
 
-/** What AdamW is to do in one step. Which update it is, the model counts itself. */
-export type StepHyperparameters = Omit<AdamWHyperparameters, "step">;
-
 /**
  * Compiles the programs of a training run. Weights that are not trained are stored as `weights` has them.
  * @throws WeftError for what the compiler refuses
@@ -65,7 +73,7 @@ export function compileTrainingModel(
   weights: (name: string) => Weight | undefined,
   options: TrainingOptions,
 ): CompiledTraining {
-  const { trainable = () => true, policy = "f32" } = options;
+  const { trainable = () => true, policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
   return orRaise(
     compileTraining(config, {
@@ -73,8 +81,9 @@ export function compileTrainingModel(
       programs: options.programs ?? ["train", "loss"],
       policy,
       trainable,
-      storage: (name) => (trainable(name) ? "f32" : floatOf(name)),
-      rule: adamW,
+      storage: (name) => (trainable(name) ? trainedDtype : floatOf(name)),
+      rule: updateRule(rule),
+      ...(trainedDtype === "bf16" ? { rounding: "stochastic" } : {}),
       record: options.record ?? false,
       recompute: options.recompute,
       activationBudget: options.activationBudget,
@@ -102,10 +111,9 @@ export async function openTrainingModel(
   options: TrainingOptions,
   compiled?: Compiled,
 ): Promise<TrainingModel> {
-  const weightOf = (name: string) =>
-    typeof weights === "function" ? weights(name) : Object.hasOwn(weights, name) ? weights[name] : undefined;
+  const weightOf = withStreams(weights);
   const { plan } = compiled ?? compileTrainingModel(config, weightOf, options);
-  const executable = await device.load(plan, weights, {
+  const executable = await device.load(plan, weightOf, {
     ...(options.memoryLimitBytes === undefined ? {} : { memoryLimitBytes: options.memoryLimitBytes }),
   });
   try {
@@ -117,7 +125,7 @@ export async function openTrainingModel(
       if (weight === undefined || !states.has(name)) continue;
       await executable.writeState(name, readWeight(weight), { dtype: weight.dtype });
     }
-    return new TrainingModel(config, executable, names);
+    return new TrainingModel(config, executable, names, options);
   } catch (error) {
     executable[Symbol.dispose]();
     throw error;
@@ -129,13 +137,23 @@ export class TrainingModel {
   readonly executable: Executable;
   /** Names of the trained parameters, in the order of the model. */
   readonly trained: readonly string[];
+  readonly rule: RuleName;
+  /** How the trained parameters are stored. */
+  readonly trainedDtype: "f32" | "bf16";
   #updates = 0;
   #skipped = 0;
 
-  constructor(config: Qwen3Config, executable: Executable, trained: readonly string[]) {
+  constructor(
+    config: Qwen3Config,
+    executable: Executable,
+    trained: readonly string[],
+    { rule = "adamw", trainedDtype = "f32" }: Pick<TrainingOptions, "rule" | "trainedDtype"> = {},
+  ) {
     this.config = config;
     this.executable = executable;
     this.trained = trained;
+    this.rule = rule;
+    this.trainedDtype = trainedDtype;
   }
 
   /** Updates that were made so far: bias correction counts by it. */
@@ -159,7 +177,8 @@ export class TrainingModel {
     hyperparameters: StepHyperparameters,
   ): Promise<StepResult> {
     const all = Array.isArray(batches) ? (batches as readonly TrainingBatch[]) : [batches as TrainingBatch];
-    const hyper = adamWHyperparameters({ ...hyperparameters, step: this.#updates + 1 });
+    const rounds = this.trainedDtype === "bf16";
+    const hyper = hyperparametersOf(this.rule, hyperparameters, this.#updates + 1, rounds);
     for (const batch of all) this.#check(batch);
     const [only] = all;
     if (only === undefined) throw new WeftError([userProblem("training", "a step needs a batch")]);

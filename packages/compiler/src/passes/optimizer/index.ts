@@ -1,4 +1,4 @@
 export * from "./accumulate.ts";
 export * from "./optimizer.ts";
 export * from "./rules.ts";
-export { optimizerStates, parameterStates } from "./states.ts";
+export { optimizerStates, parameterOfStream, parameterStates } from "./states.ts";

@@ -6,14 +6,15 @@
  * - The gradients are scaled down where the norm of all of them is larger than `maxNorm`.
  * - A step whose loss or gradient norm is not finite changes nothing but the count of such steps.
  * - Rates and corrections are one small input, so that a schedule needs no other plan.
+ * - A parameter that is stored as bf16 is updated in f32 and rounded at random (`rounding`): there is no second copy.
  *
  * It goes behind `precision`. `accumulateGradients` makes the other half where several passes make one update: it adds
  * up in states, from which the update is then made without the model.
  */
-import { type GraphNode, unsupportedProblem, WeftError } from "@weft/dsl";
+import { type GraphNode, type NodeId, unsupportedProblem, WeftError } from "@weft/dsl";
 import type { Pass } from "../pass.ts";
 import { finite, sumOfSquares } from "./global-norm.ts";
-import { commonFields, hyperparametersInput, type UpdateRule } from "./rules.ts";
+import { commonFields, hyperparametersInput, roundingFields, type UpdateRule } from "./rules.ts";
 import { optimizerStates, readState } from "./states.ts";
 import { TrainedGraph, Writes } from "./trained-graph.ts";
 
@@ -36,6 +37,12 @@ export interface OptimizerOptions {
    * added up: then loss and gradients are the means over all of them, and the sums begin anew.
    */
   readonly accumulatedTokens?: string;
+  /**
+   * How a new weight becomes bf16 where it is stored so: `stochastic`, by `stochasticRound`. The key of each step comes
+   * with the hyperparameters, and each parameter's stream is a weight of the plan, `optimizer.stream.NAME`, f32[]: its
+   * `roundingStream`. Default: weights must be f32.
+   */
+  readonly rounding?: "stochastic";
 }
 
 /** @throws WeftError when the run finds no such output, or no gradients. */
@@ -48,7 +55,8 @@ export function optimizer(options: OptimizerOptions): Pass {
       const site = new TrainedGraph(graph, "optimizer", options.loss);
       const { builder } = site;
       const add = builder.add.bind(builder);
-      const fields = [...commonFields, ...rule.fields];
+      const rounds = options.rounding === "stochastic";
+      const fields = [...commonFields, ...rule.fields, ...(rounds ? roundingFields : [])];
       const given = add("input", [], {
         name: hyperparametersInput,
         dtype: "f32",
@@ -85,18 +93,22 @@ export function optimizer(options: OptimizerOptions): Pass {
       const scale = sums === undefined ? clip : add("mul", [clip, sums.share], {});
       const sound = add("less", [builder.constant(0), isSound], {});
 
+      const rounded = (value: NodeId, name: string) => {
+        const stream = add("parameter", [], { name: optimizerStates.stream(name), dtype: "f32", axes: [] });
+        return add("stochasticRound", [value, field("keyLow"), field("keyHigh"), stream], {});
+      };
       const writes = new Writes(builder);
       for (const { name, sum } of gradients) {
         log.fired(rule.name, name);
         builder.origin = { ...site.parameterNode(name).origin, composite: rule.name };
         const old = site.parameter(name);
         const { axes } = builder.type(old);
-        refuseNarrow(site.parameterNode(name), name);
+        const isNarrow = refuseNarrow(site.parameterNode(name), name, rounds);
         const gradient = add("mul", [sum, scale], {});
         const update = rule.update({
           builder,
           parameter: name,
-          weight: old,
+          weight: isNarrow ? add("cast", [old], { dtype: "f32" }) : old,
           gradient,
           decays: decays(name, axes.length),
           field,
@@ -104,7 +116,8 @@ export function optimizer(options: OptimizerOptions): Pass {
         for (const state of update.states) {
           writes.put(state.name, add("select", [sound, state.value, state.old], {}));
         }
-        writes.put(name, add("select", [sound, update.weight, old], {}));
+        const stored = isNarrow ? rounded(update.weight, name) : update.weight;
+        writes.put(name, add("select", [sound, stored, old], {}));
         if (sums === undefined) continue;
         // Zero wherever it is, as a value of this kernel: nothing is less than itself, NaN included.
         const never = add("less", [gradient, gradient], {});
@@ -127,14 +140,18 @@ export function optimizer(options: OptimizerOptions): Pass {
   };
 }
 
-/** Rounded to the nearest bf16, most updates would be lost: they are smaller than half its last digit. */
-function refuseNarrow({ type, origin }: GraphNode, name: string): void {
-  if (type.dtype === "f32") return;
+/**
+ * Rounded to the nearest bf16, most updates would be lost: they are smaller than half its last digit.
+ * @returns whether the parameter is stored as bf16 and is to be rounded at random
+ */
+function refuseNarrow({ type: { dtype }, origin }: GraphNode, name: string, rounds: boolean): boolean {
+  if (dtype === "f32") return false;
+  if (dtype === "bf16" && rounds) return true;
   throw new WeftError([
     unsupportedProblem("optimizer", "weights under training must be stored as f32", {
-      given: `${type.dtype} for ${name}`,
+      given: `${dtype} for ${name}`,
       path: origin.path,
-      remedy: "bf16 needs stochastic rounding, which no kernel does yet",
+      remedy: `or as bf16 with the optimizer's option rounding: "stochastic"`,
     }),
   ]);
 }

@@ -1,5 +1,5 @@
 /** How one parameter moves: the formulas of the optimizers, written once for every device. */
-import { type GraphBuilder, type NodeId, userProblem, WeftError } from "@weft/dsl";
+import { type GraphBuilder, type NodeId, roundingKey, userProblem, WeftError } from "@weft/dsl";
 import { optimizerStates, readState } from "./states.ts";
 
 /** What an update of one parameter is made of. All values are f32 with the parameter's axes in order. */
@@ -94,6 +94,15 @@ export const hyperparametersInput = "hyperparameters";
 /** Read by every rule. `maxNorm`: gradients of a larger norm are scaled down to it; infinity for none. */
 export const commonFields = ["maxNorm"] as const;
 
+/** Behind the fields of the rule, where weights are rounded at random. */
+export const roundingFields = ["keyLow", "keyHigh"] as const;
+
+/** What the random bits of one update depend on, beside the parameter and the place in it: integers below 2^53. */
+export interface Rounding {
+  readonly seed: number;
+  readonly step: number;
+}
+
 export interface AdamWHyperparameters {
   readonly learningRate: number;
   /** Default 0.9 and 0.999. */
@@ -106,6 +115,8 @@ export interface AdamWHyperparameters {
   readonly maxNorm?: number;
   /** Which update this is, from 1 on: updates that were left out do not count. */
   readonly step: number;
+  /** For a plan whose weights are rounded at random, and only for such a one. */
+  readonly rounding?: Rounding;
 }
 
 /**
@@ -124,6 +135,7 @@ export function adamWHyperparameters(given: AdamWHyperparameters): Float32Array 
     ["weightDecay", "a number of at least 0", weightDecay, isRate(weightDecay)],
     ["maxNorm", "above 0", maxNorm, maxNorm > 0],
     ["step", "an integer of at least 1", step, Number.isSafeInteger(step) && step >= 1],
+    ...roundingChecks(given.rounding),
   ]);
   return Float32Array.of(
     maxNorm,
@@ -134,6 +146,7 @@ export function adamWHyperparameters(given: AdamWHyperparameters): Float32Array 
     1 - betas[1],
     Math.sqrt(1 - betas[1] ** step),
     epsilon,
+    ...keyOf(given.rounding),
   );
 }
 
@@ -145,6 +158,8 @@ export interface SgdHyperparameters {
   readonly weightDecay?: number;
   /** Default: no limit. */
   readonly maxNorm?: number;
+  /** For a plan whose weights are rounded at random, and only for such a one. */
+  readonly rounding?: Rounding;
 }
 
 /** The input of one run under `sgd`. @throws WeftError with every value that makes no sense */
@@ -155,13 +170,28 @@ export function sgdHyperparameters(given: SgdHyperparameters): Float32Array {
     ["momentum", "at least 0 and below 1", momentum, momentum >= 0 && momentum < 1],
     ["weightDecay", "a number of at least 0", weightDecay, isRate(weightDecay)],
     ["maxNorm", "above 0", maxNorm, maxNorm > 0],
+    ...roundingChecks(given.rounding),
   ]);
-  return Float32Array.of(maxNorm, learningRate, momentum, weightDecay);
+  return Float32Array.of(maxNorm, learningRate, momentum, weightDecay, ...keyOf(given.rounding));
 }
+
+const keyOf = (rounding: Rounding | undefined) =>
+  rounding === undefined ? [] : roundingKey(rounding.seed, rounding.step);
+
+const roundingChecks = (rounding: Rounding | undefined): Check[] =>
+  rounding === undefined
+    ? []
+    : (["seed", "step"] as const).map((name) => {
+        const value = rounding[name];
+        const fits = Number.isSafeInteger(value) && value >= 0;
+        return [`rounding.${name}`, "an integer from 0 to 2^53 - 1", value, fits];
+      });
 
 const isRate = (value: number) => value >= 0 && Number.isFinite(value);
 
-function check(values: readonly (readonly [string, string, number, boolean])[]): void {
+type Check = readonly [string, string, number, boolean];
+
+function check(values: readonly Check[]): void {
   const [first, ...rest] = values.flatMap(([name, requirement, value, fits]) =>
     fits ? [] : [userProblem("optimizer", `${name} must be ${requirement}`, { given: String(value) })],
   );

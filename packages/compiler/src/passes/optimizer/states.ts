@@ -3,6 +3,8 @@ import type { GraphBuilder, GraphNode, NodeId, TensorType } from "@weft/dsl";
 import type { Pass } from "../pass.ts";
 import { attributesOf, rewriteGraph } from "../rewrite.ts";
 
+const streamPrefix = "optimizer.stream.";
+
 /** Names of the states beside the parameters themselves, which keep their own. */
 export const optimizerStates = {
   firstMoment: (parameter: string) => `optimizer.firstMoment.${parameter}`,
@@ -10,12 +12,19 @@ export const optimizerStates = {
   momentum: (parameter: string) => `optimizer.momentum.${parameter}`,
   /** The gradients of the passes since the last update, each weighed by its number of counted tokens. */
   gradient: (parameter: string) => `optimizer.gradient.${parameter}`,
+  /** A weight of the plan, f32[]: the stream of random bits that the parameter is rounded with. */
+  stream: (parameter: string) => `${streamPrefix}${parameter}`,
   /** f32[]: sums that belong to these gradients. */
   loss: "optimizer.loss",
   tokens: "optimizer.tokens",
   /** f32[]: how many updates were left out because the loss or the gradients were not finite. Exact up to 2^24. */
   skipped: "optimizer.skipped",
 } as const;
+
+/** The parameter whose stream a weight of this name is; undefined for any other weight. */
+export function parameterOfStream(weight: string): string | undefined {
+  return weight.startsWith(streamPrefix) ? weight.slice(streamPrefix.length) : undefined;
+}
 
 /** Reads a state that is declared on the way. */
 export function readState(builder: GraphBuilder, name: string, { dtype, axes }: TensorType): NodeId {
