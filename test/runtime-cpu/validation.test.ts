@@ -112,13 +112,13 @@ const cases: [name: string, path: string, value: unknown, message: RegExp][] = [
   ],
   [
     "a random key along the row",
-    `${rotation}.slice`,
+    `${rotation}.1`,
     { kind: "stochasticRound", operand: 0, keyLow: 0, keyHigh: 0, stream: 0, strides: [1, 1], rowStride: 1 },
     /its key and stream must be scalars/,
   ],
   [
     "places beyond counting",
-    `${rotation}.slice`,
+    `${rotation}.1`,
     {
       kind: "stochasticRound",
       operand: 0,
@@ -132,7 +132,7 @@ const cases: [name: string, path: string, value: unknown, message: RegExp][] = [
   ],
   [
     "places without a loop",
-    `${rotation}.slice`,
+    `${rotation}.1`,
     { kind: "stochasticRound", operand: 0, keyLow: 0, keyHigh: 0, stream: 0, strides: [1], rowStride: 1 },
     /strides: must have one for each loop/,
   ],
