@@ -119,6 +119,40 @@ test("from a checkpoint in two parts: the same weights as in one", () =>
     assert.match(other.stderr, /schedule\.peak must be as in the checkpoint, 0\.0003; given 0\.1/);
   }));
 
+test("SGD on bf16 weights, in two parts as in one; another rule or other weights do not go on", () =>
+  withFolder(async (folder) => {
+    const data = dataIn(folder);
+    const run = (name: string, ...more: string[]) =>
+      weft(
+        ...["train", tiny, "--data", data, "--out", join(folder, name), "--sequence", "64", "--threads", "2"],
+        ...["--schedule", "constant", "--lr", "0.01", ...more],
+      );
+    const bf16 = ["--optimizer", "sgd", "--momentum", "0.8", "--weights", "bf16"];
+    const done = async (name: string, ...more: string[]) => {
+      const { code, stderr } = await run(name, ...bf16, ...more);
+      assert.is(code, 0, stderr);
+      return readFileSync(join(folder, name, "model/model.safetensors"));
+    };
+    const whole = await done("whole", "--steps", "4");
+    await done("parts", "--steps", "2");
+    const other = await run("parts", "--steps", "4", "--resume");
+    assert.is(other.code, 2);
+    assert.match(other.stderr, /optimizer\.kind must be as in the checkpoint, "sgd"; given "adamW"/);
+    assert.match(other.stderr, /optimizer\.weights must be as in the checkpoint/);
+    assert.ok(whole.equals(await done("parts", "--steps", "4", "--resume")));
+    const momentum = await run("none", "--momentum", "0.8", "--steps", "1");
+    assert.is(momentum.code, 2);
+    assert.match(momentum.stderr, /--momentum\] goes with --optimizer sgd only/);
+    const parameters = JSON.parse((await run("none", ...bf16, "--dry-run", "--json")).stdout) as Record<
+      string,
+      number
+    >;
+    const full = JSON.parse((await run("none", "--dry-run", "--json")).stdout) as Record<string, number>;
+    // The streams of random bits are a number for each tensor.
+    assert.ok(Math.abs(parameters.parameters! / full.parameters! - 0.5) < 0.01);
+    assert.ok(Math.abs(parameters.optimizer! / full.optimizer! - 0.5) < 0.1);
+  }));
+
 test("the last layers only, in bf16, by epochs: the memory is what the dry run says", () =>
   withFolder(async (folder) => {
     const out = join(folder, "run");

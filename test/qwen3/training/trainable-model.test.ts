@@ -8,6 +8,7 @@ import {
   openTrainingModel,
   readCheckpointWeights,
   TrainableModel,
+  type TrainingOptions,
   train,
 } from "@weft/qwen3";
 import { cpuDevice } from "@weft/runtime-cpu";
@@ -22,6 +23,7 @@ const tiny = join(fixtures, "tiny");
 async function withModel<A>(
   trainable: (name: string) => boolean,
   work: (model: TrainableModel) => Promise<A>,
+  how: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy"> = {},
 ): Promise<A> {
   const { config, weights } = right(readCheckpointWeights(tiny));
   using device = cpuDevice({ threads: 2 });
@@ -30,23 +32,30 @@ async function withModel<A>(
     trainable,
     programs: ["train", "accumulate", "update", "loss"],
     generation: { capacity: 32, chunk: 32, logits: "all" },
+    ...how,
   });
   return await work(new TrainableModel(model, (name) => weights[name], { maxNorm: 1 }));
 }
 
 const fewRates = { learningRate: (step: number) => 1e-3 / step, checkpoints: { everySteps: 3 } };
 
-for (const [what, trainable] of [
-  ["all parameters", () => true],
-  ["the last layer", (name: string) => name.startsWith("model.layers.1.")],
+for (const [what, trainable, how] of [
+  ["all parameters", () => true, {}],
+  ["the last layer", (name: string) => name.startsWith("model.layers.1."), {}],
+  ["bf16 weights", () => true, { trainedDtype: "bf16", policy: "bf16" }],
+  ["SGD", () => true, { rule: "sgd" }],
 ] as const) {
   test(`${what}: six steps are three steps, a checkpoint and three more, bit for bit`, () =>
     inDirectory(async (folder) => {
       const run = async (name: string, steps: number, resume: boolean) =>
-        withModel(trainable, async (model) => {
-          const options = await runOptions(join(folder), { ...fewRates, steps, resume });
-          return right(await train({ ...options, folder: join(folder, name), model }));
-        });
+        withModel(
+          trainable,
+          async (model) => {
+            const options = await runOptions(join(folder), { ...fewRates, steps, resume });
+            return right(await train({ ...options, folder: join(folder, name), model }));
+          },
+          how,
+        );
       const whole = await run("whole", 6, false);
       await run("parts", 3, false);
       const parts = await run("parts", 6, true);

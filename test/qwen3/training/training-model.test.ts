@@ -112,6 +112,71 @@ test("learns a few tokens by heart, the same with any number of threads", async 
   assert.equal(runs[2], runs[0]);
 });
 
+test("learns by heart in bf16 weights: 2 bytes for each and no second copy, by any number of threads", async () => {
+  const runs: number[][] = [];
+  for (const threads of [1, 2]) {
+    using device = cpuDevice({ threads });
+    const { model, batch, losses } = await learn(device, { trainedDtype: "bf16", policy: "bf16" });
+    using _ = model;
+    assert.ok(losses[0]! > 3.5, `begins at ${losses[0]}`);
+    const { loss } = await model.loss(batch);
+    assert.ok(loss < 0.1, `ends at ${loss}`);
+    const { plan } = model.executable;
+    const stored = new Map(
+      plan.buffers.flatMap((one) => (one.class === "state" ? [[one.name, one] as const] : [])),
+    );
+    for (const name of model.trained) {
+      const { bytes, shape } = stored.get(name)!;
+      assert.is(bytes, 2 * shape.reduce((product, size) => product * size, 1), name);
+    }
+    // Products read the weight itself: no kernel makes a rounding of it.
+    assert.is(plan.buffers.filter(({ name }) => /^(round|cast).*weight/.test(name)).length, 0);
+    losses.push(...((await model.parameter("model.layers.0.mlp.up_proj.weight")) as Uint16Array));
+    runs.push(losses);
+  }
+  assert.equal(runs[1], runs[0]);
+});
+
+test("SGD moves a whole model as its formula says", async () => {
+  using device = cpuDevice({ threads: 2 });
+  const { config, weights } = checkpoint("tiny");
+  using model = await openTrainingModel(config, weights, device, {
+    ...short,
+    rule: "sgd",
+    programs: ["train", "gradients"],
+  });
+  const batch = batchOf([{ tokens: text }]);
+  const given = { learningRate: 0.05, momentum: 0.8, weightDecay: 0.1 };
+  const expected = new Map<string, { weight: Float64Array; momentum: Float64Array }>();
+  for (const name of model.trained) {
+    const weight = Float64Array.from((await model.parameter(name)) as Float32Array);
+    expected.set(name, { weight, momentum: new Float64Array(weight.length) });
+  }
+  for (let step = 0; step < 3; step++) {
+    const { gradients } = await model.gradients(batch);
+    for (const [name, { weight, momentum }] of expected) {
+      const decay = name.includes("norm") ? 0 : given.weightDecay;
+      gradients.get(name)!.forEach((gradient, at) => {
+        momentum[at] = given.momentum * momentum[at]! + gradient + decay * weight[at]!;
+        weight[at]! -= given.learningRate * momentum[at]!;
+      });
+    }
+    await model.step(batch, given);
+  }
+  for (const [name, { weight }] of expected) {
+    const actual = (await model.parameter(name)) as Float32Array;
+    const off = weight.findIndex(
+      (value, at) => Math.abs(value - actual[at]!) > 1e-5 + 1e-4 * Math.abs(value),
+    );
+    assert.is(off, -1, `${name}[${off}]: ${actual[off]}, ${weight[off]}`);
+  }
+  const message = await model.step(batch, { ...given, betas: [0.9, 0.99] }).then(
+    () => "",
+    (error: Error) => error.message,
+  );
+  assert.is(message, '[training] betas must be left out; given 0.9,0.99; the rule "sgd" has none');
+});
+
 test("two halves of a batch make the update of the whole", async () => {
   using device = cpuDevice({ threads: 2 });
   const { config } = checkpoint("tiny");
