@@ -143,6 +143,11 @@ test("SGD on bf16 weights, in two parts as in one; another rule or other weights
     const momentum = await run("none", "--momentum", "0.8", "--steps", "1");
     assert.is(momentum.code, 2);
     assert.match(momentum.stderr, /--momentum\] goes with --optimizer sgd only/);
+    const measured = JSON.parse(readFileSync(join(folder, "whole/memory.json"), "utf8")) as Record<
+      string,
+      unknown
+    >;
+    assert.equal(JSON.parse((await run("whole", ...bf16, "--dry-run", "--json")).stdout), measured.planned);
     const parameters = JSON.parse((await run("none", ...bf16, "--dry-run", "--json")).stdout) as Record<
       string,
       number

@@ -19,6 +19,7 @@ import {
   TrainableModel,
   type TrainingOptions,
   trainingMemory,
+  trainingWeights,
   train as trainModel,
 } from "@weft/qwen3";
 import type { TrainFlags } from "../commands/train.ts";
@@ -39,7 +40,10 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
   const options = trainingOptions(flags, config, sequence);
   const compiled = compileTrainingModel(config, weights, options);
   using device = await makeDevice(flags.device, { threads: flags.threads });
-  const planned = trainingMemory(compiled.plan, device.predictMemory(compiled.plan));
+  const planned = trainingMemory(
+    compiled.plan,
+    device.predictMemory(compiled.plan, { weights: trainingWeights(weights) }),
+  );
   if (flags.activationBudget !== undefined) remark(describeRung(compiled.recomputation));
   if (flags.dryRun === true) return printMemory(planned, flags);
   const { training, heldOut } = await openData(source, flags, sequence);

@@ -1,8 +1,8 @@
+export { philox, uniformAt, type Words4 } from "@weft/dsl";
 export {
   type ResolvedSamplerOptions,
   resolveSamplerOptions,
   type SamplerOptions,
   samplerOptionsOf,
 } from "./options.ts";
-export { philox, uniformAt, type Words4 } from "@weft/dsl";
 export { Sampler } from "./sampler.ts";

@@ -30,4 +30,10 @@ export { TrainableModel, trainingMemory } from "./trainable-model.ts";
 export { evaluationLossOf, train } from "./trainer.ts";
 export type { TrainEvent, TrainOptions, TrainResult } from "./trainer-options.ts";
 export * from "./training-model.ts";
-export { type RuleConstants, type RuleName, ruleNames, type StepHyperparameters } from "./update-rule.ts";
+export {
+  type RuleConstants,
+  type RuleName,
+  ruleNames,
+  type StepHyperparameters,
+  trainingWeights,
+} from "./update-rule.ts";

@@ -29,8 +29,8 @@ import {
   hyperparametersOf,
   type RuleName,
   type StepHyperparameters,
+  trainingWeights,
   updateRule,
-  withStreams,
 } from "./update-rule.ts";
 
 export interface TrainingOptions {
@@ -111,7 +111,7 @@ export async function openTrainingModel(
   options: TrainingOptions,
   compiled?: Compiled,
 ): Promise<TrainingModel> {
-  const weightOf = withStreams(weights);
+  const weightOf = trainingWeights(weights);
   const { plan } = compiled ?? compileTrainingModel(config, weightOf, options);
   const executable = await device.load(plan, weightOf, {
     ...(options.memoryLimitBytes === undefined ? {} : { memoryLimitBytes: options.memoryLimitBytes }),

@@ -106,7 +106,7 @@ function checkConstants(name: RuleName, given: RuleConstants): void {
 }
 
 /** The weights of a plan: those given, and the streams of random bits that parameters are rounded with. */
-export function withStreams(weights: WeightSource): (name: string) => Weight | undefined {
+export function trainingWeights(weights: WeightSource): (name: string) => Weight | undefined {
   return (name) => {
     const parameter = parameterOfStream(name);
     if (parameter !== undefined) {

@@ -4,39 +4,36 @@
 namespace weft::cpu {
 namespace {
 
-// Blocks of Philox that are computed side by side: plain loops over them become vectors of any instruction set.
-constexpr size_t random_blocks = 16;
+// Blocks of Philox that are computed side by side, one in each lane.
+constexpr size_t random_blocks = Vec::lanes;
 constexpr size_t block_elements = 8;
 
 // 16 bits for each element of the blocks counter, counter + 1, ...: two for each word, the lower half first.
 inline void random_halves(uint16_t (&halves)[random_blocks * block_elements], uint64_t counter, const RandomStream& from) {
-  uint32_t c0[random_blocks], c1[random_blocks], c2[random_blocks], c3[random_blocks];
+  const auto all = [](uint32_t word) { return Vec::set_i32(static_cast<int32_t>(word)); };
+  uint32_t low[random_blocks], high[random_blocks];
   for (size_t i = 0; i < random_blocks; ++i) {
-    c0[i] = static_cast<uint32_t>(counter + i);
-    c1[i] = static_cast<uint32_t>((counter + i) >> 32);
-    c2[i] = from.stream;
-    c3[i] = 0;
+    low[i] = static_cast<uint32_t>(counter + i);
+    high[i] = static_cast<uint32_t>((counter + i) >> 32);
   }
-  uint32_t k0 = from.key_low, k1 = from.key_high;
+  Vec::I32 c0 = Vec::bits(Vec::load(low)), c1 = Vec::bits(Vec::load(high)), c2 = all(from.stream), c3 = all(0);
+  Vec::I32 k0 = all(from.key_low), k1 = all(from.key_high);
   for (int round = 0; round < 10; ++round) {
-    for (size_t i = 0; i < random_blocks; ++i) {
-      const uint32_t high0 = static_cast<uint32_t>(uint64_t{c0[i]} * 0xd2511f53u >> 32), low0 = c0[i] * 0xd2511f53u;
-      const uint32_t high1 = static_cast<uint32_t>(uint64_t{c2[i]} * 0xcd9e8d57u >> 32), low1 = c2[i] * 0xcd9e8d57u;
-      c0[i] = high1 ^ c1[i] ^ k0;
-      c1[i] = low1;
-      c2[i] = high0 ^ c3[i] ^ k1;
-      c3[i] = low0;
-    }
-    k0 += 0x9e3779b9u;
-    k1 += 0xbb67ae85u;
+    Vec::I32 high0, high1;
+    const Vec::I32 low0 = Vec::multiply_u32(c0, all(0xd2511f53u), high0);
+    const Vec::I32 low1 = Vec::multiply_u32(c2, all(0xcd9e8d57u), high1);
+    c0 = Vec::xor_i32(Vec::xor_i32(high1, c1), k0);
+    c1 = low1;
+    c2 = Vec::xor_i32(Vec::xor_i32(high0, c3), k1);
+    c3 = low0;
+    k0 = Vec::add_i32(k0, all(0x9e3779b9u));
+    k1 = Vec::add_i32(k1, all(0xbb67ae85u));
   }
-  uint32_t words[random_blocks * 4];
-  for (size_t i = 0; i < random_blocks; ++i) {
-    words[4 * i] = c0[i];
-    words[4 * i + 1] = c1[i];
-    words[4 * i + 2] = c2[i];
-    words[4 * i + 3] = c3[i];
-  }
+  uint32_t planes[4][random_blocks], words[random_blocks * 4];
+  const Vec::I32 parts[4] = {c0, c1, c2, c3};
+  for (size_t j = 0; j < 4; ++j) Vec::store(planes[j], Vec::from_bits(parts[j]));
+  for (size_t i = 0; i < random_blocks; ++i)
+    for (size_t j = 0; j < 4; ++j) words[4 * i + j] = planes[j][i];
   static_assert(sizeof words == sizeof halves);
   memcpy(halves, words, sizeof words);
 }

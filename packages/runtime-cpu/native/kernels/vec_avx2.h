@@ -80,6 +80,12 @@ struct Vec {
   static I32 and_i32(I32 a, I32 b) { return _mm256_and_si256(a, b); }
   static I32 or_i32(I32 a, I32 b) { return _mm256_or_si256(a, b); }
   static I32 xor_i32(I32 a, I32 b) { return _mm256_xor_si256(a, b); }
+  static I32 multiply_u32(I32 a, I32 b, I32& high) {
+    const I32 even = _mm256_mul_epu32(a, b);
+    const I32 odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+    high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+  }
   template <int bits>
   static I32 shift_left(I32 a) { return _mm256_slli_epi32(a, bits); }
   template <int bits>

@@ -76,6 +76,12 @@ struct Vec {
   static I32 and_i32(I32 a, I32 b) { return _mm512_and_si512(a, b); }
   static I32 or_i32(I32 a, I32 b) { return _mm512_or_si512(a, b); }
   static I32 xor_i32(I32 a, I32 b) { return _mm512_xor_si512(a, b); }
+  static I32 multiply_u32(I32 a, I32 b, I32& high) {
+    const I32 even = _mm512_mul_epu32(a, b);
+    const I32 odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+    high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+    return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+  }
   template <int bits>
   static I32 shift_left(I32 a) { return _mm512_slli_epi32(a, bits); }
   template <int bits>

@@ -83,6 +83,13 @@ struct Vec {
   static I32 and_i32(I32 a, I32 b) { return vandq_s32(a, b); }
   static I32 or_i32(I32 a, I32 b) { return vorrq_s32(a, b); }
   static I32 xor_i32(I32 a, I32 b) { return veorq_s32(a, b); }
+  static I32 multiply_u32(I32 a, I32 b, I32& high) {
+    const uint32x4_t x = vreinterpretq_u32_s32(a), y = vreinterpretq_u32_s32(b);
+    const uint32x4_t lower = vreinterpretq_u32_u64(vmull_u32(vget_low_u32(x), vget_low_u32(y)));
+    const uint32x4_t upper = vreinterpretq_u32_u64(vmull_high_u32(x, y));
+    high = vreinterpretq_s32_u32(vuzp2q_u32(lower, upper));
+    return vreinterpretq_s32_u32(vuzp1q_u32(lower, upper));
+  }
   template <int bits>
   static I32 shift_left(I32 a) { return vshlq_n_s32(a, bits); }
   template <int bits>

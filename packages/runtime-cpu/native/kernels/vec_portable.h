@@ -13,6 +13,7 @@
 //   max(a, b), min(a, b)      b if either is NaN (neon: NaN)
 //   round                     to nearest even, for |x| < 2^22
 //   choose(mask, a, b)        mask ? a : b
+//   multiply_u32              of unsigned lanes: the lower 32 bits, and the upper ones in `high`
 //   to_i32                    of a vector that holds whole numbers; anything for NaN
 //   reduce_add, reduce_max    over the lanes, in a fixed order
 //   transpose                 a lanes by lanes block in registers
@@ -105,6 +106,11 @@ struct Vec {
   static I32 and_i32(I32 a, I32 b) { return a & b; }
   static I32 or_i32(I32 a, I32 b) { return a | b; }
   static I32 xor_i32(I32 a, I32 b) { return a ^ b; }
+  static I32 multiply_u32(I32 a, I32 b, I32& high) {
+    for (size_t i = 0; i < lanes; ++i)
+      high[i] = static_cast<int32_t>(uint64_t{static_cast<uint32_t>(a[i])} * static_cast<uint32_t>(b[i]) >> 32);
+    return reinterpret_cast<I32>(reinterpret_cast<U32>(a) * reinterpret_cast<U32>(b));
+  }
   template <int bits>
   static I32 shift_left(I32 a) { return reinterpret_cast<I32>(reinterpret_cast<U32>(a) << bits); }
   template <int bits>

@@ -206,6 +206,19 @@ void test_rows(const KernelTable& kernels) {
   test_reductions(kernels);
 }
 
+// The 16 bits of an element, by the definition of Philox4x32-10.
+uint32_t random_half(uint64_t place, const RandomStream& from) {
+  uint32_t c[4] = {static_cast<uint32_t>(place >> 3), static_cast<uint32_t>(place >> 35), from.stream, 0};
+  uint32_t k[2] = {from.key_low, from.key_high};
+  for (int round = 0; round < 10; ++round, k[0] += 0x9e3779b9, k[1] += 0xbb67ae85) {
+    const uint64_t first = uint64_t{c[0]} * 0xd2511f53, second = uint64_t{c[2]} * 0xcd9e8d57;
+    const uint32_t next[4] = {static_cast<uint32_t>(second >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(second),
+                              static_cast<uint32_t>(first >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(first)};
+    for (int i = 0; i < 4; ++i) c[i] = next[i];
+  }
+  return c[place % 8 / 2] >> (16 * (place % 2)) & 0xffff;
+}
+
 void test_conversions(const KernelTable& kernels) {
   // Every half there is, both ways.
   Buffer<uint16_t> halves(65536, 1), back(65536, 3);
@@ -242,6 +255,25 @@ void test_conversions(const KernelTable& kernels) {
     // f16: nothing representable is closer than the result, ties go to even.
     kernels.f32_to_f16(out.data(), in.data(), n);
     check(good, "%s bf16_to_f32: n = %zu", kernels.name, n);
+  }
+  // Random rounding: each element by itself is the same as in any row, and the bits are Philox's.
+  for (size_t n : sizes) {
+    const RandomStream stream{0xabcdef, 0x123456, 99};
+    const uint64_t place = (uint64_t{1} << 35) - 24 + n % 11;
+    Buffer<float> in(n, n % 3), out(n, 1);
+    for (size_t i = 0; i < n; ++i) in[i] = float_of(static_cast<uint32_t>(random.bits()));
+    kernels.stochastic_round(out.data(), in.data(), place, stream, n);
+    bool good = true;
+    for (size_t i = 0; i < n; ++i) {
+      const uint32_t bits = bits_of(in[i]), magnitude = bits & 0x7fffffff;
+      uint32_t expected = (bits | 0x400000) & 0xffff0000;
+      if (magnitude <= 0x7f800000) {
+        const uint32_t moved = magnitude + random_half(place + i, stream);
+        expected = ((bits & 0x80000000) | (moved < 0x7f800000 ? moved : magnitude)) & 0xffff0000;
+      }
+      good = good && bits_of(out[i]) == expected;
+    }
+    check(good, "%s stochastic_round: n = %zu", kernels.name, n);
   }
   bool nearest = true;
   for (int i = 0; i < 20000; ++i) {
