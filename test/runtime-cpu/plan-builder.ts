@@ -1,20 +1,21 @@
 /** Small plans by hand: buffers get their offsets one after the other, nothing is shared. */
-import type {
-  Access,
-  Affine,
-  BinaryName,
-  BufferClass,
-  Instruction,
-  Kernel,
-  Loop,
-  Plan,
-  PlanBuffer,
-  PlanDtype,
-  PlanPort,
-  PlanStep,
-  RowProgram,
-  Slot,
-  UnaryName,
+import {
+  type Access,
+  type Affine,
+  type BinaryName,
+  type BufferClass,
+  type Instruction,
+  type Kernel,
+  type Loop,
+  type Plan,
+  type PlanBuffer,
+  type PlanDtype,
+  type PlanPort,
+  type PlanStep,
+  type RowProgram,
+  type Slot,
+  type UnaryName,
+  planVersion,
 } from "@weft/compiler";
 
 type Size = number | Affine;
@@ -111,7 +112,7 @@ export class PlanBuilder {
   readonly plan: Plan;
   constructor(name = "test") {
     this.plan = {
-      version: 1,
+      version: planVersion,
       name,
       target: "cpu",
       hash: "",
@@ -125,11 +126,12 @@ export class PlanBuilder {
   symbol(name: string, max: number, sum: number[] = []): number {
     return this.plan.symbols.push({ name, max, sum }) - 1;
   }
-  buffer(name: string, kind: BufferClass, dtype: PlanDtype, shape: number[]): number {
+  /** @param positions of a state: the axis along which positions lie */
+  buffer(name: string, kind: BufferClass, dtype: PlanDtype, shape: number[], positions = -1): number {
     const bytes = shape.reduce((product, size) => product * size, width[dtype]);
     const offset = kind === "weights" ? 0 : this.plan.memory[kind];
     this.plan.memory[kind] += kind === "weights" ? bytes : Math.ceil(bytes / 256) * 256;
-    const buffer: PlanBuffer = { name, class: kind, dtype, shape, bytes, offset };
+    const buffer: PlanBuffer = { name, class: kind, dtype, shape, bytes, offset, positions };
     return this.plan.buffers.push(buffer) - 1;
   }
   kernel(kernel: Kernel): number {

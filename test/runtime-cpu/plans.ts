@@ -39,8 +39,8 @@ export function qkvPlan(shape: QkvShape): Plan {
   const x = builder.buffer("x", "activations", "f32", [chunk, hidden]);
   const q = builder.buffer("q", "activations", "f32", [chunk, heads, headDim]);
   const mixed = builder.buffer("mixed", "activations", "f32", [chunk, heads, headDim]);
-  const keys = builder.buffer("cache.k", "state", dtype, [kvHeads, capacity, headDim]);
-  const values = builder.buffer("cache.v", "state", dtype, [kvHeads, capacity, headDim]);
+  const keys = builder.buffer("cache.k", "state", dtype, [kvHeads, capacity, headDim], 1);
+  const values = builder.buffer("cache.v", "state", dtype, [kvHeads, capacity, headDim], 1);
   const y = builder.buffer("y", "output", "f32", [chunk, hidden]);
 
   const rows = [loop("seq", times(seq))];

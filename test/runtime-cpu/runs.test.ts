@@ -89,7 +89,7 @@ test("shiftState moves positions to the front of every state buffer", async () =
   using executable = await device.load(plan, weights);
   await feed(executable, 0, [1, 2, 3, 4, 5]);
   const before = await executable.saveState();
-  await executable.shiftState(2, { axisIndex: 1 });
+  await executable.shiftState(2);
   const after = await executable.saveState();
   const row = shape.headDim * 4;
   for (const buffer of plan.buffers.filter((one) => one.class === "state"))
@@ -99,11 +99,8 @@ test("shiftState moves positions to the front of every state buffer", async () =
       assert.equal(after.slice(start, end - 2 * row), before.slice(start + 2 * row, end));
       assert.ok(after.slice(end - 2 * row, end).every((byte) => byte === 0));
     }
-  assert.match(
-    await rejection(executable.shiftState(51, { axisIndex: 1 })),
-    /cannot drop 51 positions of cache\.k/,
-  );
-  assert.match(await rejection(executable.shiftState(-1, { axisIndex: 1 })), /must not be negative/);
+  assert.match(await rejection(executable.shiftState(51)), /cannot drop 51 positions of cache\.k/);
+  assert.match(await rejection(executable.shiftState(-1)), /must not be negative/);
 });
 
 test("runs at once are executed in order, each with the inputs of its call", async () => {

@@ -23,7 +23,7 @@ export function examplePlan(): Plan {
   builder.symbol("total", capacity, [past, seq]);
   const x = builder.buffer("x", "input", "f32", [chunk, hidden]);
   const weight = builder.buffer("scale.weight", "weights", "bf16", [hidden]);
-  const cache = builder.buffer("cache", "state", "f32", [capacity, hidden]);
+  const cache = builder.buffer("cache", "state", "f32", [capacity, hidden], 0);
   const t = builder.buffer("t", "activations", "f32", [chunk, hidden]);
   const y = builder.buffer("y", "output", "f32", [chunk, hidden]);
   const kernels = (name: string, rows: Affine) => {

@@ -45,7 +45,7 @@ test("a sticky error loses the device: later calls say so, dispose works, a new 
     () => other.run("step", step),
     () => other.reset(),
     () => other.saveState(),
-    () => other.shiftState(1, { axisIndex: 0 }),
+    () => other.shiftState(1),
     () => device.load(plan, exampleWeights),
   ])
     assert.match(await failure(call()), /must not be used after it was lost; .*CUDA_ERROR_ILLEGAL_ADDRESS/);

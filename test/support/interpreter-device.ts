@@ -6,15 +6,16 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { type Compiled, type InterpreterState, initialState, interpret, type Plan } from "@weft/compiler";
 import { elementCount, type Graph, maxSize, roundTo, type TensorArray } from "@weft/dsl";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "@weft/qwen3";
-import type {
-  Device,
-  Executable,
-  MemoryTable,
-  RunOptions,
-  RunResult,
-  StateArray,
-  Weight,
-  WeightSource,
+import {
+  type Device,
+  type Executable,
+  type MemoryTable,
+  type RunOptions,
+  type RunResult,
+  type StateArray,
+  savedLayout,
+  type Weight,
+  type WeightSource,
 } from "@weft/runtime";
 
 export interface InterpreterDeviceOptions {
@@ -123,10 +124,11 @@ class InterpreterExecutable implements Executable {
     this.#state = this.#zeros();
   }
 
-  async shiftState(count: number, { axisIndex }: { readonly axisIndex: number }): Promise<void> {
-    for (const { axes, data } of this.#state.values()) {
-      const inner = elementCount(axes.slice(axisIndex + 1));
-      const whole = inner * axes[axisIndex]!.size;
+  async shiftState(count: number): Promise<void> {
+    for (const { state } of savedLayout(this.plan)) {
+      const { axes, data } = this.#state.get(state.name)!;
+      const inner = elementCount(axes.slice(state.positions + 1));
+      const whole = inner * axes[state.positions]!.size;
       for (let begin = 0; begin < data.length; begin += whole) {
         data.copyWithin(begin, begin + count * inner, begin + whole);
         data.fill(0, begin + whole - count * inner, begin + whole);
@@ -135,21 +137,24 @@ class InterpreterExecutable implements Executable {
   }
 
   async saveState(): Promise<Uint8Array> {
-    const arena = new Uint8Array(this.plan.memory.state);
-    for (const { name, class: kind, dtype, offset } of this.plan.buffers) {
-      if (kind !== "state") continue;
+    const layout = savedLayout(this.plan);
+    const saved = new Uint8Array(
+      layout.reduce((sum, { state }) => sum + Math.ceil(state.bytes / 256) * 256, 0),
+    );
+    for (const { state, begin } of layout) {
+      const { name, dtype } = state;
       const values = Float32Array.from(this.#state.get(name)!.data);
       const stored =
         dtype === "bf16" ? float32ToBfloat16(values) : dtype === "f16" ? float32ToFloat16(values) : values;
-      arena.set(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength), offset);
+      saved.set(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength), begin);
     }
-    return arena;
+    return saved;
   }
 
   async restoreState(saved: Uint8Array): Promise<void> {
-    for (const { name, class: kind, dtype, offset, bytes } of this.plan.buffers) {
-      if (kind !== "state") continue;
-      this.#state.get(name)!.data.set(widen(dtype, saved.slice(offset, offset + bytes).buffer));
+    for (const { state, begin } of savedLayout(this.plan)) {
+      const { name, dtype, bytes } = state;
+      this.#state.get(name)!.data.set(widen(dtype, saved.slice(begin, begin + bytes).buffer));
     }
   }
 

@@ -38,6 +38,7 @@ export { consumersOf, liveNodes, rewriteGraph } from "./passes/rewrite.ts";
 export { simplify } from "./passes/simplify.ts";
 export { type BuiltPlan, buildPlan, hashPlan } from "./plan/build.ts";
 export { type InPlace, lifetimesOf, type ProgramMemory, planMemory } from "./plan/memory.ts";
+export { type ArenaPeak, arenaPeak, bytesCovered } from "./plan/peak.ts";
 export { type LayerRepeat, patternLayers } from "./plan/repeat/repeat-layers.ts";
 export * from "./plan/types.ts";
 export { verifyPlan } from "./plan/verify.ts";

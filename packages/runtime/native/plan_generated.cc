@@ -104,6 +104,7 @@ static void read(const Napi::Value& value, const Place& at, PlanBuffer& out) {
   read_field(object, at, "shape", out.shape);
   read_field(object, at, "bytes", out.bytes);
   read_field(object, at, "offset", out.offset);
+  read_field(object, at, "positions", out.positions);
 }
 static Napi::Value write(Napi::Env env, const PlanBuffer& value) {
   Napi::Object object = Napi::Object::New(env);
@@ -113,6 +114,7 @@ static Napi::Value write(Napi::Env env, const PlanBuffer& value) {
   object.Set("shape", write(env, value.shape));
   object.Set("bytes", write(env, value.bytes));
   object.Set("offset", write(env, value.offset));
+  object.Set("positions", write(env, value.positions));
   return object;
 }
 

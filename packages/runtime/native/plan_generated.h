@@ -10,7 +10,7 @@
 
 namespace weft::plan {
 
-inline constexpr int64_t plan_version = 1;
+inline constexpr int64_t plan_version = 2;
 
 enum class PlanDtype { f32, bf16, f16, i32 };
 const char* name_of(PlanDtype value);
@@ -48,6 +48,9 @@ struct PlanBuffer {
   int64_t bytes = 0;
   // Byte offset in the arena of its class, a multiple of 256; 0 for weights, which are mapped one by one.
   int64_t offset = 0;
+  // Of a state that grows with a context, such as a KV cache: the axis of `shape` along which positions lie. -1 for every
+  // other buffer. Only such states are saved, put back and shifted: weights under training are states as well.
+  int64_t positions = 0;
 };
 
 enum class SlotAccess { read, write, update };

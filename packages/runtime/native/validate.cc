@@ -68,6 +68,10 @@ void check_buffers(Checker& checker) {
                     std::to_string(buffer.bytes) + " is less than the shape's " + text_of(needed));
     checker.require(buffer.offset >= 0 && buffer.offset % 256 == 0, place + ".offset",
                     "must be a multiple of 256, not " + std::to_string(buffer.offset));
+    const int64_t axes = static_cast<int64_t>(buffer.shape.size());
+    checker.require(buffer.positions == -1 ||
+                        (buffer.class_ == BufferClass::state && buffer.positions >= 0 && buffer.positions < axes),
+                    place + ".positions", "must be -1, or an axis of a state");
     if (buffer.class_ == BufferClass::weights) {
       checker.require(buffer.offset == 0, place + ".offset", "must be 0 for weights");
       checker.require(buffer.bytes == needed, place + ".bytes", "must be the shape's " + text_of(needed));

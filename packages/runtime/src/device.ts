@@ -90,17 +90,17 @@ export interface Executable {
   /** As run, with the time of each step. */
   profile(program: string, options: RunOptions): Promise<Profile>;
   memory(): MemoryTable;
-  /** Fills the state with zeros. */
+  /** Fills all states with zeros, weights under training included. */
   reset(): Promise<void>;
   /**
-   * Shifts every state buffer by `count` positions to the front, along axis `axisIndex` of its shape: the first ones are
-   * gone, the last ones become zero. Buffers with fewer axes stay as they are. Rejects, with nothing moved, when a buffer
-   * has fewer positions.
+   * Shifts every state that holds positions of a context (`positions` of its buffer: a KV cache) by `count` of them to the
+   * front: the first ones are gone, the last ones become zero. All other states stay as they are. Rejects, with nothing
+   * moved, when one has fewer positions.
    */
-  shiftState(count: number, options: { readonly axisIndex: number }): Promise<void>;
-  /** A copy of the whole state. */
+  shiftState(count: number): Promise<void>;
+  /** A copy of the states that hold positions, laid out as `savedLayout` says. Weights under training are not in it. */
   saveState(): Promise<Uint8Array>;
-  /** Puts a saved state of the same plan back. */
+  /** Puts such a copy of the same plan back. */
   restoreState(saved: Uint8Array): Promise<void>;
   /**
    * A copy of one state, as it is stored: Float32Array, Int32Array, or Uint16Array with the bits of bf16 and f16.

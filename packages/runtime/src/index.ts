@@ -7,4 +7,5 @@ export { type NativeCall, nativeCall } from "./native/errors.ts";
 export { NativeExecutable } from "./native/executable.ts";
 export { checkedCount, memoryLimit } from "./options.ts";
 export { type LoadPlanOptions, loadPlan, planHash } from "./plan-file.ts";
+export { savedLayout } from "./states.ts";
 export * from "./weights.ts";

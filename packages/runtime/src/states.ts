@@ -3,6 +3,17 @@ import type { Plan, PlanBuffer, PlanDtype } from "@weft/compiler";
 import { nearestName, userProblem, WeftError } from "@weft/dsl";
 import type { StateArray } from "./device.ts";
 
+/** The states that hold positions of a context, and the byte of a saved copy at which each begins. */
+export function savedLayout(plan: Plan): { readonly state: PlanBuffer; readonly begin: number }[] {
+  let end = 0;
+  return plan.buffers.flatMap((state) => {
+    if (state.positions < 0) return [];
+    const begin = end;
+    end += Math.ceil(state.bytes / 256) * 256;
+    return [{ state, begin }];
+  });
+}
+
 /** @throws WeftError when the plan has no state of this name */
 export function stateNamed(plan: Plan, name: string): PlanBuffer {
   const states = plan.buffers.filter((one) => one.class === "state");

@@ -170,7 +170,7 @@ function stepsOf(data: BatchStream, { epochs = 1, accumulate }: TrainFlags): num
 function printMemory(memory: Readonly<Record<string, number>>, flags: TrainFlags): Promise<void> {
   if (flags.json === true) return printJson(memory);
   const notes: Readonly<Record<string, string>> = {
-    gradients: "summed over the passes of an update; those of one pass are among the activations",
+    gradients: "where the arena of activations is fullest, and the sums over the passes of an update",
     optimizer: flags.optimizer === "sgd" ? "momentum" : "first and second moments",
   };
   const rows = Object.entries(memory).map(([name, bytes]) => [name, formatBytes(bytes), notes[name] ?? ""]);

@@ -160,6 +160,10 @@ export class Places {
   appendTarget(node: GraphNode): Storage {
     const { state, axis, into, past } = attributesOf(node, "stateAppend");
     const { buffer, spec } = this.#assembly.stateBuffer(this.#graph, state);
+    this.#assembly.growsAlong(
+      buffer,
+      spec.type.axes.findIndex(({ name }) => name === into),
+    );
     const own = contiguousStrides(spec.type.axes);
     const step = own.get(into)!;
     const offset = scaleSum({ constant: 0, terms: new Map([[past, 1]]) }, step);

@@ -62,7 +62,7 @@ export class PlanAssembly {
     const shape = axes.map((one) => maxSize(one.size));
     const own = planDtype(dtype);
     const bytes = shape.reduce((product, size) => product * size, 1) * dtypeBytes(own);
-    this.buffers.push({ name, class: kind, dtype: own, shape, bytes, offset: 0 });
+    this.buffers.push({ name, class: kind, dtype: own, shape, bytes, offset: 0, positions: -1 });
     return this.buffers.length - 1;
   }
 
@@ -87,6 +87,14 @@ export class PlanAssembly {
     const spec = graph.states.find((one) => one.name === name);
     if (spec === undefined) throw new Error(`the state "${name}" must be declared`);
     return { buffer: this.sharedBuffer(name, "state", spec.type.dtype, spec.type.axes), spec };
+  }
+
+  /** A state that is appended to: positions lie along this axis of it, in every program. */
+  growsAlong(buffer: number, axis: number): void {
+    const one = this.buffers[buffer]!;
+    if (one.positions !== -1 && one.positions !== axis)
+      throw new Error(`the state "${one.name}" must grow along one axis in all programs`);
+    one.positions = axis;
   }
 
   /** Equal kernels are one: identical layers share them. */

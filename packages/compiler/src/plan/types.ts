@@ -5,7 +5,7 @@
  */
 
 /** Raised whenever a runtime of the old version could misread a new plan. */
-export const planVersion = 1;
+export const planVersion = 2;
 
 /** A finite number with a fraction. Every plain `number` of a plan is an integer, and read as one. */
 export type Real = number;
@@ -44,6 +44,11 @@ export interface PlanBuffer {
   bytes: number;
   /** Byte offset in the arena of its class, a multiple of 256; 0 for weights, which are mapped one by one. */
   offset: number;
+  /**
+   * Of a state that grows with a context, such as a KV cache: the axis of `shape` along which positions lie. -1 for every
+   * other buffer. Only such states are saved, put back and shifted: weights under training are states as well.
+   */
+  positions: number;
 }
 
 export interface Slot {

@@ -82,8 +82,9 @@ export async function advanceTo(
   return { reused: keep, prefilled: rest.length, dropped, logits };
 }
 
-/** How many cached tokens are the text's own at their positions. */
-function commonLength({ tokens, dropped }: ContextCache, text: readonly number[]): number {
+/** How many cached tokens are the text's own at their positions; none where their rows are of former weights. */
+function commonLength({ tokens, dropped, isStale }: ContextCache, text: readonly number[]): number {
+  if (isStale) return 0;
   let length = 0;
   while (length < tokens.length && tokens[length] === text[dropped + length]) length++;
   return length;

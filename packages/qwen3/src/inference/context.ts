@@ -39,6 +39,8 @@ export interface ContextSnapshot {
   readonly tokens: readonly number[];
   readonly dropped: number;
   readonly state: PackedState;
+  /** Which weights the rows are of, of a model under training; see `ContextCache.isStale`. */
+  readonly weights?: number;
 }
 
 /**
@@ -53,6 +55,8 @@ export class ContextCache {
   /** Positions that the steps so far have written; says the same as `#tokens.length`, by another way. */
   #cached = 0;
   #dropped = 0;
+  /** Which weights the cached rows are of. */
+  #weights = 0;
   #outside: { readonly packed: PackedState; readonly stored: number } | undefined;
   #buffers: ReadonlyMap<string, Float32Array> | undefined;
   #busy = false;
@@ -100,6 +104,14 @@ export class ContextCache {
     return this.#dropped;
   }
 
+  /**
+   * Whether the model's weights have changed since the rows were computed, as they do under training. Nothing reads such
+   * rows: `append` and `run` compute them again first, and generations and sessions run the whole text again.
+   */
+  get isStale(): boolean {
+    return this.#cached > 0 && this.#weights !== this.#engine.weightsVersion;
+  }
+
   /** Of the likeliest tokens, how many the output `candidates` holds for each row; 0 where there is none. */
   get candidates(): number {
     const output = this.#engine.outputs.find(({ name }) => name === candidatesOutput);
@@ -141,7 +153,7 @@ export class ContextCache {
     onStep: (step: StepOutputs) => void,
   ): Promise<void> {
     this.#checkTokens(tokens);
-    await this.#exclusively(async () => {
+    await this.#underSameWeights(async () => {
       this.#ahead.forget();
       for (let done = 0; done < tokens.length; ) {
         signal?.throwIfAborted();
@@ -169,7 +181,7 @@ export class ContextCache {
     { signal, onProgress }: AppendOptions,
   ): Promise<Float32Array> {
     this.#checkTokens([token]);
-    return this.#exclusively(async () => {
+    return this.#underSameWeights(async () => {
       signal?.throwIfAborted();
       const place = { past: this.#cached, dropped: this.#dropped };
       const candidates = await this.#ahead.step(token, place, ahead, () => {
@@ -239,6 +251,7 @@ export class ContextCache {
     return this.#exclusively(async () => ({
       tokens: [...this.#tokens],
       dropped: this.#dropped,
+      weights: this.#weights,
       state: this.#cached === 0 ? new Map() : await this.#engine.rowsOf(this.#resident),
     }));
   }
@@ -247,7 +260,7 @@ export class ContextCache {
    * Becomes what was saved, of this or of another context of the same model (its capacity may differ).
    * @throws WeftError when it does not fit; this context stays as it was then.
    */
-  restore({ tokens, dropped, state }: ContextSnapshot): void {
+  restore({ tokens, dropped, state, weights = this.#engine.weightsVersion }: ContextSnapshot): void {
     this.#idle();
     const problems: Problem[] = [];
     if (tokens.length > this.capacity) problems.push(this.#tooLong(tokens.length));
@@ -271,6 +284,7 @@ export class ContextCache {
     this.#tokens = [...tokens];
     this.#cached = tokens.length;
     this.#dropped = dropped;
+    this.#weights = weights;
     this.#outside = tokens.length === 0 ? undefined : { packed: state, stored: tokens.length };
   }
 
@@ -359,6 +373,28 @@ export class ContextCache {
         remedy: "await the former call first, or use a context of its own for each conversation",
       }),
     ]);
+  }
+
+  /** Work on rows that are all of the present weights: where they are not, they are computed again. */
+  #underSameWeights<A>(work: () => Promise<A>): Promise<A> {
+    return this.#exclusively(() =>
+      this.#engine.underSameWeights(async () => {
+        if (this.isStale) await this.#recompute();
+        this.#weights = this.#engine.weightsVersion;
+        return work();
+      }),
+    );
+  }
+
+  /** Should it fail in between, the rows count as those of the former weights still. */
+  async #recompute(): Promise<void> {
+    this.#ahead.forget();
+    const tokens = Int32Array.from(this.#tokens);
+    for (let past = 0; past < tokens.length; past += this.#engine.chunk) {
+      const chunk = tokens.subarray(past, past + this.#engine.chunk);
+      await this.#engine.step(this.#resident, { tokens: chunk, past, dropped: this.#dropped, outputs: {} });
+      this.#checkOpen();
+    }
   }
 
   async #exclusively<A>(work: () => Promise<A>): Promise<A> {

@@ -6,10 +6,10 @@
 import { drawFields, drawInput, type Plan } from "@weft/compiler";
 import type { Executable, InputArray } from "@weft/runtime";
 import { internalProblem, userProblem, WeftError } from "../config/problems.ts";
+import type { ChangingWeights } from "./changing-weights.ts";
 import {
   type PackedState,
   packState,
-  positionAxis,
   type StateTensor,
   stateTensorsOf,
   unpackState,
@@ -62,6 +62,9 @@ export class Engine {
   /** Whether the device draws a token in each step. */
   readonly drawsTokens: boolean;
   readonly #executable: Executable;
+  readonly #weights: ChangingWeights | undefined;
+  /** Of the other programs of the plan: a run names them all. */
+  readonly #otherSymbols: Readonly<Record<string, number>>;
   #resident: Resident | undefined;
   /** Settles when all work so far is done. */
   #turn: Promise<void> = Promise.resolve();
@@ -72,14 +75,35 @@ export class Engine {
   #works = 0;
   #disposed = false;
 
-  constructor(executable: Executable, plan: Plan, { chunk, capacity }: { chunk: number; capacity: number }) {
+  /** @param weights of a model under training; left out, they stay as they are. */
+  constructor(
+    executable: Executable,
+    plan: Plan,
+    { chunk, capacity }: { chunk: number; capacity: number },
+    weights?: ChangingWeights,
+  ) {
     this.#executable = executable;
+    this.#weights = weights;
+    this.#otherSymbols = Object.fromEntries(
+      plan.symbols.flatMap(({ name, sum }) => (sum.length > 0 ? [] : [[name, 0]])),
+    );
     this.chunk = chunk;
     this.capacity = capacity;
     this.states = stateTensorsOf(plan);
-    this.outputs = outputsOf(plan);
-    this.drawsTokens = plan.programs.every(({ inputs }) => inputs.some(({ name }) => name === drawInput));
+    const programs = plan.programs.filter(({ name }) => name === "prefill" || name === "decode");
+    this.outputs = outputsOf(programs);
+    this.drawsTokens = programs.every(({ inputs }) => inputs.some(({ name }) => name === drawInput));
     this.droppedLimit = plan.symbols.find(({ name }) => name === "dropped")?.max ?? 0;
+  }
+
+  /** Which weights are on the device: raised whenever they change. */
+  get weightsVersion(): number {
+    return this.#weights?.version ?? 0;
+  }
+
+  /** The weights stay as they are while `work` goes on. */
+  underSameWeights<A>(work: () => Promise<A>): Promise<A> {
+    return this.#weights === undefined ? work() : this.#weights.read(work);
   }
 
   /** How many steps the device takes without waiting for the host. */
@@ -115,7 +139,7 @@ export class Engine {
     const done = this.#after(owner, before, async () => {
       await this.#activate(owner, isAsDrawn(tokens));
       const program = tokens.length === 1 ? "decode" : "prefill";
-      const symbols = { seq: tokens.length, past, dropped };
+      const symbols = { ...this.#otherSymbols, seq: tokens.length, past, dropped };
       const inputs: Record<string, InputArray> = { tokens };
       if (this.drawsTokens) inputs[drawInput] = draw;
       const run = this.#executable.run(program, { symbols, inputs, outputs });
@@ -132,7 +156,7 @@ export class Engine {
   shiftRows(owner: Resident, count: number): Promise<void> {
     return this.#after(owner, this.#turn, async () => {
       await this.#activate(owner);
-      await this.#executable.shiftState(count, { axisIndex: positionAxis });
+      await this.#executable.shiftState(count);
     });
   }
 
@@ -208,8 +232,8 @@ export class Engine {
 }
 
 /** The outputs as the programs have them; the decode program knows them all. */
-function outputsOf(plan: Plan): OutputShape[] {
-  const program = plan.programs.find(({ name }) => name === "prefill") ?? plan.programs[0];
+function outputsOf(programs: Plan["programs"]): OutputShape[] {
+  const program = programs.find(({ name }) => name === "prefill") ?? programs[0];
   return (program?.outputs ?? []).map(({ name, shape }) => ({
     name,
     // The first axis is the sequence.

@@ -6,7 +6,7 @@ import { StopStrings } from "../text/stop-strings.ts";
 import type { Clip } from "./advance.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import type { ContextCache } from "./context.ts";
-import type { Qwen3 } from "./qwen3.ts";
+import type { LanguageModel } from "./language-model.ts";
 
 /**
  * Sampling options that are left out come from generation_config.json. One that asks for no sampling (or is absent)
@@ -56,7 +56,7 @@ export interface GenerationSetup {
 }
 
 /** @throws WeftError that lists every option that makes no sense. */
-export function setUpGeneration(model: Qwen3, options: GenerateOptions): GenerationSetup {
+export function setUpGeneration(model: LanguageModel, options: GenerateOptions): GenerationSetup {
   const problems: Problem[] = [];
   const sampling = samplingOf(model, options);
   const sampler = resolveSamplerOptions(sampling);
@@ -108,7 +108,7 @@ export function setUpGeneration(model: Qwen3, options: GenerateOptions): Generat
 }
 
 /** An option that was given, even where the checkpoint says otherwise; then the checkpoint's. */
-function samplingOf(model: Qwen3, options: GenerateOptions): SamplerOptions {
+function samplingOf(model: LanguageModel, options: GenerateOptions): SamplerOptions {
   const own = samplerOptionsOf(model.generationConfig);
   const { temperature, topK, topP, minP, repetitionPenalty, seed } = options;
   return {

@@ -8,7 +8,7 @@ import type { ContextCache } from "./context.ts";
 import { type GenerateOptions, type GenerationSetup, setUpGeneration } from "./generate-options.ts";
 import { logProbabilityOf } from "./log-probability.ts";
 import { explainNonFinite } from "./non-finite.ts";
-import type { Qwen3 } from "./qwen3.ts";
+import type { LanguageModel } from "./language-model.ts";
 import { type GenerationTiming, Stopwatch } from "./timing.ts";
 
 /**
@@ -88,7 +88,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
  * console.log(generation.summary?.timing.decodeTokensPerSecond);
  */
 export function generate(
-  model: Qwen3,
+  model: LanguageModel,
   prompt: string | readonly number[],
   options: GenerateOptions = {},
 ): Generation {
@@ -96,7 +96,7 @@ export function generate(
 }
 
 async function* run(
-  model: Qwen3,
+  model: LanguageModel,
   prompt: string | readonly number[],
   options: GenerateOptions,
   finish: (summary: GenerationSummary) => void,
@@ -163,7 +163,7 @@ class Progress {
 }
 
 async function* tokensOf(
-  model: Qwen3,
+  model: LanguageModel,
   progress: Progress,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken, void> {

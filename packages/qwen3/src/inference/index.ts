@@ -8,6 +8,7 @@ export {
   generate,
 } from "./generate.ts";
 export type { GenerateOptions } from "./generate-options.ts";
+export type { LanguageModel } from "./language-model.ts";
 export {
   type LogitsMode,
   type LogitsOptions,
@@ -32,5 +33,5 @@ export {
   requiredTensors,
 } from "./prepare.ts";
 export { Qwen3 } from "./qwen3.ts";
-export type { PackedState } from "./state-layout.ts";
+export type { PackedState, StateTensor as CacheTensor } from "./state-layout.ts";
 export type { GenerationTiming } from "./timing.ts";

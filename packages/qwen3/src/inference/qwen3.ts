@@ -1,5 +1,5 @@
 /** An opened model: what a program holds while it generates. */
-import type { Compiled, Plan } from "@weft/compiler";
+import type { Compiled, Plan, PrecisionPolicy } from "@weft/compiler";
 import type { Device, Executable, MemoryTable } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
 import type { GenerationConfig, Qwen3Config } from "../config/index.ts";
@@ -11,8 +11,10 @@ import { checkFinite } from "../weights/non-finite.ts";
 import type { CheckpointText } from "./checkpoint-text.ts";
 import { ContextCache } from "./context.ts";
 import { Engine } from "./engine.ts";
+import type { LanguageModel } from "./language-model.ts";
 import type { ResolvedOpenOptions } from "./options.ts";
 import type { PreparedQwen3 } from "./prepare.ts";
+import type { StateTensor } from "./state-layout.ts";
 import { stopTokensOf } from "./stop-tokens.ts";
 
 export interface LoadedParts {
@@ -30,7 +32,7 @@ export interface LoadedParts {
  * context at a time. Work that takes turns on several contexts (two sessions) is right, and pays a copy of the
  * cache's used rows at each change.
  */
-export class Qwen3 implements Disposable {
+export class Qwen3 implements LanguageModel, Disposable {
   readonly directory: string;
   readonly config: Qwen3Config;
   readonly generationConfig: GenerationConfig;
@@ -66,6 +68,15 @@ export class Qwen3 implements Disposable {
   /** The most tokens of a context. */
   get capacity(): number {
     return this.options.capacity;
+  }
+
+  get dtype(): PrecisionPolicy {
+    return this.options.dtype;
+  }
+
+  /** The cache as states of the plan. */
+  get cache(): readonly StateTensor[] {
+    return this.#engine.states;
   }
 
   /** Where each weight is stored, by name. */

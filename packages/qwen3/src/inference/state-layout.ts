@@ -1,8 +1,9 @@
 /**
- * The cache of a plan as rows: which bytes of the state arena hold the keys and values of the first positions. A
- * context that waits, and a file, keep these rows only, not the room that the capacity reserves.
+ * The cache of a plan as rows: which bytes of a saved state hold the keys and values of the first positions. A context
+ * that waits, and a file, keep these rows only, not the room that the capacity reserves.
  */
-import { drawnToken, type Plan, type PlanDtype } from "@weft/compiler";
+import type { Plan, PlanDtype } from "@weft/compiler";
+import { savedLayout } from "@weft/runtime";
 
 /** Keys or values of one layer, [outer, positions, inner] in C order: `outer` is the kv heads. */
 export interface StateTensor {
@@ -13,26 +14,31 @@ export interface StateTensor {
   /** Bytes of one position of one head. */
   readonly rowBytes: number;
   readonly capacity: number;
-  /** Bytes from the beginning of the state arena. */
+  /** Bytes from the beginning of a saved state. */
   readonly offset: number;
 }
-
-/** The axis of a state's shape along which positions lie. */
-export const positionAxis = 1;
 
 /** Rows of the first positions, by the name of the state; each [outer, length, inner]. */
 export type PackedState = ReadonlyMap<string, Uint8Array>;
 
 const elementBytes: Readonly<Record<PlanDtype, number>> = { f32: 4, i32: 4, bf16: 2, f16: 2 };
 
-/** The cache's states, in the plan's order. A token that was drawn is of no use to a later run. */
+const product = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum * size, 1);
+
+/** The cache's states, in the plan's order. Weights under training are states, too, but hold no positions. */
 export function stateTensorsOf(plan: Plan): StateTensor[] {
-  return plan.buffers
-    .filter((buffer) => buffer.class === "state" && buffer.name !== drawnToken)
-    .map(({ name, dtype, shape, offset }) => {
-      const [outer = 1, capacity = 1, inner = 1] = shape;
-      return { name, dtype, outer, inner, rowBytes: inner * elementBytes[dtype], capacity, offset };
-    });
+  return savedLayout(plan).map(({ state: { name, dtype, shape, positions }, begin }) => {
+    const inner = product(shape.slice(positions + 1));
+    return {
+      name,
+      dtype,
+      outer: product(shape.slice(0, positions)),
+      inner,
+      rowBytes: inner * elementBytes[dtype],
+      capacity: shape[positions]!,
+      offset: begin,
+    };
+  });
 }
 
 /** Copies the first `length` positions out of an arena. */

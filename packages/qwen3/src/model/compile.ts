@@ -33,6 +33,8 @@ export interface Qwen3CompileOptions {
   readonly observe?: readonly string[];
   /** How many of the likeliest tokens become an output beside the logits; default 0: none. */
   readonly candidates?: number;
+  /** Under the policy bf16, products read a rounding of f32 weights: what training does. Default false. */
+  readonly roundWeights?: boolean;
   readonly fusion?: boolean;
   /** Keep what `explain` and dumps need; default true. Without it, equal layers are compiled once. */
   readonly record?: boolean;
@@ -47,7 +49,11 @@ export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions)
   const passes: Pass[] = [
     kvCache({ capacity: options.capacity, dtype: cacheDtype(options.policy) }),
     ...(options.logits === "last" ? [lastPosition(["logits"])] : []),
-    precision({ policy: options.policy, storage: options.storage }),
+    precision({
+      policy: options.policy,
+      storage: options.storage,
+      roundWeights: options.roundWeights ?? false,
+    }),
     ...(options.candidates
       ? [
           candidates({ output: "logits", axis: "vocab", count: options.candidates }),

@@ -6,8 +6,7 @@ import { createHash } from "node:crypto";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, messageOf, refuse } from "../config/problems.ts";
 import type { ContextSnapshot } from "../inference/context.ts";
-import type { Qwen3 } from "../inference/qwen3.ts";
-import { stateTensorsOf } from "../inference/state-layout.ts";
+import type { LanguageModel } from "../inference/language-model.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import { readTensorBytes } from "../weights/read.ts";
 import { openSafetensors } from "../weights/safetensors.ts";
@@ -27,11 +26,13 @@ const format = "weft-session-1";
 const damaged = "the file is damaged: use another one";
 const storedDtype = { f32: "F32", bf16: "BF16", f16: "F16", i32: "I32" } as const;
 
-/** Left: the disk refuses; the former file is still there then. */
-export function saveSession(file: string, model: Qwen3, session: SavedSession): Checked<void> {
+/** Left: the model is under training, or the disk refuses; the former file is still there then. */
+export function saveSession(file: string, model: LanguageModel, session: SavedSession): Checked<void> {
+  const fingerprint = fingerprintOf(model);
+  if (fingerprint === undefined) return weightsChange(file);
   const { context, cached } = session;
   const length = context.tokens.length;
-  const states = length === 0 ? [] : stateTensorsOf(model.plan);
+  const states = length === 0 ? [] : model.cache;
   const tensors: TensorToWrite[] = states.map(({ name, dtype, outer, inner }) => ({
     name,
     dtype: storedDtype[dtype],
@@ -46,7 +47,7 @@ export function saveSession(file: string, model: Qwen3, session: SavedSession): 
     ],
     {
       format,
-      model: fingerprintOf(model),
+      model: fingerprint,
       session: JSON.stringify({
         messages: session.messages,
         turns: session.turns,
@@ -60,7 +61,7 @@ export function saveSession(file: string, model: Qwen3, session: SavedSession): 
 }
 
 /** Left: no session file, a damaged one, or one of another model. */
-export function loadSession(file: string, model: Qwen3): Checked<SavedSession> {
+export function loadSession(file: string, model: LanguageModel): Checked<SavedSession> {
   const opened = openSafetensors(file);
   if (Either.isLeft(opened)) return opened;
   const { metadata, entries } = opened.right;
@@ -70,7 +71,9 @@ export function loadSession(file: string, model: Qwen3): Checked<SavedSession> {
       remedy: "give a file that a session was saved to",
     });
   }
-  if (metadata.model !== fingerprintOf(model)) {
+  const fingerprint = fingerprintOf(model);
+  if (fingerprint === undefined) return weightsChange(file);
+  if (metadata.model !== fingerprint) {
     return refuse(file, "must be a session of the same model and dtype", {
       given: "a session of another model",
       remedy: "open the model that it was saved from, with the same dtype",
@@ -106,10 +109,20 @@ export function loadSession(file: string, model: Qwen3): Checked<SavedSession> {
 /** Of each weight so many bytes at the beginning tell models apart: also those that share most of their weights. */
 const sampleBytes = 1024;
 
-/** Tells models apart whose rows must not be mixed: by architecture, by how rows are stored, and by their weights. */
-function fingerprintOf(model: Qwen3): string {
+const weightsChange = (file: string) =>
+  refuse(file, "a session in a file must be of weights that stay", {
+    given: "a model under training",
+    remedy: "export the model, and save a session of that",
+  });
+
+/**
+ * Tells models apart whose rows must not be mixed: by architecture, by how rows are stored, and by their weights. Undefined
+ * for weights that change.
+ */
+function fingerprintOf(model: LanguageModel): string | undefined {
+  if (model.weights === undefined) return undefined;
   const { file: _, ...architecture } = model.config;
-  const hash = createHash("sha256").update(JSON.stringify([architecture, model.options.dtype]));
+  const hash = createHash("sha256").update(JSON.stringify([architecture, model.dtype]));
   for (const [name, entry] of [...model.weights].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(JSON.stringify([name, entry.dtype, entry.shape]));
     hash.update(readTensorBytes({ ...entry, end: Math.min(entry.end, entry.begin + sampleBytes) }));

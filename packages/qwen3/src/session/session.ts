@@ -13,7 +13,7 @@ import { holdExactly } from "../inference/advance.ts";
 import { orRaise } from "../inference/checkpoint-text.ts";
 import type { ContextCache } from "../inference/context.ts";
 import { type GeneratedToken, type GenerationSummary, generate } from "../inference/generate.ts";
-import type { Qwen3 } from "../inference/qwen3.ts";
+import type { LanguageModel } from "../inference/language-model.ts";
 import type { ChatMessage, RenderOptions } from "../text/chat-template.ts";
 import { type Anchor, CachedText } from "./cached-text.ts";
 import { closingOf, cutAnswer } from "./closing.ts";
@@ -44,7 +44,7 @@ interface PreparedTurn {
  * console.log(turn.result?.report.contextAfter);
  */
 export class Session implements Disposable {
-  readonly model: Qwen3;
+  readonly model: LanguageModel;
   readonly options: SessionOptions;
   readonly #context: ContextCache;
   #messages: readonly ChatMessage[];
@@ -52,7 +52,7 @@ export class Session implements Disposable {
   #turns = 0;
   #busy = false;
 
-  constructor(model: Qwen3, options: SessionOptions = {}) {
+  constructor(model: LanguageModel, options: SessionOptions = {}) {
     this.model = model;
     this.options = options;
     this.#context = model.createContext();
@@ -131,7 +131,7 @@ export class Session implements Disposable {
    * @throws WeftError when the file is damaged or of another model.
    */
   static restore(
-    model: Qwen3,
+    model: LanguageModel,
     file: string,
     options: Omit<SessionOptions, "system" | "messages"> = {},
   ): Session {

@@ -144,10 +144,12 @@ export function trainingPrograms(
   };
   const programs = options.programs.map((name): ProgramInput => ({ name, graph, passes: passes[name] }));
   if (generation === undefined) return programs;
-  const generating = qwen3Programs(config, { ...generation, policy, storage }).map((one) => ({
-    ...one,
-    passes: [...one.passes, shared],
-  }));
+  const generating = qwen3Programs(config, { ...generation, policy, storage, roundWeights: true }).map(
+    (one) => ({
+      ...one,
+      passes: [...one.passes, shared],
+    }),
+  );
   return [...programs, ...generating];
 }
 

@@ -1,5 +1,5 @@
 /** A model under training as the training loop sees it: tensors under their Hugging Face names and shapes, as bytes. */
-import { type Compiled, optimizerStates } from "@weft/compiler";
+import { arenaPeak, bytesCovered, type Compiled, drawnToken, optimizerStates } from "@weft/compiler";
 import type { MemoryTable as DeviceMemory, StateArray, Weight } from "@weft/runtime";
 import type { Qwen3Config } from "../config/index.ts";
 import { userProblem, WeftError } from "../config/problems.ts";
@@ -106,7 +106,7 @@ export class TrainableModel implements Trainable {
       this.#restored = true;
       const isNarrow = this.#trained.has(name) && this.#training.trainedDtype === "bf16";
       const values = isNarrow ? new Uint16Array(buffer) : new Float32Array(buffer);
-      await this.#training.executable.writeState(name, values);
+      await this.#training.writeState(name, values);
       return;
     }
     const { buffer: own, byteOffset, byteLength } = this.#frozen(name);
@@ -137,27 +137,58 @@ export class TrainableModel implements Trainable {
 }
 
 /**
- * Bytes by purpose, predicted or measured. Gradients are those that are added up over several passes; within one pass
- * they live among the activations.
+ * Bytes by purpose, predicted or measured. Gradients are those in the activations' arena at its fullest step, and the sums
+ * over several passes; activations are the rest of that arena.
  */
 export function trainingMemory(plan: Compiled["plan"], table: DeviceMemory): MemoryTable {
   const states = plan.buffers.filter((one) => one.class === "state");
-  const bytesOf = (matches: (name: string) => boolean) =>
-    states.filter(({ name }) => matches(name)).reduce((sum, { bytes }) => sum + bytes, 0);
-  const gradient = optimizerStates.gradient("");
-  const parameters = bytesOf((name) => !name.startsWith("optimizer."));
-  const gradients = bytesOf((name) => name.startsWith(gradient));
+  const bytesOf = (kind: StateKind) =>
+    states.filter((one) => stateKind(one) === kind).reduce((sum, { bytes }) => sum + bytes, 0);
+  const [parameters, sums, cache] = [bytesOf("parameter"), bytesOf("gradient"), bytesOf("cache")];
+  const held = bytesCovered(plan, gradientsAtPeak(plan));
   return {
     parameters: parameters + table.weightsMapped + table.weightsCopied,
-    gradients,
+    gradients: sums + held,
     // What lies between the states to align them is counted here.
-    optimizer: table.state - parameters - gradients,
-    activations: table.activations,
+    optimizer: table.state - parameters - sums - cache,
+    ...(cache === 0 ? {} : { cache }),
+    activations: table.activations - held,
     inputs: table.input + table.output,
     scratch: table.scratchShared + table.scratchPerThread * table.threads + table.control,
     total: table.total,
   };
 }
+
+type StateKind = "parameter" | "gradient" | "cache" | "optimizer";
+type PlanBuffer = Compiled["plan"]["buffers"][number];
+
+function stateKind({ name, positions }: PlanBuffer): StateKind {
+  if (positions >= 0 || name === drawnToken) return "cache";
+  if (name.startsWith(optimizerStates.gradient(""))) return "gradient";
+  return name.startsWith("optimizer.") ? "optimizer" : "parameter";
+}
+
+/** Buffers that are alive at the peak and hold the gradient of a parameter: what an update, or a sum, reads of its shape. */
+function gradientsAtPeak(plan: Compiled["plan"]): number[] {
+  const peak = arenaPeak(plan);
+  const program = plan.programs.find(({ name }) => name === peak?.program);
+  const gradients = new Set<number>();
+  for (const { kernel, bindings } of program?.steps ?? []) {
+    const bound = plan.kernels[kernel]!.slots.map(({ access }, at) => ({ access, index: bindings[at]! }));
+    const written = bound.flatMap(({ access, index }) => (access === "read" ? [] : [plan.buffers[index]!]));
+    const sizes = written.flatMap((one) =>
+      one.class === "state" && /^(parameter|gradient)$/.test(stateKind(one)) ? [elements(one)] : [],
+    );
+    for (const { access, index } of bound) {
+      const one = plan.buffers[index]!;
+      if (access === "read" && one.class === "activations" && sizes.includes(elements(one)))
+        gradients.add(index);
+    }
+  }
+  return peak?.buffers.filter((index) => gradients.has(index)) ?? [];
+}
+
+const elements = ({ shape }: PlanBuffer): number => shape.reduce((product, size) => product * size, 1);
 
 /** Everything that decides what the tensors mean; not where the file lies, nor what text ends with. */
 function architectureOf(config: Qwen3Config): JsonValue {

@@ -12,7 +12,10 @@ import { type Dtype, nearestName } from "@weft/dsl";
 import type { Device, Executable, MemoryTable, StateArray, Weight, WeightSource } from "@weft/runtime";
 import type { Qwen3Config } from "../config/index.ts";
 import { type Problem, userProblem, WeftError } from "../config/problems.ts";
+import { ChangingWeights } from "../inference/changing-weights.ts";
 import { orRaise } from "../inference/checkpoint-text.ts";
+import type { Engine } from "../inference/engine.ts";
+import type { LanguageModel } from "../inference/language-model.ts";
 import { modelParameters } from "../inference/prepare.ts";
 import { checkTokenIds } from "../text/token-ids.ts";
 import type { TrainingBatch } from "./batch.ts";
@@ -23,6 +26,7 @@ import {
   type TrainingProgram,
   trainingLength,
 } from "./compile.ts";
+import { generationEngine, TrainingGenerator } from "./generating.ts";
 import { readWeight } from "./read-weight.ts";
 import type { StepResult } from "./trainable.ts";
 import {
@@ -140,6 +144,9 @@ export class TrainingModel {
   readonly rule: RuleName;
   /** How the trained parameters are stored. */
   readonly trainedDtype: "f32" | "bf16";
+  readonly #policy: PrecisionPolicy;
+  readonly #weights = new ChangingWeights();
+  #engine: Engine | undefined;
   #updates = 0;
   #skipped = 0;
 
@@ -147,13 +154,45 @@ export class TrainingModel {
     config: Qwen3Config,
     executable: Executable,
     trained: readonly string[],
-    { rule = "adamw", trainedDtype = "f32" }: Pick<TrainingOptions, "rule" | "trainedDtype"> = {},
+    { rule = "adamw", trainedDtype = "f32", policy = "f32" }: Pick<
+      TrainingOptions,
+      "rule" | "trainedDtype" | "policy"
+    > = {},
   ) {
     this.config = config;
     this.executable = executable;
     this.trained = trained;
     this.rule = rule;
     this.trainedDtype = trainedDtype;
+    this.#policy = policy;
+  }
+
+  /**
+   * The model as one to generate and chat with, as `openQwen3` gives it: `generate(model.generator(directory), prompt)`,
+   * `new Session(model.generator(directory))`. It reads the very weights that training writes. An update waits for a step
+   * of a text that is under way; whatever is generated behind it is the new weights', for which a session runs its
+   * conversation again.
+   * @param directory tokenizer.json, tokenizer_config.json and, where there is one, generation_config.json
+   * @throws WeftError when the model was opened without `generation`
+   */
+  generator(directory: string): LanguageModel {
+    this.#engine ??= generationEngine(this.executable, this.#weights);
+    const { config, executable, trained } = this;
+    return new TrainingGenerator(directory, {
+      config,
+      policy: this.#policy,
+      engine: this.#engine,
+      executable,
+      trained,
+    });
+  }
+
+  /**
+   * Replaces a trained parameter or a state of the optimizer, as `Executable.writeState` does. The array must stay as it is
+   * until that is done.
+   */
+  writeState(name: string, values: StateArray): Promise<void> {
+    return this.#weights.change(() => this.executable.writeState(name, values));
   }
 
   /** Updates that were made so far: bias correction counts by it. */
@@ -235,7 +274,7 @@ export class TrainingModel {
     inputs: Readonly<Record<string, Int32Array | Float32Array>>,
     length: number,
   ): Promise<StepResult> {
-    const outputs = await this.#run(program, inputs, length);
+    const outputs = await this.#weights.change(() => this.#run(program, inputs, length));
     const value = (name: string) => outputs[name]![0]!;
     const skippedSoFar = value(optimizerOutputs.skipped);
     const skipped = skippedSoFar !== this.#skipped;

@@ -52,7 +52,7 @@ class Executable final : public LoadedPlan {
   void save_state(size_t begin, size_t bytes, char* to) override;
   void restore_state(size_t begin, size_t bytes, const char* from) override;
   void reset_state() override;
-  void shift_state(size_t axis, int64_t count) override;
+  void shift_state(int64_t count) override;
 
  private:
   char* buffer(int64_t index) const;

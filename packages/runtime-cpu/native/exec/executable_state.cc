@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "exec/executable.h"
-#include "loaded/dropped_positions.h"
+#include "loaded/cached_states.h"
 
 namespace weft::cpu {
 namespace {
@@ -26,8 +26,8 @@ void Executable::reset_state() {
   });
 }
 
-void Executable::shift_state(size_t axis, int64_t count) {
-  for (const DroppedPositions& positions : dropped_positions(plan(), axis, count)) {
+void Executable::shift_state(int64_t count) {
+  for (const DroppedPositions& positions : dropped_positions(plan(), count)) {
     char* data = state_.data() + positions.offset;
     pool_->parallel_for(positions.outer, 1, [&](size_t begin, size_t end, int) noexcept {
       const size_t whole = positions.whole, dropped = positions.dropped;

@@ -4,7 +4,7 @@
 
 #include "exec/executable.h"
 #include "exec/staging_ring.h"
-#include "loaded/dropped_positions.h"
+#include "loaded/cached_states.h"
 
 namespace weft::cuda {
 
@@ -46,7 +46,7 @@ void Executable::reset_state() {
   finish_all("clearing the state");
 }
 
-void Executable::shift_state(size_t axis, int64_t count) {
+void Executable::shift_state(int64_t count) {
   gpu_->require_alive();
   const auto where = [] { return std::string("dropping the oldest positions of the state"); };
   const auto copy = [&](DevicePointer to, DevicePointer from, size_t bytes) {
@@ -54,7 +54,7 @@ void Executable::shift_state(size_t axis, int64_t count) {
   };
   // Between runs the activations hold nothing.
   const DeviceMemory& room = activations_;
-  for (const DroppedPositions& positions : dropped_positions(plan(), axis, count)) {
+  for (const DroppedPositions& positions : dropped_positions(plan(), count)) {
     const size_t kept = positions.whole - positions.dropped, dropped = positions.dropped;
     if (dropped == 0) continue;
     for (size_t i = 0; i < positions.outer; ++i) {

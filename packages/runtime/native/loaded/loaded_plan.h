@@ -64,14 +64,13 @@ class LoadedPlan {
   // What such a run throws.
   [[noreturn]] static void throw_ended() { throw Error("the run was ended: its executable or device was disposed"); }
 
-  size_t state_bytes() const { return static_cast<size_t>(plan().memory.state); }
   // `bytes` bytes of the state's arena from `begin` on.
   virtual void save_state(size_t begin, size_t bytes, char* to) = 0;
   virtual void restore_state(size_t begin, size_t bytes, const char* from) = 0;
   virtual void reset_state() = 0;
-  // Moves positions [count, ...) of every state buffer to the front along axis `axis` and clears the rest. Buffers
-  // with fewer axes are left alone. Throws Error when a buffer has fewer than `count` positions.
-  virtual void shift_state(size_t axis, int64_t count) = 0;
+  // Moves positions [count, ...) of every state that holds positions to the front and clears the rest. Throws Error when
+  // one has fewer than `count` of them; nothing is moved then.
+  virtual void shift_state(int64_t count) = 0;
 
   // Gives back what must not wait for the destructor, which runs on any thread. Nothing else is called afterwards.
   virtual void release() noexcept {}

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "loaded/cached_states.h"
 #include "plan_generated.h"
 #include "weights/convert_elements.h"
 
@@ -69,61 +70,65 @@ Napi::Value reset(const Napi::CallbackInfo& info) {
 
 class ShiftJob final : public ExecutableJob {
  public:
-  ShiftJob(Napi::Env env, ExecutableHandle& handle, size_t axis, int64_t count)
-      : ExecutableJob(env, handle), axis_(axis), count_(count) {}
-  void execute() override { executable_->shift_state(axis_, count_); }
+  ShiftJob(Napi::Env env, ExecutableHandle& handle, int64_t count) : ExecutableJob(env, handle), count_(count) {}
+  void execute() override { executable_->shift_state(count_); }
 
  private:
-  size_t axis_;
   int64_t count_;
 };
 
-// shiftState(handle, axisIndex, count)
+// shiftState(handle, count)
 Napi::Value shift_state(const Napi::CallbackInfo& info) {
   ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
-  const int64_t axis = integer(info[1], "axisIndex"), count = integer(info[2], "count");
-  if (axis < 0 || count < 0) throw Error("axisIndex and count must not be negative");
-  return handle.dispatcher->add(std::make_unique<ShiftJob>(info.Env(), handle, static_cast<size_t>(axis), count));
+  const int64_t count = integer(info[1], "count");
+  if (count < 0) throw Error("count must not be negative");
+  return handle.dispatcher->add(std::make_unique<ShiftJob>(info.Env(), handle, count));
 }
 
 // Into an array that nobody else sees before the promise resolves.
 class SaveJob final : public ExecutableJob {
  public:
-  SaveJob(Napi::Env env, ExecutableHandle& handle, Napi::Uint8Array array)
-      : ExecutableJob(env, handle), data_(reinterpret_cast<char*>(array.Data())), array_(Napi::Persistent(array)) {}
+  SaveJob(Napi::Env env, ExecutableHandle& handle, SavedLayout layout, Napi::Uint8Array array)
+      : ExecutableJob(env, handle), layout_(std::move(layout)), data_(reinterpret_cast<char*>(array.Data())),
+        array_(Napi::Persistent(array)) {}
   void execute() override {
-    if (executable_->state_bytes() > 0) executable_->save_state(0, executable_->state_bytes(), data_);
+    for (const SavedStretch& one : layout_.stretches) executable_->save_state(one.begin, one.bytes, data_ + one.saved);
   }
   Napi::Value result(Napi::Env) override { return array_.Value(); }
 
  private:
+  SavedLayout layout_;
   char* data_;
   Napi::Reference<Napi::Uint8Array> array_;
 };
 
-// saveState(handle): a copy of the state.
+// saveState(handle): a copy of the states that hold positions.
 Napi::Value save_state(const Napi::CallbackInfo& info) {
   ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
-  const Napi::Uint8Array array = Napi::Uint8Array::New(info.Env(), handle.idle()->state_bytes());
-  return handle.dispatcher->add(std::make_unique<SaveJob>(info.Env(), handle, array));
+  SavedLayout layout = saved_layout(handle.idle()->plan());
+  const Napi::Uint8Array array = Napi::Uint8Array::New(info.Env(), layout.bytes);
+  return handle.dispatcher->add(std::make_unique<SaveJob>(info.Env(), handle, std::move(layout), array));
 }
 
 // From a copy: the caller may change its array, or give it away, before the job is done.
 class RestoreJob final : public ExecutableJob {
  public:
-  RestoreJob(Napi::Env env, ExecutableHandle& handle, std::unique_ptr<char[]> saved)
-      : ExecutableJob(env, handle), saved_(std::move(saved)) {}
+  RestoreJob(Napi::Env env, ExecutableHandle& handle, SavedLayout layout, std::unique_ptr<char[]> saved)
+      : ExecutableJob(env, handle), layout_(std::move(layout)), saved_(std::move(saved)) {}
   void execute() override {
-    if (executable_->state_bytes() > 0) executable_->restore_state(0, executable_->state_bytes(), saved_.get());
+    for (const SavedStretch& one : layout_.stretches)
+      executable_->restore_state(one.begin, one.bytes, saved_.get() + one.saved);
   }
 
  private:
+  SavedLayout layout_;
   std::unique_ptr<char[]> saved_;
 };
 
 Napi::Value restore_state(const Napi::CallbackInfo& info) {
   ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
-  const size_t bytes = handle.idle()->state_bytes();
+  SavedLayout layout = saved_layout(handle.idle()->plan());
+  const size_t bytes = layout.bytes;
   if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
     throw Error("a saved state must be a Uint8Array");
   const Napi::Uint8Array saved = info[1].As<Napi::Uint8Array>();
@@ -132,7 +137,7 @@ Napi::Value restore_state(const Napi::CallbackInfo& info) {
                 std::to_string(bytes) + "; was it saved by another plan?");
   auto copy = std::make_unique_for_overwrite<char[]>(bytes);
   if (bytes > 0) std::memcpy(copy.get(), saved.Data(), bytes);
-  return handle.dispatcher->add(std::make_unique<RestoreJob>(info.Env(), handle, std::move(copy)));
+  return handle.dispatcher->add(std::make_unique<RestoreJob>(info.Env(), handle, std::move(layout), std::move(copy)));
 }
 
 const plan::PlanBuffer& state_named(const plan::Plan& source, const std::string& name) {

@@ -36,7 +36,7 @@ export interface SharedAddon {
   runsAhead(executable: ExecutableHandle): number[];
   memory(executable: ExecutableHandle): MemoryTable;
   reset(executable: ExecutableHandle): Promise<void>;
-  shiftState(executable: ExecutableHandle, axisIndex: number, count: number): Promise<void>;
+  shiftState(executable: ExecutableHandle, count: number): Promise<void>;
   saveState(executable: ExecutableHandle): Promise<Uint8Array>;
   restoreState(executable: ExecutableHandle, saved: Uint8Array): Promise<void>;
   readState(executable: ExecutableHandle, name: string): Promise<Uint8Array>;

@@ -71,8 +71,8 @@ export class NativeExecutable implements Executable {
     return this.#queue(() => this.#native.reset(this.#handle));
   }
 
-  shiftState(count: number, options: { readonly axisIndex: number }): Promise<void> {
-    return this.#queue(() => this.#native.shiftState(this.#handle, options.axisIndex, count));
+  shiftState(count: number): Promise<void> {
+    return this.#queue(() => this.#native.shiftState(this.#handle, count));
   }
 
   saveState(): Promise<Uint8Array> {
