@@ -1,6 +1,7 @@
 /** `weft train`: a tiny model from nothing and from a checkpoint, resumption, memory before it runs, bad input. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { generate, openQwen3, parseMetrics } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { durationText, secondsLeft, stepText } from "../../packages/cli/src/train/display.ts";
@@ -15,11 +16,8 @@ function dataIn(folder: string): string {
   return file;
 }
 
-const lossesOf = (out: string) =>
-  readFileSync(join(out, "metrics.jsonl"), "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => (JSON.parse(line) as { loss: number }).loss);
+const metricsOf = (out: string) => parseMetrics(readFileSync(join(out, "metrics.jsonl"), "utf8"));
+const lossesOf = (out: string) => metricsOf(out).map(({ loss }) => loss!);
 
 test("from nothing, with a tokenizer of its own: the loss falls, and the export generates", () =>
   withFolder(async (folder) => {
@@ -49,6 +47,10 @@ test("from nothing, with a tokenizer of its own: the loss falls, and the export 
       "0.2",
       "--threads",
       "2",
+      "--sample-every",
+      "5",
+      "--sample-prompt",
+      "3 plus 3 is",
       "--json",
     );
     assert.is(code, 0, stderr);
@@ -63,8 +65,13 @@ test("from nothing, with a tokenizer of its own: the loss falls, and the export 
       stderr,
       /^step 12\/12, loss \d\.\d{4}, held out \d\.\d{4}, lr \d\.\d\de[+-]\d+, norm .*, 0 s left$/m,
     );
-    const answer = await weft("generate", join(out, "model"), "--prompt", "3 plus 3 is", "--max-tokens", "4");
-    assert.is(answer.code, 0, answer.stderr);
+    // What it says behind the last step is what the export says.
+    const sample = metricsOf(out).at(-1)!.sample!;
+    assert.ok(stderr.includes(`step 12 says: ${JSON.stringify(sample)}\n`), stderr);
+    using model = await openQwen3(join(out, "model"), { capacity: 64, chunk: 64, planCache: false });
+    const generation = generate(model, "3 plus 3 is", { temperature: 0, maxTokens: 64 });
+    for await (const _ of generation);
+    assert.is(generation.summary!.text, sample);
     const again = await weft("train", ...argv, "--out", out, "--steps", "12", "--sequence", "64");
     assert.is(again.code, 2);
     assert.match(
@@ -97,7 +104,18 @@ test("from a checkpoint in two parts: the same weights as in one", () =>
     };
     const whole = await run("whole", "--steps", "4");
     await run("parts", "--steps", "2");
-    assert.ok(whole.equals(await run("parts", "--steps", "4", "--resume")));
+    // Samples change nothing of what is learnt.
+    const sampling = ["--sample-every", "3", "--sample-prompt", "3 plus"];
+    assert.ok(whole.equals(await run("parts", "--steps", "4", "--resume", ...sampling)));
+    assert.equal(
+      metricsOf(join(folder, "parts")).map(({ step, sample }) => [step, typeof sample]),
+      [
+        [1, "undefined"],
+        [2, "undefined"],
+        [3, "string"],
+        [4, "string"],
+      ],
+    );
     const other = await weft(
       "train",
       tiny,
@@ -211,7 +229,7 @@ test("a dry run prints the memory by purpose and writes nothing", () =>
     assert.is(code, 0);
     assert.match(
       stdout,
-      /^parameters +[\d.]+ \w+\ngradients +0 B .*\noptimizer .*\nactivations .*\ninputs .*\nscratch .*\ntotal /,
+      /^parameters +[\d.]+ \w+\ngradients +[1-9][\d.]* \w+ .*\noptimizer .*\nactivations .*\ninputs .*\nscratch .*\ntotal /,
     );
     const { total, ...parts } = JSON.parse((await weft(...argv, "--json")).stdout) as Record<string, number>;
     assert.is(
@@ -248,6 +266,11 @@ for (const [what, argv, sentences] of [
       "[--weight-decay] must be at least 0; leave it out for 0.01",
       "[--eval-share] must be at least 0 and below 1; hold out 0.05, say",
     ],
+  ],
+  [
+    "samples without a text to begin with",
+    [tiny, "--data", tiny, "--out", "x", "--sample-every", "2"],
+    ["[--sample-every] goes with --sample-prompt; give both, or none"],
   ],
   [
     "a sequence beyond the model",

@@ -29,6 +29,7 @@ import { refuse } from "../terminal/refuse.ts";
 import { formatTable } from "../terminal/table.ts";
 import { checkFlags, lengthOf } from "../train/check.ts";
 import { TrainDisplay } from "../train/display.ts";
+import { sampleOptions, samplePrograms } from "../train/sample.ts";
 import { formatOf, openSource, type TrainSource } from "../train/source.ts";
 
 export async function train(model: string | undefined, flags: TrainFlags): Promise<void> {
@@ -58,6 +59,7 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
   });
   const tenth = Math.max(1, Math.ceil(steps / 10));
   const copy = filesBeside(source.directory);
+  const samples = await sampleOptions(opened, source.directory, flags);
   const display = new TrainDisplay(planned.total!);
   const result = await trainModel({
     folder: flags.out!,
@@ -70,6 +72,7 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
     schedule: { shape, peak: lr, warmup, ...(shape === "constant" ? {} : { steps }) },
     seed,
     ...(heldOut === undefined ? {} : { evaluation: { data: heldOut, every: flags.evalEvery ?? tenth } }),
+    ...samples,
     checkpoints: { everySteps: flags.saveEvery ?? tenth, keep, copy },
     resume: flags.resume ?? false,
     signal: interruption,
@@ -116,6 +119,7 @@ function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: numbe
     policy: dtype,
     rule: flags.optimizer,
     trainedDtype: flags.weights,
+    ...samplePrograms(flags, sequence),
     programs: [...(accumulate === 1 ? (["train"] as const) : (["accumulate", "update"] as const)), "loss"],
     ...(lastLayers === undefined ? {} : { trainable: (name) => layerOf(name) >= first }),
     ...(gpuLimitGb === undefined ? {} : { memoryLimitBytes: Math.floor(gpuLimitGb * 1e9) }),

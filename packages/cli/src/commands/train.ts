@@ -38,6 +38,8 @@ export interface TrainFlags {
   readonly seed: number;
   readonly evalShare: number;
   readonly evalEvery?: number;
+  readonly sampleEvery?: number;
+  readonly samplePrompt?: string;
   readonly saveEvery?: number;
   readonly keep: number;
   readonly resume?: boolean;
@@ -144,6 +146,12 @@ export function trainCommand(): Command {
     .addOption(
       new Option("--eval-every <N>", "updates between two evaluations (default: a tenth)").argParser(count),
     )
+    .addOption(
+      new Option("--sample-every <N>", "updates between two continuations of --sample-prompt").argParser(
+        count,
+      ),
+    )
+    .addOption(new Option("--sample-prompt <TEXT>", "text that the model continues, greedily"))
     .addOption(
       new Option("--save-every <N>", "updates between two checkpoints (default: a tenth)").argParser(count),
     )

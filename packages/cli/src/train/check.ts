@@ -35,6 +35,8 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
   require(flags.weightDecay >= 0, "--weight-decay", "must be at least 0", "leave it out for 0.01");
   require(flags.evalShare >= 0 &&
     flags.evalShare < 1, "--eval-share", "must be at least 0 and below 1", "hold out 0.05, say");
+  require((flags.sampleEvery === undefined) ===
+    (flags.samplePrompt === undefined), "--sample-every", "goes with --sample-prompt", "give both, or none");
   for (const file of flags.data ?? [])
     require(existsSync(file), file, "must exist", "check the path of the data");
   const [first, ...rest] = problems;

@@ -54,14 +54,20 @@ export class TrainDisplay {
         );
         this.#bar.start(steps, metrics.step, { text });
       } else this.#bar.update(metrics.step, { text });
-      return;
+    } else if (this.#isDue(metrics, steps)) {
+      this.#printed = performance.now();
+      remark(`step ${metrics.step}/${steps}, ${text}`);
     }
-    const isDue = performance.now() - this.#printed >= patience;
-    if (!isDue && metrics.step !== steps && metrics.evaluationLoss === undefined) return;
-    this.#printed = performance.now();
-    remark(`step ${metrics.step}/${steps}, ${text}`);
+    if (metrics.sample !== undefined) this.#say(`step ${metrics.step} says: ${sampleText(metrics.sample)}`);
+  }
+
+  #isDue({ step, evaluationLoss }: Metrics, steps: number): boolean {
+    return performance.now() - this.#printed >= patience || step === steps || evaluationLoss !== undefined;
   }
 }
+
+/** One line whatever the model says: line breaks and control characters are shown as JSON writes them. */
+export const sampleText = (sample: string): string => JSON.stringify(sample);
 
 /** By the mean of the steps so far. */
 export function secondsLeft({ step, seconds }: Metrics, steps: number, first: number): number {

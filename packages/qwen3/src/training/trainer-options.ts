@@ -34,6 +34,12 @@ export interface TrainOptions {
     /** At most so many batches. Default: all. */
     readonly batches?: number;
   };
+  readonly samples?: {
+    /** Steps between two of them; the last step has one anyway. */
+    readonly every: number;
+    /** Lets the model say something: see `TrainingModel.generator`. */
+    readonly take: () => Promise<string>;
+  };
   readonly checkpoints?: {
     readonly everySteps?: number;
     readonly everyMinutes?: number;
@@ -88,12 +94,14 @@ export function checkTrainOptions(options: TrainOptions): Checked<void> {
       `an integer of at least ${least}`,
       value,
     );
-  const { steps, epochs, accumulate, seed, evaluation, checkpoints, mostSkipped, learningRate } = options;
+  const { steps, epochs, accumulate, seed, evaluation, samples, checkpoints, mostSkipped, learningRate } =
+    options;
   count(steps, "steps");
   count(accumulate, "accumulate");
   count(seed, "seed", 0);
   count(evaluation?.every, "evaluation.every");
   count(evaluation?.batches, "evaluation.batches");
+  count(samples?.every, "samples.every");
   count(checkpoints?.everySteps, "checkpoints.everySteps");
   count(checkpoints?.keep, "checkpoints.keep");
   count(mostSkipped, "mostSkipped", 0);

@@ -86,6 +86,7 @@ class Run {
       epochs = Number.POSITIVE_INFINITY,
       signal,
       evaluation,
+      samples,
       onEvent,
     } = this.#options;
     this.#memory.record("start");
@@ -103,7 +104,12 @@ class Run {
         evaluationLoss = await evaluationLossOf(this.#options.model, evaluation.data, evaluation.batches);
         this.#memory.record("evaluation");
       }
-      const written = due ? { ...line, evaluationLoss: finite(evaluationLoss!) } : line;
+      const sampled = samples !== undefined && (line.step % samples.every === 0 || !more());
+      const written = {
+        ...line,
+        ...(due ? { evaluationLoss: finite(evaluationLoss!) } : {}),
+        ...(sampled ? { sample: await samples.take() } : {}),
+      };
       orThrow(metrics.append(written));
       onEvent?.({ kind: "step", metrics: written, steps });
       if (this.#checkpointIsDue()) await this.#save();

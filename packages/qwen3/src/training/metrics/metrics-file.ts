@@ -24,6 +24,8 @@ export interface StepMetrics {
   readonly skipped?: true;
   /** Mean cross entropy of the held-out targets, where it was measured behind this step. */
   readonly evaluationLoss?: number | null;
+  /** What the model said behind this step, where it was asked. */
+  readonly sample?: string;
 }
 
 /** A line that was cut off by a kill is none. */
