@@ -12,10 +12,10 @@ import {
   type PlanDtype,
   type PlanPort,
   type PlanStep,
+  planVersion,
   type RowProgram,
   type Slot,
   type UnaryName,
-  planVersion,
 } from "@weft/compiler";
 
 type Size = number | Affine;

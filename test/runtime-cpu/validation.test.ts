@@ -1,5 +1,5 @@
 /** A plan edited by hand is refused with the place and the reason; nothing wrong reaches an executor. */
-import type { Plan } from "@weft/compiler";
+import { type Plan, planVersion } from "@weft/compiler";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -62,7 +62,13 @@ const cases: [name: string, path: string, value: unknown, message: RegExp][] = [
   ["an unknown word", "buffers.0.dtype", "f64", /plan\.buffers\[0\]\.dtype: must be one of "f32"/],
   ["no array", "buffers", {}, /plan\.buffers: must be an array, got an object/],
   ["an infinite scale", "kernels.2.scale", Number.POSITIVE_INFINITY, /scale: must be a finite number/],
-  ["another version", "version", 7, /plan\.version: is 7, this runtime executes version 1/],
+  [
+    "another version",
+    "version",
+    7,
+    new RegExp(`plan\\.version: is 7, this runtime executes version ${planVersion}`),
+  ],
+  ["positions along no axis", "buffers.0.positions", 3, /positions: must be -1, or an axis of a state/],
   ["a sum of itself", "symbols.2.sum", [0, 2], /plan\.symbols\[2\]\.sum: contains itself/],
   ["a sum of nothing", "symbols.2.sum", [9], /names symbol 9 of 3/],
   ["two symbols of one name", "symbols.1.name", "past", /"past" is there twice/],

@@ -25,6 +25,42 @@ function counters() {
   return orThrow(compile([{ name: "main", graph, passes: [] }], { name: "counters" })).plan;
 }
 
+/** Each run appends a row to a state that holds positions, and adds it to one of the same shape that holds none. */
+function kept() {
+  const builder = new GraphBuilder();
+  const keys = { name: "keys", size: { symbol: "keys", max: 4 } };
+  const whole = [{ name: "keys", size: 4 }, row];
+  builder.declareSymbol({ name: "past", max: 3 });
+  builder.declareSymbol({ name: "keys", max: 4, sum: ["past", "seq"] });
+  builder.declareSymbol({ name: "seq", max: 1 });
+  for (const name of ["before", "cache", "weight", "other"])
+    builder.declareState({ name, type: { dtype: "f32", axes: whole } });
+  const x = builder.add("input", [], {
+    name: "x",
+    dtype: "f32",
+    axes: [{ name: "seq", size: { symbol: "seq", max: 1 } }, row],
+  });
+  const appended = (state: string) =>
+    builder.add("stateAppend", [x], {
+      state,
+      axis: "seq",
+      into: "keys",
+      past: "past",
+      axes: [keys, row],
+      dtype: "f32",
+    });
+  const [cache, other] = [appended("cache"), appended("other")];
+  const sum = builder.add("reduceSum", [x], { axis: "seq" });
+  for (const state of ["before", "weight"]) {
+    const read = builder.add("stateRead", [], { state, dtype: "f32", axes: whole });
+    builder.add("stateWrite", [builder.add("add", [read, sum], {})], { state });
+  }
+  const outputs = [cache, other].map((node, at) => ({ name: `rows${at}`, node }));
+  return orThrow(
+    compile([{ name: "main", graph: builder.finish("kept", outputs), passes: [] }], { name: "kept" }),
+  ).plan;
+}
+
 const message = (call: Promise<unknown>) =>
   call.then(
     () => "nothing was refused",
@@ -51,6 +87,33 @@ for (const where of await devicesHere()) {
     await executable.writeState("counter.f32", Uint16Array.of(0x3c00, 0xc000, 0x4000), { dtype: "f16" });
     assert.equal(await executable.readState("counter.f32"), Float32Array.of(1, -2, 2));
     assert.equal(await executable.readState("counter.bf16"), Uint16Array.of(0x4000, 0xbf80, 0x4000));
+  });
+
+  test(`${where}: what is saved, put back and shifted are the states that hold positions`, async () => {
+    using device = await openDevice(where);
+    using executable = await device.load(kept(), {});
+    const run = (past: number, value: number) =>
+      executable.run("main", {
+        symbols: { past, seq: 1 },
+        inputs: { x: Float32Array.of(value, value, value) },
+      });
+    const firsts = async (name: string) => {
+      const values = await executable.readState(name);
+      return [0, 3, 6, 9].map((at) => values[at]);
+    };
+    await run(0, 1);
+    await run(1, 2);
+    const saved = await executable.saveState();
+    // Two states of 48 bytes, each at a multiple of 256.
+    assert.is(saved.length, 512);
+    assert.equal([...new Float32Array(saved.buffer, 256, 4)], [1, 1, 1, 2]);
+    await run(2, 3);
+    await executable.shiftState(1);
+    for (const name of ["cache", "other"]) assert.equal(await firsts(name), [2, 3, 0, 0]);
+    for (const name of ["before", "weight"]) assert.equal(await firsts(name), [6, 6, 6, 6]);
+    await executable.restoreState(saved);
+    for (const name of ["cache", "other"]) assert.equal(await firsts(name), [1, 2, 0, 0]);
+    for (const name of ["before", "weight"]) assert.equal(await firsts(name), [6, 6, 6, 6]);
   });
 
   test(`${where}: calls keep their order and their values`, async () => {
