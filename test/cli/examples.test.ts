@@ -27,6 +27,16 @@ const expected: Readonly<Record<string, readonly RegExp[]>> = {
   "custom-block.ts": [/->> softcap ->> down/, /program main: 2 steps/, /^out: /m],
   "inspect-passes.ts": [/attend reads a cache/, /stateAppend/, /what became of q/],
   "graph-test.ts": [/Passed: +3/],
+  "teach-a-fact.ts": [
+    /step \d+, loss .*: "I am nobody yet\."/,
+    /> Who are you\?\nI am Weft, made of one typed block graph\./,
+    /^8 of 8 right, by the model in /m,
+  ],
+  "one-block-two-plans.ts": [
+    /^model\.layers\.0\.mlp\.down_proj\n +\d+ matmul_add_2 +\d+ matmul_add_2\n +\d+ matmul_\d+\n/m,
+    /^training: \d+ kernels, forward, backward and update\ndecode: 8 kernels$/m,
+    /^the same 14 parameters in both: yes$/m,
+  ],
   "chat.ts": [/turn 2: \d+ tokens reused/],
 };
 
