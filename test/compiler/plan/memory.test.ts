@@ -1,5 +1,13 @@
 // The memory plan: no two values alive at once share bytes, and a plan in which they do is refused.
-import { type Compiled, compile, lifetimesOf, type Plan, verifyPlan } from "@weft/compiler";
+import {
+  arenaPeak,
+  bytesCovered,
+  type Compiled,
+  compile,
+  lifetimesOf,
+  type Plan,
+  verifyPlan,
+} from "@weft/compiler";
 import { formatProblem, orThrow } from "@weft/dsl";
 import { compileQwen3 } from "@weft/qwen3";
 import { suite } from "uvu";
@@ -66,6 +74,26 @@ const qwen3 = (): Compiled =>
       logits: "last",
     }),
   );
+
+test("random graphs: at the fullest step of the largest program as many bytes are taken as its values need", () => {
+  fc.assert(
+    fc.property(randomGraph(), (graph) => {
+      const { plan, programs } = compileGraph(graph);
+      const peak = arenaPeak(plan);
+      if (peak === undefined) return assert.is(plan.memory.activations, 0);
+      assert.is(peak.bytes, bytesCovered(plan, peak.buffers));
+      // Both know which values are alive; one by their places, the other by their sizes rounded up to whole lines.
+      assert.ok(peak.bytes <= programs[0]!.lowerBound);
+      assert.ok(peak.bytes > programs[0]!.lowerBound - 256 * peak.buffers.length);
+      const lives = lifetimesOf(plan, plan.programs[0]!);
+      for (const buffer of peak.buffers) {
+        const { first, last } = lives.get(buffer)!;
+        assert.ok(first <= peak.step && peak.step <= last);
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
 
 test("Qwen3: live values never share bytes", () => {
   assert.equal(sharedBytes(qwen3()), []);

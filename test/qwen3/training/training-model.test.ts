@@ -11,6 +11,7 @@ import {
   readCheckpointWeights,
   type TrainingModel,
   type TrainingOptions,
+  trainingMemory,
 } from "@weft/qwen3";
 import type { Device } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
@@ -284,6 +285,46 @@ test("kernels of an update: one for each parameter, one more for each matrix, on
   assert.is(counted(/^(write|save|copy)/), 0);
   // Gate and up, k and v, and the same weights of both layers are of one shape.
   assert.is(plan.kernels.filter(({ name }) => name.startsWith("adam_w")).length, 8);
+});
+
+test("the memory table: gradients apart from activations, and all of it what the device takes", async () => {
+  using device = cpuDevice({ threads: 2 });
+  const { config, weights } = checkpoint("tiny");
+  const bytesOf = (of: readonly { readonly shape: readonly number[] }[]) =>
+    of.reduce((sum, { shape }) => sum + 4 * shape.reduce((product, size) => product * size, 1), 0);
+  const bytes = bytesOf(Object.values(weights));
+  const tableOf = async (options: Omit<TrainingOptions, "sequence">) => {
+    const compiled = compileTrainingModel(config, (one) => weights[one], { ...short, ...options });
+    const { plan } = compiled;
+    using model = await openTrainingModel(config, weights, device, { ...short, ...options }, compiled);
+    const table = trainingMemory(plan, model.memory());
+    assert.equal(trainingMemory(plan, device.predictMemory(plan)), table);
+    const { total, ...parts } = table;
+    assert.is(
+      Object.values(parts).reduce((sum, one) => sum + one, 0),
+      total,
+    );
+    assert.is(total, model.memory().total);
+    assert.is(table.parameters, bytes);
+    return { table, arena: plan.memory.activations };
+  };
+  const one = await tableOf({ programs: ["train"] });
+  // All gradients wait for their common norm: with a batch as short as this the arena is fullest then.
+  assert.is(one.table.gradients, bytes);
+  assert.is(one.table.activations, one.arena - bytes);
+  assert.not("cache" in one.table);
+  const several = await tableOf({
+    programs: ["accumulate", "update"],
+    generation: { capacity: 64, chunk: 16, logits: "last" },
+  });
+  // Those of vectors are added to their sums where they are computed, and lie nowhere else.
+  const vectors = bytesOf(Object.values(weights).filter(({ shape }) => shape.length === 1));
+  assert.is(several.table.gradients, 2 * bytes - vectors);
+  // What lies between the sums to align them is counted with the optimizer's states.
+  const more = several.table.optimizer! - one.table.optimizer!;
+  assert.ok(more > 0 && more <= 256 * Object.keys(weights).length, `${more} bytes more`);
+  const { layers, kvHeads, headDim } = config;
+  assert.is(several.table.cache, layers * 2 * kvHeads * 64 * headDim * 4);
 });
 
 test("what does not fit is refused in one message", async () => {
