@@ -6,9 +6,9 @@ import { advanceTo, clipBlock } from "./advance.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import type { ContextCache } from "./context.ts";
 import { type GenerateOptions, type GenerationSetup, setUpGeneration } from "./generate-options.ts";
+import type { LanguageModel } from "./language-model.ts";
 import { logProbabilityOf } from "./log-probability.ts";
 import { explainNonFinite } from "./non-finite.ts";
-import type { LanguageModel } from "./language-model.ts";
 import { type GenerationTiming, Stopwatch } from "./timing.ts";
 
 /**
