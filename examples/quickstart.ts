@@ -19,6 +19,8 @@ async function train(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "weft-quickstart-"));
   const { learnt, heldOut } = questions;
   console.log(`${learnt.length} questions to learn from, ${heldOut.length} that are never shown.\n`);
+  // The plan that trains also generates, from the same weights.
+  const asked = heldOut.find(({ kind }) => kind === "fact")!;
   const losses: number[] = [];
   const started = performance.now();
   const directory = await learn({
@@ -34,9 +36,11 @@ async function train(): Promise<string> {
         `\nIts training step, forward, backward and update: ${program.steps.length} kernels, ${bytes}.\n`,
       );
     },
-    onStep: ({ step, loss }) => {
+    asked: { question: asked.text, every: 100 },
+    onStep: ({ step, loss, sample }) => {
       losses.push(loss ?? Number.NaN);
-      if (step % 100 === 0) console.log(`step ${step} of ${steps}: loss ${loss?.toFixed(4)}`);
+      if (sample === undefined) return;
+      console.log(`step ${step} of ${steps}: loss ${loss?.toFixed(4)}; ${asked.text} ${sample}`);
     },
   });
   const seconds = ((performance.now() - started) / 1000).toFixed(0);

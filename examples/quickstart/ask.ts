@@ -1,5 +1,5 @@
-/** Asks a checkpoint questions in chat, and counts the answers that are right to the letter. */
-import { type Qwen3, Session } from "@weft/qwen3";
+/** Asks a model questions in chat, one that is loaded or one that learns, and counts the answers right to the letter. */
+import { type LanguageModel, Session } from "@weft/qwen3";
 import type { Question } from "./questions.ts";
 
 export interface Score {
@@ -15,10 +15,11 @@ export async function ask(session: Session, question: string): Promise<string> {
   return answer.trim();
 }
 
-export const openSession = (model: Qwen3): Session => new Session(model, { temperature: 0, maxTokens: 8 });
+export const openSession = (model: LanguageModel): Session =>
+  new Session(model, { temperature: 0, maxTokens: 8 });
 
 /** Each question in a conversation of its own. */
-export async function score(model: Qwen3, questions: readonly Question[]): Promise<Score[]> {
+export async function score(model: LanguageModel, questions: readonly Question[]): Promise<Score[]> {
   const scores = new Map<Question["kind"], { right: number; asked: number }>();
   for (const { kind, text, answer } of questions) {
     using session = openSession(model);

@@ -8,6 +8,7 @@ import {
   exportHuggingFace,
   filesBeside,
   initialWeights,
+  type LanguageModel,
   openTokenizer,
   openTrainingModel,
   prepareData,
@@ -23,6 +24,7 @@ import {
 } from "@weft/qwen3";
 import { cpuDevice } from "@weft/runtime-cpu";
 import * as Either from "fp-ts/lib/Either.js";
+import { ask, openSession } from "./ask.ts";
 import { conversation, type Question } from "./questions.ts";
 
 export interface LearnOptions {
@@ -32,7 +34,13 @@ export interface LearnOptions {
   readonly steps: number;
   /** Told when everything is compiled and loaded, before the first step. */
   readonly onReady?: (model: TrainingModel) => void;
-  readonly onStep?: (step: { readonly step: number; readonly loss: number | null }) => void;
+  readonly onStep?: (step: {
+    readonly step: number;
+    readonly loss: number | null;
+    readonly sample?: string;
+  }) => void;
+  /** A question that the model is asked now and then while it learns; `sample` of those steps is its answer. */
+  readonly asked?: { readonly question: string; readonly every: number };
 }
 
 const conversations = 20_000;
@@ -41,7 +49,14 @@ const sequence = 512;
 const peakRate = 1.5e-3;
 
 /** @returns a directory as Hugging Face has them: `openQwen3`, `weft chat` and transformers open it. */
-export async function learn({ folder, questions, steps, onReady, onStep }: LearnOptions): Promise<string> {
+export async function learn({
+  folder,
+  questions,
+  steps,
+  onReady,
+  onStep,
+  asked,
+}: LearnOptions): Promise<string> {
   const data = join(folder, "conversations.jsonl");
   const lines = Array.from({ length: conversations }, (_, index) =>
     JSON.stringify({ messages: conversation(questions, 7, index) }),
@@ -64,7 +79,11 @@ export async function learn({ folder, questions, steps, onReady, onStep }: Learn
 
   using device = cpuDevice();
   const weights = initialWeights(config, { seed: 1, initializerRange: 0.06 });
-  using model = await openTrainingModel(config, weights, device, { sequence });
+  const generation = { capacity: 128, chunk: 64, logits: "last" } as const;
+  using model = await openTrainingModel(config, weights, device, {
+    sequence,
+    ...(asked === undefined ? {} : { generation }),
+  });
   onReady?.(model);
   const trainable = new TrainableModel(model, weights, { betas: [0.9, 0.95], weightDecay: 0.01, maxNorm: 1 });
   const rates = { shape: "cosine", learningRate: peakRate, steps, warmup: Math.min(50, steps) } as const;
@@ -77,6 +96,9 @@ export async function learn({ folder, questions, steps, onReady, onStep }: Learn
       learningRate: schedule(rates),
       schedule: rates,
       seed: 1,
+      ...(asked === undefined
+        ? {}
+        : { samples: { every: asked.every, take: () => answerOf(model.generator(folder), asked.question) } }),
       onEvent: (event) => {
         if (event.kind === "step") onStep?.(event.metrics);
       },
@@ -84,6 +106,12 @@ export async function learn({ folder, questions, steps, onReady, onStep }: Learn
   );
   const copy = filesBeside(folder);
   return orThrow(await exportHuggingFace({ directory: join(folder, "model"), model: trainable, copy }));
+}
+
+/** By the very weights that are being trained, with a cache of its own. */
+async function answerOf(model: LanguageModel, question: string): Promise<string> {
+  using session = openSession(model);
+  return await ask(session, question);
 }
 
 /** Writes tokenizer and config.json of a model of half a million parameters. */

@@ -5,9 +5,11 @@ import type { Compiled } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
 import {
   batchOf,
+  bfloat16ToFloat32,
   compileTrainingModel,
   exportHuggingFace,
   filesBeside,
+  float32ToBfloat16,
   generate,
   type LanguageModel,
   openQwen3,
@@ -119,6 +121,42 @@ for (const where of await devicesHere()) {
     assert.equal((await alone.append([9])).slice(), logits);
   });
 }
+
+test("under bf16, products read a rounding of the master weights: the logits of an export in bf16", () =>
+  inDirectory(async (folder) => {
+    textsIn(folder);
+    using device = cpuDevice({ threads: 2 });
+    const options = { sequence: 16, programs: ["train"], policy: "bf16", generation } as const;
+    using model = await openTrainingModel(tiny.config, tiny.weights, device, options);
+    await learn(model, 2);
+    // What no product reads is stored in bf16 by an export, and in f32 by a plan that trains: both shall be the same.
+    for (const name of model.trained.filter((one) => /norm|embed/.test(one))) {
+      const values = (await model.parameter(name)) as Float32Array;
+      await model.writeState(name, bfloat16ToFloat32(float32ToBfloat16(values)));
+    }
+    const trainable = new TrainableModel(model, weightOf);
+    const directory = orThrow(
+      await exportHuggingFace({
+        directory: join(folder, "model"),
+        model: trainable,
+        copy: filesBeside(folder),
+        dtype: "bf16",
+      }),
+    );
+    using reloaded = await openQwen3(directory, {
+      device,
+      dtype: "bf16",
+      capacity: 256,
+      chunk: 8,
+      planCache: false,
+    });
+    const logits = await Promise.all(
+      [model.generator(folder), reloaded].map(async (one) =>
+        (await one.createContext().append(prompt)).slice(),
+      ),
+    );
+    assert.ok(largestDifference([logits[0]!], [logits[1]!]) < 1e-5);
+  }));
 
 test("only the cache holds positions, and there is one copy of the weights", async () => {
   using device = cpuDevice({ threads: 1 });

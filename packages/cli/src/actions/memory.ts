@@ -76,7 +76,7 @@ function predict(
 }
 
 function formatReport(report: Report, { plan }: Compiled): string {
-  const cached = plan.buffers.some((one) => one.class === "state" && /\.cache\d*\./.test(one.name));
+  const cached = plan.buffers.some(({ positions }) => positions >= 0);
   const rows: [string, number, string][] = [
     ["weights", report.weights, "mapped from their file where its types and layout allow"],
     [cached ? "KV cache" : "state", report.state, capacityNote(plan.symbols)],
