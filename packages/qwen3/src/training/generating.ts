@@ -14,6 +14,7 @@ import type { StateTensor } from "../inference/state-layout.ts";
 import { stopTokensOf } from "../inference/stop-tokens.ts";
 import type { ChatTemplate } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { bfloat16ToFloat32 } from "../weights/dtype.ts";
 
 /** @throws WeftError when the plan has no programs that generate */
 export function generationEngine(executable: Executable, weights: ChangingWeights): Engine {
@@ -90,7 +91,8 @@ export class TrainingGenerator implements LanguageModel {
   async checkWeights(): Promise<Either.Either<Problems, void>> {
     const problems: Problem[] = [];
     for (const name of this.#parts.trained) {
-      const values = await this.#parts.executable.readState(name);
+      const stored = await this.#parts.executable.readState(name);
+      const values = stored instanceof Uint16Array ? bfloat16ToFloat32(stored) : stored;
       const index = values.findIndex((value) => !Number.isFinite(value));
       if (index < 0) continue;
       problems.push(

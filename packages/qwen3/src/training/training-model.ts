@@ -154,10 +154,11 @@ export class TrainingModel {
     config: Qwen3Config,
     executable: Executable,
     trained: readonly string[],
-    { rule = "adamw", trainedDtype = "f32", policy = "f32" }: Pick<
-      TrainingOptions,
-      "rule" | "trainedDtype" | "policy"
-    > = {},
+    {
+      rule = "adamw",
+      trainedDtype = "f32",
+      policy = "f32",
+    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy"> = {},
   ) {
     this.config = config;
     this.executable = executable;
