@@ -128,7 +128,9 @@ static void read(const Napi::Value& value, const Place& at, CudaProduct& out) {
   read_field(object, at, "columns", out.columns);
   read_field(object, at, "contracted", out.contracted);
   read_field(object, at, "x", out.x);
+  read_field(object, at, "isXTransposed", out.is_x_transposed);
   read_field(object, at, "weight", out.weight);
+  read_field(object, at, "isWeightTransposed", out.is_weight_transposed);
   read_field(object, at, "out", out.out);
   read_field(object, at, "addends", out.addends);
 }
@@ -137,7 +139,9 @@ static Napi::Value write(Napi::Env env, const CudaProduct& value) {
   object.Set("columns", write(env, value.columns));
   object.Set("contracted", write(env, value.contracted));
   object.Set("x", write(env, value.x));
+  object.Set("isXTransposed", write(env, value.is_x_transposed));
   object.Set("weight", write(env, value.weight));
+  object.Set("isWeightTransposed", write(env, value.is_weight_transposed));
   object.Set("out", write(env, value.out));
   object.Set("addends", write(env, value.addends));
   return object;

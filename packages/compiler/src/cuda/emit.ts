@@ -4,7 +4,6 @@ import type { Kernel, Plan } from "../plan/types.ts";
 import { aboutKernel } from "./about.ts";
 import { emitAttention } from "./attention/attention.ts";
 import { emitAttentionBackward, emitAttentionForward } from "./attention/training.ts";
-import { emitContract } from "./contract-kernel.ts";
 import {
   type KernelContext,
   type KernelPart,
@@ -14,6 +13,7 @@ import {
   type SlotMatrix,
 } from "./kernel.ts";
 import { emitMatmul } from "./matmul/index.ts";
+import { emitContract } from "./product/contract.ts";
 import { emitRows } from "./rows/rows-kernel.ts";
 import { emitScatterAdd } from "./scatter-add-kernel.ts";
 import { emitTopK } from "./top-k-kernel.ts";
@@ -59,9 +59,8 @@ export function emitCuda(plan: Plan): CudaPlan {
       const matrix = ({ slot, dtype, offset, stride }: SlotMatrix): CudaMatrix => {
         return { buffer: slot < 0 ? -1 : bindings[slot]!, dtype, offset, stride };
       };
-      const products = library.products.map(({ columns, contracted, x, weight, out, addend }) => ({
-        columns,
-        contracted,
+      const products = library.products.map(({ x, weight, out, addend, ...product }) => ({
+        ...product,
         x: matrix(x),
         weight: matrix(weight),
         out: matrix(out),

@@ -12,6 +12,7 @@ export const preludeFiles = [
   "blocks.cuh",
   "gemv.cuh",
   "gemm.cuh",
+  "product.cuh",
   "attention.cuh",
   "attention_training.cuh",
   "flash.cuh",
@@ -47,9 +48,11 @@ export interface SlotMatrix {
 
 export interface SlotProduct {
   readonly columns: number;
-  readonly contracted: number;
+  readonly contracted: Affine;
   readonly x: SlotMatrix;
+  readonly isXTransposed: boolean;
   readonly weight: SlotMatrix;
+  readonly isWeightTransposed: boolean;
   readonly out: SlotMatrix;
   readonly addend: SlotMatrix | undefined;
 }
