@@ -87,6 +87,7 @@ static void read(const Napi::Value& value, const Place& at, CudaLaunch& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "function", out.function);
   read_field(object, at, "step", out.step);
+  read_field(object, at, "piece", out.piece);
   read_field(object, at, "bindings", out.bindings);
   read_field(object, at, "blocks", out.blocks);
   read_field(object, at, "perMultiprocessor", out.per_multiprocessor);
@@ -95,6 +96,7 @@ static Napi::Value write(Napi::Env env, const CudaLaunch& value) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("function", write(env, value.function));
   object.Set("step", write(env, value.step));
+  object.Set("piece", write(env, value.piece));
   object.Set("bindings", write(env, value.bindings));
   object.Set("blocks", write(env, value.blocks));
   object.Set("perMultiprocessor", write(env, value.per_multiprocessor));

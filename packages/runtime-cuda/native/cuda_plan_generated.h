@@ -42,6 +42,8 @@ struct CudaLaunch {
   int64_t function = 0;
   // Index into the plan program's steps: what this launch belongs to.
   int64_t step = 0;
+  // Which part of the step's work: what tells several launches of one function apart.
+  int64_t piece = 0;
   // One buffer (index into `Plan.buffers`) per slot of the function.
   std::vector<int64_t> bindings{};
   // Virtual blocks: the product. A launch of zero blocks is left out.

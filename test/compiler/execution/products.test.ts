@@ -46,18 +46,27 @@ function graphOf({ a, b, contract }: Product, dtype: Dtype): Graph {
     const x = builder.add("input", [], { name, dtype: "f32", axes: [...axes] });
     return dtype === "f32" ? x : builder.add("cast", [x], { dtype });
   };
-  const product = builder.add("dot", [given("a", a), given("b", b)], { contract: contract.map(({ name }) => name) });
+  const product = builder.add("dot", [given("a", a), given("b", b)], {
+    contract: contract.map(({ name }) => name),
+  });
   return builder.finish("product", [{ name: "out", node: product }]);
 }
 
 function planOf(dtype: Dtype): Plan {
-  const programs = Object.entries(products).map(([name, one]) => ({ name, graph: graphOf(one, dtype), passes: [] }));
+  const programs = Object.entries(products).map(([name, one]) => ({
+    name,
+    graph: graphOf(one, dtype),
+    passes: [],
+  }));
   return orThrow(compile(programs, { name: "products" })).plan;
 }
 
 test("each is a kernel of tiles", () => {
-  for (const [dtype, shape] of [["f32", "PlainShape"], ["bf16", "MmaShape"]] as const) {
-    const [{ source }] = emitCuda(planOf(dtype)).modules as [{ source: string }];
+  for (const [dtype, shape] of [
+    ["f32", "PlainShape"],
+    ["bf16", "MmaShape"],
+  ] as const) {
+    const { source } = emitCuda(planOf(dtype)).modules[0]!;
     // Its products, and its store; two of the graphs are the same.
     assert.is(source.split(`_tile<${shape}, `).length - 1, 2 * (Object.keys(products).length - 1));
   }

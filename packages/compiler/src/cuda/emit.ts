@@ -37,18 +37,18 @@ export function emitCuda(plan: Plan): CudaPlan {
     }),
   );
   const functions: CudaFunction[] = [];
-  const functionOf = new Map<KernelPart, number>();
+  const functionOf = new Map<string, number>();
   texts.forEach((text, index) => {
     for (const part of partsOf(text)) {
       const { name, threads, sharedBytes } = part;
-      functionOf.set(part, functions.length);
+      functionOf.set(name, functions.length);
       functions.push({ name, module: 0, threads, sharedBytes, slots: plan.kernels[index]!.slots.length });
     }
   });
   const launchesOf = (parts: readonly KernelPart[], step: number, bindings: number[]): CudaLaunch[] =>
     parts.map((part) => {
-      const { blocks, perMultiprocessor } = part;
-      return { function: functionOf.get(part)!, step, bindings, blocks, perMultiprocessor };
+      const { name, piece = 0, blocks, perMultiprocessor } = part;
+      return { function: functionOf.get(name)!, step, piece, bindings, blocks, perMultiprocessor };
     });
   const programs = plan.programs.map(({ name, steps }) => ({
     name,
@@ -115,7 +115,8 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
 
 /** The functions of a kernel: those of both ways, each once. */
 function partsOf({ parts, library }: KernelText): readonly KernelPart[] {
-  return [...new Set([...parts, ...(library?.before ?? []), ...(library?.after ?? [])])];
+  const all = [...parts, ...(library?.before ?? []), ...(library?.after ?? [])];
+  return [...new Map(all.map((part) => [part.name, part])).values()];
 }
 
 function moduleText(texts: readonly KernelText[]): string {

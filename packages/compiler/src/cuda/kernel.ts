@@ -16,6 +16,7 @@ export const preludeFiles = [
   "attention.cuh",
   "attention_training.cuh",
   "flash.cuh",
+  "flash_training.cuh",
   "top_k.cuh",
 ] as const;
 export type PreludeFile = (typeof preludeFiles)[number];
@@ -27,6 +28,8 @@ export interface KernelPart {
   readonly sharedBytes: number;
   readonly blocks: CudaExtent[];
   readonly perMultiprocessor: number;
+  /** Parts of one name are launches of one function, with pieces of their own; default 0. */
+  readonly piece?: number;
 }
 
 export interface KernelText {

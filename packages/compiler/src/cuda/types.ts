@@ -37,6 +37,8 @@ export interface CudaLaunch {
   function: number;
   /** Index into the plan program's steps: what this launch belongs to. */
   step: number;
+  /** Which part of the step's work: what tells several launches of one function apart. */
+  piece: number;
   /** One buffer (index into `Plan.buffers`) per slot of the function. */
   bindings: number[];
   /** Virtual blocks: the product. A launch of zero blocks is left out. */

@@ -16,7 +16,9 @@ export function contractLibraryWay(
 ): LibraryWay | undefined {
   const size = constantOf(columns.extent);
   if (size === undefined || size % 8 !== 0 || largest(rows.extent, symbolMax) < leastRows) return undefined;
-  const x = isSwapped ? operandOf(kernel, kernel.b, rows, depth, "b") : operandOf(kernel, kernel.a, rows, depth, "a");
+  const x = isSwapped
+    ? operandOf(kernel, kernel.b, rows, depth, "b")
+    : operandOf(kernel, kernel.a, rows, depth, "a");
   const w = isSwapped
     ? operandOf(kernel, kernel.a, columns, depth, "a")
     : operandOf(kernel, kernel.b, columns, depth, "b");

@@ -73,14 +73,16 @@ function emitTiles(kernel: ContractKernel, shape: ContractShape, context: Kernel
       code.block("", () => {
         // Found again: whatever lived on through the products would take registers from them.
         place();
-        code.line(
-          `const Shared<float> out = shared_at<float>(0, ${tile.rows * tile.outPitch});`,
-        );
+        code.line(`const Shared<float> out = shared_at<float>(0, ${tile.rows * tile.outPitch});`);
         const steps = [rows.out, ...batch.map((axis) => axis.out), ...offsetSteps(out)];
         writeTileStore(code, product, {
           view: slotView(out.slot),
           dtype: slots[out.slot]!.dtype,
-          at: offsetText(out, batch.map((axis) => axis.out), batch.map(batchName)),
+          at: offsetText(
+            out,
+            batch.map((axis) => axis.out),
+            batch.map(batchName),
+          ),
           rowStep: rows.out,
           columnStep: columns.out,
           isAligned: (constantOf(columns.extent) ?? 1) % 4 === 0 && steps.every((step) => step % 4 === 0),
@@ -106,7 +108,7 @@ const batchName = (_: unknown, index: number) => `b_${index}`;
 const asLoop = ({ extent }: ProductAxis) => ({ axis: "", extent });
 
 /** Factors that an offset is a sum of multiples of. */
-export const offsetSteps = ({ offset }: Access): number[] => [
+export const offsetSteps = ({ offset }: Pick<Access, "offset">): number[] => [
   offset.constant,
   ...offset.terms.map(({ factor }) => factor),
 ];
@@ -129,13 +131,20 @@ function productOf(kernel: ContractKernel, shape: ContractShape): TileProduct {
     return {
       view: slotView(access.slot),
       dtype,
-      at: `(${offsetText(access, outer.map((one) => one[of]), names)})`,
+      at: `(${offsetText(
+        access,
+        outer.map((one) => one[of]),
+        names,
+      )})`,
       step,
       deepStep,
       isAligned: steps.every((one) => one % 8 === 0),
     };
   };
-  const [a, b] = [operand(kernel.a, "a", isSwapped ? columns : rows), operand(kernel.b, "b", isSwapped ? rows : columns)];
+  const [a, b] = [
+    operand(kernel.a, "a", isSwapped ? columns : rows),
+    operand(kernel.b, "b", isSwapped ? rows : columns),
+  ];
   return {
     rows: "rows",
     columns: "columns",
@@ -143,8 +152,7 @@ function productOf(kernel: ContractKernel, shape: ContractShape): TileProduct {
     fixedRows: constantOf(rows.extent),
     fixedColumns: constantOf(columns.extent),
     fixedDepth: constantOf(depth.extent),
-    terms:
-      terms.length === 0 ? undefined : terms.map(({ extent }) => affineText(extent)).join(" * "),
+    terms: terms.length === 0 ? undefined : terms.map(({ extent }) => affineText(extent)).join(" * "),
     x: isSwapped ? b : a,
     w: isSwapped ? a : b,
   };

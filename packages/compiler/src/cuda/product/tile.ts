@@ -120,9 +120,7 @@ function writeValue(
 ): void {
   code.block(`const auto value_${name} = [&](i32 local, i32 at_k)`, () => {
     writePlace(code, product, first);
-    code.line(
-      `return row < ${rows} && k < deep ? widen(load(${operand.view}, ${placeOf(operand)})) : 0.0f;`,
-    );
+    code.line(`return row < ${rows} && k < deep ? widen(load(${operand.view}, ${placeOf(operand)})) : 0.0f;`);
   });
   code.line(";");
 }
