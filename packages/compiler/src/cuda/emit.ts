@@ -1,5 +1,4 @@
 /** A plan for CUDA: the text of its kernels, and the launches of its steps. */
-import { unsupportedProblem, WeftError } from "@weft/dsl";
 import type { Kernel, Plan } from "../plan/types.ts";
 import { aboutKernel } from "./about.ts";
 import { emitAttention } from "./attention/attention.ts";
@@ -12,6 +11,7 @@ import {
   preludeFiles,
   type SlotMatrix,
 } from "./kernel.ts";
+import { emitLossHead } from "./loss-head.ts";
 import { emitMatmul } from "./matmul/index.ts";
 import { emitContract } from "./product/contract.ts";
 import { emitRows } from "./rows/rows-kernel.ts";
@@ -98,12 +98,7 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
     case "topK":
       return emitTopK(kernel, context);
     case "linearCrossEntropy":
-      throw new WeftError([
-        unsupportedProblem("cuda", "a loss in chunks has no kernel for a GPU yet", {
-          path: kernel.name,
-          remedy: "compile without lossChunk",
-        }),
-      ]);
+      return emitLossHead(kernel, context);
     case "scatterAdd":
       return emitScatterAdd(kernel, context);
     case "contract":

@@ -13,6 +13,7 @@ export const preludeFiles = [
   "gemv.cuh",
   "gemm.cuh",
   "product.cuh",
+  "loss_head.cuh",
   "attention.cuh",
   "attention_training.cuh",
   "flash.cuh",

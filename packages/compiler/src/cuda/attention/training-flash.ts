@@ -6,7 +6,7 @@
 import type { AttentionBackwardKernel, AttentionForwardKernel, HeadsAccess } from "../../plan/types.ts";
 import { affineText, type Code, floatText, slotView, storageType } from "../code.ts";
 import { constant, framePart, type KernelContext, type KernelText, largest, scaled } from "../kernel.ts";
-import { offsetSteps } from "../product/contract.ts";
+import { offsetSteps } from "../product/tile.ts";
 import { at, place, type TrainingKernel, writeOperand } from "./training-text.ts";
 
 /** Of a block of rows, or of keys; and of the tiles that a block of the backward direction goes through. */

@@ -12,6 +12,7 @@ import { contractLibraryWay } from "./contract-library.ts";
 import { type ContractShape, contractShape, type ProductAxis } from "./contract-shape.ts";
 import {
   type Operand,
+  offsetSteps,
   productPrelude,
   shapeOf,
   type TileProduct,
@@ -106,12 +107,6 @@ function emitTiles(kernel: ContractKernel, shape: ContractShape, context: Kernel
 
 const batchName = (_: unknown, index: number) => `b_${index}`;
 const asLoop = ({ extent }: ProductAxis) => ({ axis: "", extent });
-
-/** Factors that an offset is a sum of multiples of. */
-export const offsetSteps = ({ offset }: Pick<Access, "offset">): number[] => [
-  offset.constant,
-  ...offset.terms.map(({ factor }) => factor),
-];
 
 const offsetText = ({ offset }: Access, steps: readonly number[], names: readonly string[]): string =>
   [

@@ -2,7 +2,7 @@
  * One tile of a general product as text: `out[row][column] = sum over k of x[row][k] * w[column][k]`. Each operand may lie
  * along the contracted axis or across it; bf16 operands go to tensor cores, whatever their strides.
  */
-import type { PlanDtype } from "../../plan/types.ts";
+import type { Access, PlanDtype } from "../../plan/types.ts";
 import { type Code, storageType } from "../code.ts";
 import { mma, plain, type Shape } from "../matmul/gemm-tiles.ts";
 
@@ -45,6 +45,12 @@ export function tileSharedBytes(shape: Shape): number {
   const stages = shape.stages * (shape.rows + shape.columns) * shape.pitch * (shape === mma ? 2 : 4);
   return Math.max(stages, 4 * shape.rows * shape.outPitch);
 }
+
+/** Factors that an offset is a sum of multiples of. */
+export const offsetSteps = ({ offset }: Pick<Access, "offset">): number[] => [
+  offset.constant,
+  ...offset.terms.map(({ factor }) => factor),
+];
 
 /** Neighbours in memory are neighbours along the contracted axis. */
 const isDeep = ({ step, deepStep }: Operand): boolean => deepStep === 1 || step !== 1;
