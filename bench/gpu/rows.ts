@@ -11,7 +11,7 @@ export interface Row {
    * steps of training.
    */
   readonly kind: "decode" | "step" | "prefill" | "train";
-  /** Tokens in the cache when decoding begins, or tokens of the prompt, or of a training step. */
+  /** Tokens in the cache when decoding begins, or tokens of the prompt, or of a whole training step. */
   readonly size: number;
   /** Tokens or prompts that the figure is taken from. */
   readonly samples: number;

@@ -19,7 +19,7 @@ export interface BenchOptions {
   readonly models: readonly ModelName[];
   readonly contexts: readonly number[];
   readonly prefill: readonly number[];
-  /** Lengths of training steps. */
+  /** Tokens of a training step, of which each document has up to 1024. */
   readonly train: readonly number[];
   /** Decoded for each row. */
   readonly tokens: number;
@@ -82,7 +82,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     models: modelNames.filter((name) => models.includes(name)),
     contexts: counts(values.contexts ?? (isTiny ? "8,16" : "128,1024,8192"), "--contexts"),
     prefill: counts(values.prefill ?? (isTiny ? "8" : "512,1024,4096"), "--prefill"),
-    train: values.train === "none" ? [] : counts(values.train ?? (isTiny ? "16" : "1024"), "--train"),
+    train: values.train === "none" ? [] : counts(values.train ?? (isTiny ? "16" : "1024,4096"), "--train"),
     tokens: counts(values.tokens ?? (isReal ? "200" : "4"), "--tokens")[0]!,
     minutes: positive(values.minutes, "--minutes"),
     peer: values.peer ?? isReal,

@@ -11,7 +11,7 @@ import { rooflineOf, showAll } from "../../bench/gpu/report.ts";
 import { fileNameOf } from "../../bench/gpu/results.ts";
 import type { Row } from "../../bench/gpu/rows.ts";
 import { targetsOf, verdict } from "../../bench/gpu/targets.ts";
-import { operationsPerToken } from "../../bench/gpu/training.ts";
+import { documentsOf, operationsPerToken } from "../../bench/gpu/training.ts";
 import { mainSize, parseOptions, visitsOf } from "../../bench/gpu/work.ts";
 import { shapes } from "../../bench/model/shapes.ts";
 
@@ -20,7 +20,13 @@ const test = suite("bench: gpu");
 test("what is wanted most comes first, and nothing is measured twice", () => {
   const visits = visitsOf(parseOptions([]));
   const short = visits.map(({ model, who, contexts, prefill, train }) =>
-    [model, who, contexts.join("+"), prefill.join("+"), ...train.map((size) => `trains ${size}`)].join(" "),
+    [
+      model,
+      who,
+      contexts.join("+"),
+      prefill.join("+"),
+      ...(train.length > 0 ? [`trains ${train.join("+")}`] : []),
+    ].join(" "),
   );
   assert.equal(short.slice(0, 4), [
     "4b weft 1024 1024",
@@ -31,10 +37,10 @@ test("what is wanted most comes first, and nothing is measured twice", () => {
   assert.equal(
     short.filter((one) => one.includes("trains")),
     [
-      "4b weft   trains 1024",
-      "0.6b weft   trains 1024",
+      "4b weft   trains 1024+4096",
+      "0.6b weft   trains 1024+4096",
       ...["4b", "0.6b"].flatMap((model) =>
-        ["eager", "compiled"].map((variant) => `${model} transformers-${variant}   trains 1024`),
+        ["eager", "compiled"].map((variant) => `${model} transformers-${variant}   trains 1024+4096`),
       ),
     ],
   );
@@ -136,8 +142,14 @@ test("a roofline is the slower of moving and computing; unknown limits give none
 
 test("what a token of a training step is worth: six operations for each weight, and the scores", () => {
   const scores = (length: number) => 6 * length * 32 * 128 * 36;
-  const at = (length: number) => operationsPerToken(shapes["qwen3-4b"], length);
-  assert.is(at(2048) - at(1024), scores(1024));
+  const at = (size: number) => operationsPerToken(shapes["qwen3-4b"], size);
+  assert.is(at(1024) - at(512), scores(512));
+  // More tokens are more documents.
+  assert.is(at(4096), at(1024));
+  assert.equal(
+    documentsOf(2500, 500).map(({ tokens }) => tokens.length),
+    [1024, 1024, 452],
+  );
   // Matrices of the layers, and the head that is the embedding.
   const layer = 2560 * (2 * 4096 + 2 * 1024) + 3 * 2560 * 9728;
   assert.is(at(1024) - scores(1024), 6 * (36 * layer + 151936 * 2560));
