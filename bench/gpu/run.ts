@@ -17,8 +17,8 @@ import { measureOurs, type OursOptions } from "./ours.ts";
 import { measureLimits, measurePeer } from "./peers.ts";
 import { showAll } from "./report.ts";
 import { writeGpuResults } from "./results.ts";
-import { measureTraining } from "./training.ts";
 import type { Measured } from "./rows.ts";
+import { measureTraining } from "./training.ts";
 import {
   type BenchOptions,
   type ModelName,
