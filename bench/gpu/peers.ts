@@ -1,16 +1,18 @@
 /** PyTorch and transformers where the machine has them, each in a process of its own that prints a line per figure. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { shapes } from "../model/shapes.ts";
 import { spreadOf } from "../support/statistics.ts";
 import type { Limits, Row } from "./rows.ts";
-import type { Visit } from "./work.ts";
+import { operationsPerToken } from "./training.ts";
+import { shapeNameOf, type Visit } from "./work.ts";
 
 const folder = fileURLToPath(new URL("peers", import.meta.url));
 const python = process.env.WEFT_PYTHON ?? "python3";
 
 /** A line of a peer's output. */
 interface Line {
-  readonly kind: "decode" | "prefill" | "limits" | "versions" | "note";
+  readonly kind: "decode" | "prefill" | "train" | "limits" | "versions" | "note";
   readonly size?: number;
   readonly tokensPerSecond?: readonly number[];
   readonly memoryBytes?: number;
@@ -105,17 +107,25 @@ export async function measurePeer(
   visit: Visit,
   { directory, tokens, seconds, device }: PeerOptions,
 ): Promise<{ readonly rows: readonly Row[]; readonly failure?: string }> {
+  const trains = visit.train.length > 0;
   const { lines, failure } = await runScript(
-    "transformers_peer.py",
+    trains ? "training_peer.py" : "transformers_peer.py",
     [
-      ...["--model", directory, "--device", device, "--tokens", String(tokens)],
+      ...["--model", directory, "--device", device],
       ...["--variant", visit.who.replace("transformers-", "")],
-      ...["--contexts", visit.contexts.join(","), "--prefill", visit.prefill.join(",")],
+      ...(trains
+        ? ["--train", visit.train.join(",")]
+        : [
+            ...["--contexts", visit.contexts.join(","), "--prefill", visit.prefill.join(",")],
+            ...["--tokens", String(tokens)],
+          ]),
     ],
     seconds,
   );
   const rows = lines.flatMap(({ kind, size, tokensPerSecond, memoryBytes, note }): Row[] =>
-    (kind === "decode" || kind === "prefill") && size !== undefined && tokensPerSecond !== undefined
+    (kind === "decode" || kind === "prefill" || kind === "train") &&
+    size !== undefined &&
+    tokensPerSecond !== undefined
       ? [
           {
             model: visit.model,
@@ -124,6 +134,9 @@ export async function measurePeer(
             size,
             samples: tokensPerSecond.length,
             tokensPerSecond: spreadOf(tokensPerSecond)!,
+            ...(kind === "train"
+              ? { operationsPerToken: operationsPerToken(shapes[shapeNameOf(visit.model)], size) }
+              : {}),
             ...(memoryBytes === undefined ? {} : { memoryBytes }),
             ...(note === undefined ? {} : { note }),
           },

@@ -4,19 +4,35 @@ import { table } from "../support/table.ts";
 import type { KernelProfile, Limits, Measured, Row } from "./rows.ts";
 import { type Target, targetsOf, verdict } from "./targets.ts";
 
-export function showRows(rows: readonly Row[], { copyBytesPerSecond: copyRate }: Limits): string {
+export function showRows(
+  rows: readonly Row[],
+  { copyBytesPerSecond: copyRate, matmulOperationsPerSecond: matmulRate }: Limits,
+): string {
   return table([
-    ["tokens/s: median (min..max)", "size", "tokens/s", "MB per token", "share of copy", "GB of memory"],
-    ...rows.map(({ model, who, kind, size, tokensPerSecond, bytesPerToken, memoryBytes }) => [
-      `${model} ${kind} ${who}`,
-      String(size),
-      showSpread(tokensPerSecond),
-      bytesPerToken === undefined ? "" : digits(bytesPerToken / 1e6),
-      bytesPerToken === undefined || copyRate === undefined
-        ? ""
-        : percent((bytesPerToken * tokensPerSecond.median) / copyRate),
-      memoryBytes === undefined ? "" : digits(memoryBytes / 1e9),
-    ]),
+    [
+      "tokens/s: median (min..max)",
+      "size",
+      "tokens/s",
+      "MB per token",
+      "share of copy",
+      "share of matmul",
+      "GB of memory",
+    ],
+    ...rows.map(
+      ({ model, who, kind, size, tokensPerSecond, bytesPerToken, operationsPerToken, memoryBytes }) => [
+        `${model} ${kind} ${who}`,
+        String(size),
+        showSpread(tokensPerSecond),
+        bytesPerToken === undefined ? "" : digits(bytesPerToken / 1e6),
+        bytesPerToken === undefined || copyRate === undefined
+          ? ""
+          : percent((bytesPerToken * tokensPerSecond.median) / copyRate),
+        operationsPerToken === undefined || matmulRate === undefined
+          ? ""
+          : percent((operationsPerToken * tokensPerSecond.median) / matmulRate),
+        memoryBytes === undefined ? "" : digits(memoryBytes / 1e9),
+      ],
+    ),
   ]);
 }
 

@@ -55,6 +55,7 @@ export function writeGpuResults(
       overlap: options.overlap,
       contexts: options.contexts,
       prefill: options.prefill,
+      train: options.train,
     },
     limits: measured.limits,
     targets: targetsOf(measured.rows),

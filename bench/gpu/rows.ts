@@ -6,15 +6,20 @@ import type { ModelName, Who } from "./work.ts";
 export interface Row {
   readonly model: ModelName;
   readonly who: Who;
-  /** `decode`: of one text, token by token. `step`: ours without sampling and without logits on the host. */
-  readonly kind: "decode" | "step" | "prefill";
-  /** Tokens in the cache when decoding begins, or tokens of the prompt. */
+  /**
+   * `decode`: of one text, token by token. `step`: ours without sampling and without logits on the host. `train`: whole
+   * steps of training.
+   */
+  readonly kind: "decode" | "step" | "prefill" | "train";
+  /** Tokens in the cache when decoding begins, or tokens of the prompt, or of a whole training step. */
   readonly size: number;
   /** Tokens or prompts that the figure is taken from. */
   readonly samples: number;
   readonly tokensPerSecond: Spread;
   /** Bytes that must move for a token, by the cost model. */
   readonly bytesPerToken?: number;
+  /** What a token of a training step is worth, whoever computes it. */
+  readonly operationsPerToken?: number;
   /** Of device memory: what the plan takes, or what the peer's allocator had reserved at most. */
   readonly memoryBytes?: number;
   /** How a peer ran: `compiled, reduce-overhead`. */

@@ -13,11 +13,12 @@ import { shapes } from "../model/shapes.ts";
 import { openByName } from "../support/gpu-device.ts";
 import { digits } from "../support/statistics.ts";
 import { checkpointBytes, makeCheckpoint, removeCheckpoint, usualFolder } from "./checkpoint.ts";
-import { measureOurs } from "./ours.ts";
+import { measureOurs, type OursOptions } from "./ours.ts";
 import { measureLimits, measurePeer } from "./peers.ts";
 import { showAll } from "./report.ts";
 import { writeGpuResults } from "./results.ts";
 import type { Measured } from "./rows.ts";
+import { measureTraining } from "./training.ts";
 import {
   type BenchOptions,
   type ModelName,
@@ -92,7 +93,7 @@ async function forget(model: ModelName): Promise<void> {
 }
 
 async function visitOurs(visit: Visit, device: CudaDevice): Promise<void> {
-  await measureOurs(visit, {
+  const ours: OursOptions = {
     device,
     directory: await checkpointOf(visit.model),
     tokens: options.tokens,
@@ -104,7 +105,9 @@ async function visitOurs(visit: Visit, device: CudaDevice): Promise<void> {
       rows.push(row);
       say(`${row.model} ${row.kind} ${row.size}: ${digits(row.tokensPerSecond.median)} tokens/s`);
     },
-  });
+  };
+  if (visit.train.length > 0) await measureTraining(visit.model, visit.train, ours);
+  else await measureOurs(visit, ours);
 }
 
 async function visitPeer(visit: Visit): Promise<void> {
@@ -121,8 +124,10 @@ async function visitPeer(visit: Visit): Promise<void> {
   if (found.failure !== undefined) missing.push({ what: nameOf(visit), why: found.failure });
 }
 
-const nameOf = ({ model, who, contexts, prefill }: Visit) =>
-  `${model} ${who}, decode at ${contexts.join(", ") || "none"}, prefill of ${prefill.join(", ") || "none"}`;
+const nameOf = ({ model, who, contexts, prefill, train }: Visit) =>
+  train.length > 0
+    ? `${model} ${who}, training at ${train.join(", ")}`
+    : `${model} ${who}, decode at ${contexts.join(", ") || "none"}, prefill of ${prefill.join(", ") || "none"}`;
 
 /** No figure of the simulated GPU is written anywhere, and no file without a figure. */
 function keep(device: CudaDevice): string {

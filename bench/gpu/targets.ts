@@ -16,6 +16,7 @@ const decodeTargets: readonly (readonly [ModelName, number])[] = [
   ["8b", 160],
 ];
 const prefillTarget = 45000;
+const trainingTarget = 23000;
 /** Beside the quickest variant of PyTorch in the same run. */
 const peerRatio = 1.3;
 const mainSize = 1024;
@@ -51,6 +52,12 @@ export function targetsOf(rows: readonly Row[]): Target[] {
       unit: "tok/s",
       wanted: prefillTarget,
       measured: of("4b", "prefill", true),
+    },
+    {
+      question: `4b training at ${mainSize}`,
+      unit: "tok/s",
+      wanted: trainingTarget,
+      measured: of("4b", "train", true),
     },
     ...decodeTargets.map(([model]) => ratio(model, "decode")),
     ratio("4b", "prefill"),

@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly models: readonly ModelName[];
   readonly contexts: readonly number[];
   readonly prefill: readonly number[];
+  /** Tokens of a training step, of which each document has up to 1024. */
+  readonly train: readonly number[];
   /** Decoded for each row. */
   readonly tokens: number;
   readonly minutes: number;
@@ -40,6 +42,8 @@ export interface Visit {
   readonly who: Who;
   readonly contexts: readonly number[];
   readonly prefill: readonly number[];
+  /** Training takes the device for itself: a visit trains, or does the other work. */
+  readonly train: readonly number[];
   readonly profile: boolean;
 }
 
@@ -53,6 +57,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       models: { type: "string" },
       contexts: { type: "string" },
       prefill: { type: "string" },
+      train: { type: "string" },
       tokens: { type: "string" },
       minutes: { type: "string", default: "30" },
       peer: { type: "boolean" },
@@ -77,6 +82,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     models: modelNames.filter((name) => models.includes(name)),
     contexts: counts(values.contexts ?? (isTiny ? "8,16" : "128,1024,8192"), "--contexts"),
     prefill: counts(values.prefill ?? (isTiny ? "8" : "512,1024,4096"), "--prefill"),
+    train: values.train === "none" ? [] : counts(values.train ?? (isTiny ? "16" : "1024,4096"), "--train"),
     tokens: counts(values.tokens ?? (isReal ? "200" : "4"), "--tokens")[0]!,
     minutes: positive(values.minutes, "--minutes"),
     peer: values.peer ?? isReal,
@@ -113,21 +119,25 @@ export const mainSize = (sizes: readonly number[]): number =>
   sizes.toSorted((a, b) => Math.abs(Math.log(a / 1024)) - Math.abs(Math.log(b / 1024)))[0]!;
 
 /**
- * Ours at the main sizes for the models with targets, the peers at the same, then the model without a target, then all
- * other sizes, ours before the peers'. Each main row is measured once.
+ * Ours at the main sizes for the models with targets, the peers at the same, then steps of training of the models that a
+ * device has room for, then the model without a target, then all other sizes, ours before the peers'. Each main row is
+ * measured once.
  */
-export function visitsOf({ models, contexts, prefill, peer }: BenchOptions): Visit[] {
+export function visitsOf({ models, contexts, prefill, train, peer }: BenchOptions): Visit[] {
   const [context, prompt] = [mainSize(contexts), mainSize(prefill)];
-  const main = { contexts: [context], prefill: [prompt], profile: true };
+  const main = { contexts: [context], prefill: [prompt], train: [], profile: true };
   const rest = {
     contexts: contexts.filter((size) => size !== context),
     prefill: prefill.filter((size) => size !== prompt),
+    train: [],
     profile: false,
   };
+  const training = { contexts: [], prefill: [], train, profile: false };
+  const isTrained = (model: ModelName) => model !== "1.7b" && model !== "8b";
   const isWanted = (model: ModelName) => model !== "1.7b";
-  const ours = (list: readonly ModelName[], what: typeof main) =>
+  const ours = (list: readonly ModelName[], what: Omit<Visit, "model" | "who">) =>
     list.map((model): Visit => ({ model, who: "weft", ...what }));
-  const theirs = (list: readonly ModelName[], what: typeof main) =>
+  const theirs = (list: readonly ModelName[], what: Omit<Visit, "model" | "who">) =>
     peer
       ? list.flatMap((model) => peerNames.map((who): Visit => ({ model, who, ...what, profile: false })))
       : [];
@@ -135,9 +145,11 @@ export function visitsOf({ models, contexts, prefill, peer }: BenchOptions): Vis
   return [
     ...ours(first, main),
     ...theirs(first, main),
+    ...ours(models.filter(isTrained), training),
+    ...theirs(models.filter(isTrained), training),
     ...ours(second, main),
     ...theirs(second, main),
     ...ours(models, rest),
     ...theirs(models, rest),
-  ].filter((visit) => visit.contexts.length + visit.prefill.length > 0);
+  ].filter((visit) => visit.contexts.length + visit.prefill.length + visit.train.length > 0);
 }

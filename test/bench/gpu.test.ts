@@ -11,6 +11,7 @@ import { rooflineOf, showAll } from "../../bench/gpu/report.ts";
 import { fileNameOf } from "../../bench/gpu/results.ts";
 import type { Row } from "../../bench/gpu/rows.ts";
 import { targetsOf, verdict } from "../../bench/gpu/targets.ts";
+import { documentsOf, operationsPerToken } from "../../bench/gpu/training.ts";
 import { mainSize, parseOptions, visitsOf } from "../../bench/gpu/work.ts";
 import { shapes } from "../../bench/model/shapes.ts";
 
@@ -18,8 +19,14 @@ const test = suite("bench: gpu");
 
 test("what is wanted most comes first, and nothing is measured twice", () => {
   const visits = visitsOf(parseOptions([]));
-  const short = visits.map(({ model, who, contexts, prefill }) =>
-    [model, who, contexts.join("+"), prefill.join("+")].join(" "),
+  const short = visits.map(({ model, who, contexts, prefill, train }) =>
+    [
+      model,
+      who,
+      contexts.join("+"),
+      prefill.join("+"),
+      ...(train.length > 0 ? [`trains ${train.join("+")}`] : []),
+    ].join(" "),
   );
   assert.equal(short.slice(0, 4), [
     "4b weft 1024 1024",
@@ -27,6 +34,16 @@ test("what is wanted most comes first, and nothing is measured twice", () => {
     "8b weft 1024 1024",
     "4b transformers-eager 1024 1024",
   ]);
+  assert.equal(
+    short.filter((one) => one.includes("trains")),
+    [
+      "4b weft   trains 1024+4096",
+      "0.6b weft   trains 1024+4096",
+      ...["4b", "0.6b"].flatMap((model) =>
+        ["eager", "compiled"].map((variant) => `${model} transformers-${variant}   trains 1024+4096`),
+      ),
+    ],
+  );
   assert.is(short.at(-1), "1.7b transformers-compiled 128+8192 512+4096");
   const rows = visits.flatMap(({ model, who, contexts }) =>
     contexts.map((size) => `${model} ${who} ${size}`),
@@ -34,7 +51,7 @@ test("what is wanted most comes first, and nothing is measured twice", () => {
   assert.is(new Set(rows).size, rows.length);
   assert.is(rows.length, 4 * 3 * 3);
   const alone = visitsOf(
-    parseOptions(["--no-peer", "--models", "8b", "--contexts", "128", "--prefill", "512"]),
+    parseOptions(["--no-peer", "--models", "8b", "--contexts", "128", "--prefill", "512", "--train", "none"]),
   );
   assert.equal(
     alone.map(({ model, who }) => `${model} ${who}`),
@@ -121,6 +138,30 @@ test("a roofline is the slower of moving and computing; unknown limits give none
   });
   assert.match(text, /PyTorch: not here/);
   assert.match(text, /4b decode at 1024 .* reached/);
+});
+
+test("what a token of a training step is worth: six operations for each weight, and the scores", () => {
+  const scores = (length: number) => 6 * length * 32 * 128 * 36;
+  const at = (size: number) => operationsPerToken(shapes["qwen3-4b"], size);
+  assert.is(at(1024) - at(512), scores(512));
+  // More tokens are more documents.
+  assert.is(at(4096), at(1024));
+  assert.equal(
+    documentsOf(2500, 500).map(({ tokens }) => tokens.length),
+    [1024, 1024, 452],
+  );
+  // Matrices of the layers, and the head that is the embedding.
+  const layer = 2560 * (2 * 4096 + 2 * 1024) + 3 * 2560 * 9728;
+  assert.is(at(1024) - scores(1024), 6 * (36 * layer + 151936 * 2560));
+  const text = showAll({
+    rows: [{ ...row("4b", "weft", "train", 23500), operationsPerToken: 2.5e10 }],
+    profiles: [],
+    missing: [],
+    limits: { copyBytesPerSecond: 1e12, matmulOperationsPerSecond: 1e15, source: "given" },
+    peers: {},
+  });
+  assert.match(text, /4b train weft .* 59 %/);
+  assert.match(text, /4b training at 1024 .* reached/);
 });
 
 test("a result's file is named after the device", () => {

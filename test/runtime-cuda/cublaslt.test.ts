@@ -147,6 +147,24 @@ if (built.some(({ status }) => status !== 0)) {
     }
   });
 
+  test("operands across the contracted axis lie in columns already, or rows are transposed", () => {
+    const { result, lines } = child({ WEFT_TEST_CROSSED: "1" });
+    assert.equal(result.errors, []);
+    const products = lines.flatMap((line) => {
+      const found =
+        /^cublasLtMatmul compute 68 scale 0 transposed (\d \d) .* a \w+ 14 (\S+) b \w+ 14 (\S+) c/.exec(line);
+      return found === null ? [] : [found.slice(1, 4)];
+    });
+    const [weight, across] = [`${hidden}x${inner}/${hidden}`, `${inner}x${hidden}/${inner}`];
+    const [rows, columns] = [`${hidden}x128/${hidden}`, `128x${hidden}/128`];
+    assert.equal(products, [
+      ["1 0", weight, rows],
+      ["1 1", weight, columns],
+      ["0 0", across, rows],
+      ["0 1", across, columns],
+    ]);
+  });
+
   test("libraries and shapes that will not do: the plan's kernels, and the reason", () => {
     const refused = (environment: Record<string, string>, pattern: RegExp) => {
       const { result, lines } = child(environment);

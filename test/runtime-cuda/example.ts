@@ -147,6 +147,7 @@ export function exampleCuda(plan: Plan): CudaPlan {
         ({ kernel, bindings }, step): CudaLaunch => ({
           function: kernel,
           step,
+          piece: 0,
           bindings: [...bindings],
           blocks: [
             { extent: name === "chunk" ? times(1) : affine(1), tile: 1 },

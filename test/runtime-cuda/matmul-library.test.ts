@@ -16,7 +16,16 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { difference, randomBuffers, weightsOf } from "../runtime-cpu/compare.ts";
 import { rootMeanSquareDifference } from "../support/largest-difference.ts";
-import { gatedPlan, hidden, inner } from "../support/library-graphs.ts";
+import {
+  crossedInputs,
+  crossedPlan,
+  crossedRows,
+  crossingName,
+  crossings,
+  gatedPlan,
+  hidden,
+  inner,
+} from "../support/library-graphs.ts";
 import { configOf } from "../support/qwen3-config.ts";
 
 const test = suite("matmul library");
@@ -122,19 +131,19 @@ test("a step goes by products instead of its launches; what each is given", asyn
   const [gate, up, down] = calls.filter(({ name }) => name === "multiply");
   assert.match(gate!.text!, /^product with gate\.weight \(kernel matmul_mul, step 0 of main, from /);
   const launches = calls.filter(({ name }) => name === "launch");
-  // Args: symbols, scratch, tickets, fault, step, blocks, slots: two words each but for step and blocks.
-  const slot = (launch: RecordedCall, index: number) => launch.words![10 + 2 * index]!;
+  // Args: symbols, scratch, tickets, fault, step, piece, blocks, slots: two words each but for the three numbers.
+  const slot = (launch: RecordedCall, index: number) => launch.words![11 + 2 * index]!;
   const [rows, sums] = launches as [RecordedCall, RecordedCall];
   const scratch = rows.words![2]!;
   const [first, second] = cuda.programs[0]!.librarySteps[0]!.products;
   const room = gate!.words![10]!;
   assert.equal(gate!.words, [
     ...[scratch, hidden, slot(rows, 1), hidden, scratch + 4 * first!.out.offset, inner],
-    ...[0, 0, 0, 256, room],
+    ...[0, 0, 0, 256, room, 0, 0],
   ]);
   assert.equal(up!.words, [
     ...[scratch, hidden, slot(rows, 2), hidden, scratch + 4 * second!.out.offset, inner],
-    ...[0, 0, 0, 256, room],
+    ...[0, 0, 0, 256, room, 0, 0],
   ]);
   // In place: from where the epilogue wrote, the input added, to the output.
   const [x, xStride, , , out, outStride, addend, addendStride, isNarrow, alignment] = down!.words!;
@@ -339,6 +348,34 @@ test("on the simulated device: products with their epilogues equal the plan's ke
         }
       }
       past += count;
+    }
+  }
+});
+
+test("on the simulated device: operands along and across, by the library and by tiles", async () => {
+  const { plan } = crossedPlan();
+  for (const matmulLibrary of ["auto", "own"] as const) {
+    using gpu = await simulate({ matmulLibrary });
+    using executable = await gpu.load(plan, {});
+    const by = matmulLibrary === "auto" ? "library" : "own";
+    assert.equal(
+      executable.matmulSteps.map((step) => [step.program, step.by]),
+      crossings.map((one) => [crossingName(one), by]),
+    );
+    let expected: readonly number[] | undefined;
+    for (const crossing of crossings) {
+      const inputs = crossedInputs(crossing);
+      const { out } = (await executable.run(crossingName(crossing), { symbols: {}, inputs })).outputs;
+      // The same numbers however they lie; along the contracted axis, the sum is written as it is read.
+      const { a, b } = crossedInputs([false, false]);
+      expected ??= Array.from({ length: crossedRows * inner }, (_, at) => {
+        const [row, column] = [Math.floor(at / inner), at % inner];
+        return Array.from(
+          { length: hidden },
+          (_, k) => a[row * hidden + k]! * b[column * hidden + k]!,
+        ).reduce((sum, one) => sum + one, 0);
+      });
+      assert.equal([...out!], expected, `${crossingName(crossing)} by ${by}`);
     }
   }
 });

@@ -3,6 +3,9 @@
  * launches fit the targets' shared memory, and what each kernel of Qwen3-4B takes of an H100 is as written down.
  */
 import { join } from "node:path";
+import { emitCuda } from "@weft/compiler";
+import { orThrow } from "@weft/dsl";
+import { compileTraining, type Qwen3Config } from "@weft/qwen3";
 import {
   type Compiler,
   compileAhead,
@@ -18,7 +21,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type EmittedPlan, emitQwen3 } from "../support/cuda-plans.ts";
 import { goldenText } from "../support/golden.ts";
-import { qwen3Of4B, threeLayers } from "../support/qwen3-config.ts";
+import { configOf, qwen3Of4B, threeLayers } from "../support/qwen3-config.ts";
 
 const suiteOfNvcc = suite("nvcc");
 const venv = join(import.meta.dirname, "../../.cache/venv");
@@ -28,6 +31,15 @@ if (nvcc === undefined) {
 }
 const test = nvcc === undefined ? suiteOfNvcc.skip : suiteOfNvcc;
 
+const wideLayers = configOf({
+  hidden: 2560,
+  layers: 3,
+  heads: 32,
+  kvHeads: 8,
+  headDim: 128,
+  intermediate: 9728,
+  vocab: 151936,
+});
 const small = { capacity: 128, chunk: 16 };
 const large = { capacity: 9216, chunk: 1024 };
 /** An emitted plan and the targets that it is compiled for; a module takes about ten seconds for each. */
@@ -39,14 +51,34 @@ const matrix: Readonly<Record<string, readonly [() => EmittedPlan, readonly stri
     targetNames,
   ],
   "4B, bf16": [() => emitQwen3(qwen3Of4B, { policy: "bf16", ...large }), ["sm_90a", "sm_120a"]],
+  "training, bf16": [() => emitTraining("bf16", wideLayers, 256), ["sm_90a", "sm_80"]],
+  "training, f32": [() => emitTraining("f32", threeLayers, 100), ["sm_90a"]],
   "4B, f32": [() => emitQwen3(qwen3Of4B, { policy: "f32", ...large }), ["sm_90a", "sm_80"]],
 };
+
+/** A step of training, all of whose kinds of kernels are in three layers of 4B's width. */
+function emitTraining(policy: "f32" | "bf16", config: Qwen3Config, lossChunk: number): EmittedPlan {
+  const { plan } = orThrow(
+    compileTraining(config, {
+      sequence: 1024,
+      programs: ["train"],
+      policy,
+      storage: () => "f32",
+      trainable: () => true,
+      record: false,
+      lossChunk,
+    }),
+  );
+  return { plan, cuda: emitCuda(plan) };
+}
 
 const compiler: Compiler | undefined = nvcc && (await nvccCompiler({ venv }));
 /** What is compiled here is compiled every time. */
 const cache = new KernelCache({ directory: "" });
-/** What was found out about the 4B plan on the H100's target. */
-let pinned: readonly (KernelResources & { readonly sharedBytes: number })[] = [];
+/** Without its places in the plan and among kernels of one name: those that are alike are one line. */
+const unnumbered = (kernel: string): string => kernel.replace(/^k\d+_/, "").replace(/_\d+$/, "");
+/** What was found out about the kernels of 4B, and of its training, on the H100's target. */
+const pinned: (KernelResources & { readonly sharedBytes: number })[] = [];
 
 for (const [name, [emit, targets]] of Object.entries(matrix)) {
   test(`${name}: every kernel compiles for ${targets.join(", ")} within its registers and shared memory`, async () => {
@@ -67,17 +99,25 @@ for (const [name, [emit, targets]] of Object.entries(matrix)) {
         ];
       });
       assert.equal(faults, [], target);
-      if (name === "4B, bf16" && target === "sm_90a") pinned = found;
+      if (target !== "sm_90a") continue;
+      if (name === "4B, bf16") pinned.push(...found);
+      // What multiplies: rows of training are as those of inference.
+      if (name === "training, bf16")
+        for (const one of found)
+          if (/matmul|attend/.test(one.kernel))
+            pinned.push({ ...one, kernel: `training ${unnumbered(one.kernel)}` });
     }
   });
 }
 
 test("registers, stack and shared memory of the 4B plan's kernels on sm_90a are as written down", () => {
   assert.ok(pinned.length > 0);
-  const rows = pinned.map(({ kernel, registers, stackBytes, staticSharedBytes, sharedBytes }) =>
-    JSON.stringify({ kernel, registers, stackBytes, staticSharedBytes, dynamicSharedBytes: sharedBytes }),
+  const rows = new Set(
+    pinned.map(({ kernel, registers, stackBytes, staticSharedBytes, sharedBytes }) =>
+      JSON.stringify({ kernel, registers, stackBytes, staticSharedBytes, dynamicSharedBytes: sharedBytes }),
+    ),
   );
-  const table = `{\n"nvcc": ${JSON.stringify(nvcc!.version)},\n"kernels": [\n${rows.join(",\n")}\n]\n}\n`;
+  const table = `{\n"nvcc": ${JSON.stringify(nvcc!.version)},\n"kernels": [\n${[...rows].join(",\n")}\n]\n}\n`;
   const golden = goldenText("cuda-resources.sm_90a.json", table);
   const { nvcc: version } = JSON.parse(golden) as { nvcc: string };
   if (version !== nvcc!.version) {

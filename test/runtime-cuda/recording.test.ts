@@ -144,9 +144,12 @@ test("launches in order, grids from the symbols, sizes of copies from the ports"
   assert.match(launches[1]!.text!, /^append_chunk \(kernel append_chunk, step 1 of chunk, from block\.1\)$/);
   // Args: symbols, scratch, tickets, fault (address and bytes each), step, blocks, slots.
   const words = launches[0]!.words!;
-  assert.equal([words[1], words[3], words[5], words[7], words[8], words[9]], [12, 1000, 12, 16, 0, 3]);
-  assert.equal([words[11], words[13], words[15]], [chunk * row, hidden * 2, chunk * row]);
-  for (const at of [0, 2, 4, 6, 10, 12, 14]) assert.is(words[at]! % 256, 0);
+  assert.equal(
+    [words[1], words[3], words[5], words[7], words[8], words[9], words[10]],
+    [12, 1000, 12, 16, 0, 0, 3],
+  );
+  assert.equal([words[12], words[14], words[16]], [chunk * row, hidden * 2, chunk * row]);
+  for (const at of [0, 2, 4, 6, 11, 13, 15]) assert.is(words[at]! % 256, 0);
   assert.is(words[4], words[0]! + 256);
   assert.is(words[6], words[0]! + 512);
 });

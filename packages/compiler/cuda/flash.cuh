@@ -3,10 +3,12 @@
 // owns 16 rows and sees all keys. Queries and weights are rounded to bf16, everything else is f32.
 #pragma once
 
-template <i32 head_dim, i32 group_heads>
+template <i32 head_dim, i32 group_heads, bool has_starts = false>
 struct FlashShape {
   static constexpr i32 dim = head_dim;
   static constexpr i32 group = group_heads;
+  // Whether queries see the keys from a place of their own on, or all from the first.
+  static constexpr bool starts = has_starts;
   static constexpr i32 rows = 64;
   static constexpr i32 keys = 64;
   static constexpr i32 threads = 128;
@@ -70,11 +72,29 @@ DEVICE void flash_values(float (&out)[S::dim / 8][4], const float (&weights)[S::
   }
 }
 
-// `first_row` counts rows (query * group + head of the group). Query i sees the keys below min(keys, sight + i).
-template <typename S, typename Q, typename O>
+// The first key that any of a block's rows sees; for all lanes of every warp.
+template <typename S, typename First>
+DEVICE i64 least_first(i64 first_row, i64 row_count, First first_of) {
+  i32 least = 0x7fffffff;
+  for (i64 row = first_row + lane_index(); row < first_row + S::rows && row < row_count; row += 32) {
+    const i32 first = static_cast<i32>(first_of(row / S::group));
+    least = first < least ? first : least;
+  }
+#pragma unroll
+  for (i32 mask = 16; mask > 0; mask >>= 1) {
+    const i32 other = shuffle_xor(least, mask);
+    least = other < least ? other : least;
+  }
+  return least;
+}
+
+// `first_row` counts rows (query * group + head of the group). Query i sees the keys from `first_of(i)` on below
+// min(keys, sight + i). `keep(row, log of the sum of exponentials)` is called once for each row.
+template <typename S, typename Q, typename O, typename First, typename Keep>
 DEVICE void attend_flash(Global<Q> queries, const HeadsPlace& query_place, Global<bf16> keys, const HeadsPlace& key_place,
                          Global<bf16> values, const HeadsPlace& value_place, Global<O> out, const HeadsPlace& out_place,
-                         i64 first_row, i64 row_count, i64 kv_head, i64 key_count, i64 sight, float scale) {
+                         i64 first_row, i64 row_count, i64 kv_head, i64 key_count, i64 sight, float scale, First first_of,
+                         Keep keep) {
   const i32 thread = thread_index();
   const i32 lane = lane_index();
   const Shared<bf16> shared = shared_at<bf16>(0, S::elements);
@@ -94,6 +114,8 @@ DEVICE void attend_flash(Global<Q> queries, const HeadsPlace& query_place, Globa
   const i64 last_sight = sight + last_row / S::group;
   const i64 seen = last_sight < key_count ? last_sight : key_count;
   const i32 tiles = static_cast<i32>((seen + S::keys - 1) / S::keys);
+  i32 first_tile = 0;
+  if constexpr (S::starts) first_tile = static_cast<i32>(least_first<S>(first_row, row_count, first_of) / S::keys);
   const auto fetch = [&](i32 tile) {
     if (tile < tiles) {
       const i32 base = S::rows * S::pitch + (tile & 1) * 2 * S::tile;
@@ -108,7 +130,7 @@ DEVICE void attend_flash(Global<Q> queries, const HeadsPlace& query_place, Globa
     }
     commit_copies();
   };
-  fetch(0);
+  fetch(first_tile);
   sync_block();
 
   u32 query[S::dim / 16][4];
@@ -123,10 +145,16 @@ DEVICE void attend_flash(Global<Q> queries, const HeadsPlace& query_place, Globa
   // A lane's two rows, and how far each of them sees.
   const i64 own_row = first_row + 16 * warp_index() + (lane >> 2);
   const i64 own_sight[2] = {sight + own_row / S::group, sight + (own_row + 8) / S::group};
+  i64 own_first[2] = {0, 0};
+  if constexpr (S::starts) {
+#pragma unroll
+    for (i32 half = 0; half < 2; ++half)
+      if (own_row + 8 * half < row_count) own_first[half] = first_of((own_row + 8 * half) / S::group);
+  }
   // exp(x) = 2^(x * log2 e)
   const float in_octaves = scale * 1.4426950408889634f;
 
-  for (i32 tile = 0; tile < tiles; ++tile) {
+  for (i32 tile = first_tile; tile < tiles; ++tile) {
     fetch(tile + 1);
     wait_copies<1>();
     sync_block();
@@ -142,7 +170,7 @@ DEVICE void attend_flash(Global<Q> queries, const HeadsPlace& query_place, Globa
 #pragma unroll
         for (i32 e = 2 * half; e < 2 * half + 2; ++e) {
           const i64 key = first_key + 8 * j + 2 * (lane & 3) + (e & 1);
-          const bool visible = key < seen && key < own_sight[half];
+          const bool visible = key < seen && key < own_sight[half] && (!S::starts || key >= own_first[half]);
           scores[j][e] = visible ? scores[j][e] * in_octaves : float_of(0xff800000u);
           most = max_of(most, scores[j][e]);
         }
@@ -181,6 +209,9 @@ DEVICE void attend_flash(Global<Q> queries, const HeadsPlace& query_place, Globa
     total[half] += shuffle_xor(total[half], 2);
     const i64 row = own_row + 8 * half;
     if (row >= row_count) continue;
+    if ((lane & 3) == 0) keep(row, largest[half] * 0.6931471805599453f + logf(total[half]));
+    // Who sees nothing gets nothing.
+    if (S::starts && total[half] == 0.0f) total[half] = 1.0f;
     const i64 at = index_of(out_place, row / S::group, kv_head * S::group + row % S::group) + 2 * (lane & 3);
 #pragma unroll
     for (i32 j = 0; j < S::dim / 8; ++j) {

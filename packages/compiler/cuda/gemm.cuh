@@ -11,28 +11,55 @@ struct MmaShape {
   static constexpr i32 threads = 256;
   // Eight elements more than a row keep the eight rows of a matrix in different banks.
   static constexpr i32 pitch = depth + 8;
+  // Of a row along the other axis.
+  static constexpr i32 flat_pitch = rows + 8;
   static constexpr i32 stage = (rows + columns) * pitch;
   // Of the finished tile.
   static constexpr i32 out_pitch = columns + 4;
 };
 
+// Where the 8 elements from (row, k) on lie in a stage. `deep`: a row of the stage is a row of the operand, along the
+// contracted axis; else it is one contracted index with all rows of the operand, and matrices are transposed as they are
+// read.
+template <typename S, bool deep>
+DEVICE i32 stage_index(i32 row, i32 k) {
+  return deep ? row * S::pitch + k : k * S::flat_pitch + row;
+}
+
+template <bool deep>
+DEVICE void load_stage4(u32 (&r)[4], Shared<bf16> shared, i32 index) {
+  if constexpr (deep)
+    load_matrix4(r, shared, index);
+  else
+    load_matrix4_transposed(r, shared, index);
+}
+
 // One warp's part of the tile: 64 rows and 32 columns, eight warps as two by four.
-template <typename S>
+template <typename S, bool deep_x, bool deep_w>
 DEVICE void mma_stage(float (&sums)[4][4][4], Shared<bf16> shared, i32 base, i32 warp_row, i32 warp_column) {
   const i32 lane = lane_index();
+  // The row of its matrix that a lane gives the place of, and which of the four matrices that is.
+  const i32 own = lane & 7;
+  const i32 low = 8 * ((lane >> 3) & 1);
+  const i32 high = 8 * (lane >> 4);
 #pragma unroll
   for (i32 k = 0; k < S::depth; k += 16) {
     u32 a[4][4];
 #pragma unroll
     for (i32 i = 0; i < 4; ++i) {
-      const i32 row = warp_row + 16 * i + (lane & 15);
-      load_matrix4(a[i], shared, base + row * S::pitch + k + 8 * (lane >> 4));
+      const i32 row = warp_row + 16 * i;
+      load_stage4<deep_x>(a[i], shared,
+                          base + (deep_x ? stage_index<S, true>(row + own + low, k + high)
+                                         : stage_index<S, false>(row + low, k + own + high)));
     }
     u32 b[2][4];
 #pragma unroll
     for (i32 j = 0; j < 2; ++j) {
-      const i32 column = warp_column + 16 * j + (lane & 7) + 8 * (lane >> 4);
-      load_matrix4(b[j], shared, base + (S::rows + column) * S::pitch + k + 8 * ((lane >> 3) & 1));
+      const i32 column = warp_column + 16 * j;
+      load_stage4<deep_w>(b[j], shared,
+                          base + S::rows * S::pitch +
+                              (deep_w ? stage_index<S, true>(column + own + high, k + low)
+                                      : stage_index<S, false>(column + high, k + own + low)));
     }
 #pragma unroll
     for (i32 i = 0; i < 4; ++i) {
@@ -45,11 +72,26 @@ DEVICE void mma_stage(float (&sums)[4][4][4], Shared<bf16> shared, i32 base, i32
   }
 }
 
+// Copies an operand's part of a stage by `copy(to, index, row, k)`, which takes 8 elements: from k on, or from row on.
+template <typename S, bool deep, typename Copy>
+DEVICE void fetch_operand(Shared<bf16> shared, i32 base, i32 from, Copy copy) {
+  constexpr i32 pieces = (deep ? S::depth : S::rows) / 8;
+#pragma unroll
+  for (i32 i = thread_index(); i < S::rows * S::depth / 8; i += S::threads) {
+    const i32 along = 8 * (i % pieces);
+    if constexpr (deep)
+      copy(shared, base + stage_index<S, true>(i / pieces, along), i / pieces, from + along);
+    else
+      copy(shared, base + stage_index<S, false>(along, i / pieces), along, from + i / pieces);
+  }
+}
+
 // out[row][column] = sum over k of x[row][k] * w[column][k]. `copy_x(to, index, row, k)` and `copy_w(to, index, column, k)`
-// copy 16 bytes from k on to `to[index]`, zeros for what is outside. All threads come; the tile may be read at once.
-template <typename S, typename CopyX, typename CopyW>
+// copy 16 bytes to `to[index]`, from k on where the operand is deep, else from the row (column) on; zeros for what is
+// outside. All threads come; the tile may be read at once.
+template <typename S, bool deep_x = true, bool deep_w = true, typename CopyX, typename CopyW>
 DEVICE void mma_tile(Shared<bf16> shared, Shared<float> out, i32 contracted, CopyX copy_x, CopyW copy_w) {
-  const i32 thread = thread_index();
+  static_assert(S::rows == S::columns, "both operands have as much of a stage");
   const i32 warp_row = 64 * (warp_index() >> 2);
   const i32 warp_column = 32 * (warp_index() & 3);
   float sums[4][4][4] = {};
@@ -58,14 +100,8 @@ DEVICE void mma_tile(Shared<bf16> shared, Shared<float> out, i32 contracted, Cop
   const auto fetch = [&](i32 step) {
     if (step < steps) {
       const i32 base = (step % S::stages) * S::stage;
-      constexpr i32 pieces = S::depth / 8;
-#pragma unroll
-      for (i32 i = thread; i < S::rows * pieces; i += S::threads)
-        copy_x(shared, base + (i / pieces) * S::pitch + 8 * (i % pieces), i / pieces, step * S::depth + 8 * (i % pieces));
-#pragma unroll
-      for (i32 i = thread; i < S::columns * pieces; i += S::threads)
-        copy_w(shared, base + (S::rows + i / pieces) * S::pitch + 8 * (i % pieces), i / pieces,
-               step * S::depth + 8 * (i % pieces));
+      fetch_operand<S, deep_x>(shared, base, step * S::depth, copy_x);
+      fetch_operand<S, deep_w>(shared, base + S::rows * S::pitch, step * S::depth, copy_w);
     }
     // Empty groups keep the count of those under way the same at the end.
     commit_copies();
@@ -78,7 +114,7 @@ DEVICE void mma_tile(Shared<bf16> shared, Shared<float> out, i32 contracted, Cop
     sync_block();
     // Into the place that all warps left behind before the barrier.
     fetch(step + S::stages - 1);
-    mma_stage<S>(sums, shared, (step % S::stages) * S::stage, warp_row, warp_column);
+    mma_stage<S, deep_x, deep_w>(sums, shared, (step % S::stages) * S::stage, warp_row, warp_column);
   }
   wait_copies<0>();
   sync_block();
@@ -117,8 +153,18 @@ struct PlainShape {
   static constexpr i32 out_pitch = columns + 1;
 };
 
+// Brings an operand's values to shared memory; neighbouring threads take what lies side by side in memory.
+template <typename S, bool deep, typename Value>
+DEVICE void fetch_values(Shared<float> shared, i32 base, i32 from, Value value) {
+  for (i32 i = thread_index(); i < S::rows * S::depth; i += S::threads) {
+    const i32 row = deep ? i / S::depth : i % S::rows;
+    const i32 k = deep ? i % S::depth : i / S::rows;
+    store(shared, (base + row) * S::pitch + k, value(row, from + k));
+  }
+}
+
 // As mma_tile; `x(row, k)` and `w(column, k)` give values, zero for what is outside.
-template <typename S, typename X, typename W>
+template <typename S, bool deep_x = true, bool deep_w = true, typename X, typename W>
 DEVICE void plain_tile(Shared<float> shared, Shared<float> out, i32 contracted, X x, W w) {
   const i32 thread = thread_index();
   const i32 row = thread / 16;
@@ -126,10 +172,8 @@ DEVICE void plain_tile(Shared<float> shared, Shared<float> out, i32 contracted, 
   float sums[4][4] = {};
   for (i32 from = 0; from < contracted; from += S::depth) {
     sync_block();
-    for (i32 i = thread; i < S::rows * S::depth; i += S::threads)
-      store(shared, (i / S::depth) * S::pitch + i % S::depth, x(i / S::depth, from + i % S::depth));
-    for (i32 i = thread; i < S::columns * S::depth; i += S::threads)
-      store(shared, (S::rows + i / S::depth) * S::pitch + i % S::depth, w(i / S::depth, from + i % S::depth));
+    fetch_values<S, deep_x>(shared, 0, from, x);
+    fetch_values<S, deep_w>(shared, S::rows, from, w);
     sync_block();
 #pragma unroll
     for (i32 k = 0; k < S::depth; ++k) {

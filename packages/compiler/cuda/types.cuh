@@ -42,6 +42,8 @@ struct Args {
   Slot fault;
   // The plan's step that this launch belongs to, for `fault`.
   i64 step;
+  // Which part of its step's work a launch does, where it takes several launches of one function.
+  i64 piece;
   // Blocks of the grid, for kernels that share their work out over all of them.
   i64 blocks;
   Slot slot[slots];

@@ -18,7 +18,7 @@ export interface CompileOptions {
   readonly fusion?: boolean;
   /**
    * Positions of a chunk: the head of a model and its cross entropy are one kernel that goes through the positions in
-   * chunks, so that whole scores never exist. With `fusion` only, and for the CPU only. Default: the definitions.
+   * chunks, so that whole scores never exist. With `fusion` only. Default: the definitions.
    */
   readonly lossChunk?: number;
   /**

@@ -57,6 +57,7 @@ void check_blocks(Checker& checker, const plan::CudaLaunch& launch, const std::s
 void check_launch(Checker& checker, const plan::CudaPlan& cuda, const plan::CudaLaunch& launch,
                   const plan::PlanProgram& program, const std::string& place) {
   check_blocks(checker, launch, place);
+  checker.require(launch.piece >= 0 && launch.piece <= plan::largest_extent, place + ".piece", "must be 0 to 2^31");
   checker.require(in_range(launch.per_multiprocessor, most_per_multiprocessor + 1), place + ".perMultiprocessor",
                   "must be 0 to " + std::to_string(most_per_multiprocessor) + ", not " +
                       std::to_string(launch.per_multiprocessor));

@@ -75,15 +75,20 @@ void check_library_step(Checker& checker, const plan::CudaPlan& cuda, const plan
   for (size_t i = 0; i < step.products.size(); ++i) {
     const plan::CudaProduct& product = step.products[i];
     const std::string at = place + ".products[" + std::to_string(i) + "]";
-    const auto is_size = [](int64_t size) { return size >= 1 && size <= plan::largest_extent; };
-    if (!checker.require(is_size(product.columns) && is_size(product.contracted), at, "must have 1 to 2^31 columns and contracted elements"))
+    const plan::Linear contracted = checker.linear(product.contracted, at + ".contracted");
+    const plan::Wide depth = checker.bounds.is_moderate(contracted) ? checker.bounds.highest(contracted) : 0;
+    const auto is_size = [](plan::Wide size) { return size >= 1 && size <= plan::largest_extent; };
+    if (!checker.require(is_size(product.columns) && is_size(depth), at, "must have 1 to 2^31 columns and contracted elements"))
       continue;
     const plan::PlanDtype out = product.out.dtype;
     checker.require(product.x.dtype == plan::PlanDtype::bf16 && product.weight.dtype == plan::PlanDtype::bf16, at, "must be of bf16 matrices");
     checker.require(out == plan::PlanDtype::f32 || out == plan::PlanDtype::bf16, at + ".out.dtype", "must be f32 or bf16");
     checker.require(product.weight.buffer >= 0, at + ".weight.buffer", "must be a buffer");
-    matrices.check(product.x, rows, product.contracted, false, at + ".x");
-    matrices.check(product.weight, product.columns, product.contracted, false, at + ".weight");
+    const auto check_operand = [&](const plan::CudaMatrix& matrix, plan::Wide along, bool is_transposed, const std::string& where) {
+      matrices.check(matrix, is_transposed ? depth : along, static_cast<int64_t>(is_transposed ? along : depth), false, where);
+    };
+    check_operand(product.x, rows, product.is_x_transposed, at + ".x");
+    check_operand(product.weight, product.columns, product.is_weight_transposed, at + ".weight");
     matrices.check(product.out, rows, product.columns, true, at + ".out");
     checker.require(product.addends.size() <= 1, at + ".addends", "must be one or none");
     for (const plan::CudaMatrix& addend : product.addends) {

@@ -87,6 +87,7 @@ static void read(const Napi::Value& value, const Place& at, CudaLaunch& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "function", out.function);
   read_field(object, at, "step", out.step);
+  read_field(object, at, "piece", out.piece);
   read_field(object, at, "bindings", out.bindings);
   read_field(object, at, "blocks", out.blocks);
   read_field(object, at, "perMultiprocessor", out.per_multiprocessor);
@@ -95,6 +96,7 @@ static Napi::Value write(Napi::Env env, const CudaLaunch& value) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("function", write(env, value.function));
   object.Set("step", write(env, value.step));
+  object.Set("piece", write(env, value.piece));
   object.Set("bindings", write(env, value.bindings));
   object.Set("blocks", write(env, value.blocks));
   object.Set("perMultiprocessor", write(env, value.per_multiprocessor));
@@ -128,7 +130,9 @@ static void read(const Napi::Value& value, const Place& at, CudaProduct& out) {
   read_field(object, at, "columns", out.columns);
   read_field(object, at, "contracted", out.contracted);
   read_field(object, at, "x", out.x);
+  read_field(object, at, "isXTransposed", out.is_x_transposed);
   read_field(object, at, "weight", out.weight);
+  read_field(object, at, "isWeightTransposed", out.is_weight_transposed);
   read_field(object, at, "out", out.out);
   read_field(object, at, "addends", out.addends);
 }
@@ -137,7 +141,9 @@ static Napi::Value write(Napi::Env env, const CudaProduct& value) {
   object.Set("columns", write(env, value.columns));
   object.Set("contracted", write(env, value.contracted));
   object.Set("x", write(env, value.x));
+  object.Set("isXTransposed", write(env, value.is_x_transposed));
   object.Set("weight", write(env, value.weight));
+  object.Set("isWeightTransposed", write(env, value.is_weight_transposed));
   object.Set("out", write(env, value.out));
   object.Set("addends", write(env, value.addends));
   return object;

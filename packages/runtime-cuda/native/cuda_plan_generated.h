@@ -11,7 +11,7 @@
 
 namespace weft::plan {
 
-inline constexpr int64_t cuda_version = 3;
+inline constexpr int64_t cuda_version = 4;
 
 // One compilation unit: the prelude and some kernels, self-contained for NVRTC.
 struct CudaModule {
@@ -42,6 +42,8 @@ struct CudaLaunch {
   int64_t function = 0;
   // Index into the plan program's steps: what this launch belongs to.
   int64_t step = 0;
+  // Which part of the step's work: what tells several launches of one function apart.
+  int64_t piece = 0;
   // One buffer (index into `Plan.buffers`) per slot of the function.
   std::vector<int64_t> bindings{};
   // Virtual blocks: the product. A launch of zero blocks is left out.
@@ -61,12 +63,15 @@ struct CudaMatrix {
   int64_t stride = 0;
 };
 
-// `out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend`, accumulated in f32.
+// `out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend`, accumulated in f32. A transposed
+// matrix lies in memory as `[contracted][rows]` (`[contracted][columns]`).
 struct CudaProduct {
   int64_t columns = 0;
-  int64_t contracted = 0;
+  Affine contracted{};
   CudaMatrix x{};
+  bool is_x_transposed = false;
   CudaMatrix weight{};
+  bool is_weight_transposed = false;
   CudaMatrix out{};
   // None or one, of `out`'s dtype; it may lie where `out` does.
   std::vector<CudaMatrix> addends{};

@@ -24,7 +24,7 @@ test("prefill of 4B: four products of every layer, and the last one's keys and v
     .slice(0, 4)
     .map(({ products, before, after }) => [
       before.length,
-      products.map(({ columns, contracted, addends }) => [columns, contracted, addends.length]),
+      products.map(({ columns, contracted, addends }) => [columns, contracted.constant, addends.length]),
       after.length,
     ]);
   assert.equal(shapes, [
@@ -61,7 +61,7 @@ test("prefill of 4B: four products of every layer, and the last one's keys and v
       assert.equal(launch.bindings, bindings);
     }
     for (const { weight, columns, contracted } of products) {
-      assert.is(plan.buffers[weight.buffer]!.bytes, columns * contracted * 2);
+      assert.is(plan.buffers[weight.buffer]!.bytes, columns * contracted.constant * 2);
       assert.is(plan.buffers[weight.buffer]!.class, "weights");
     }
   }
@@ -75,7 +75,7 @@ test("what lies in scratch lies apart, and within it", () => {
         const count = rows.every(({ terms }) => terms.length === 0) ? 200 : 1024;
         const pieces = new Map<string, number[]>();
         for (const { x, out, columns, contracted } of products) {
-          if (x.buffer < 0) pieces.set("x", bytesOf(x, count, contracted));
+          if (x.buffer < 0) pieces.set("x", bytesOf(x, count, contracted.constant));
           if (out.buffer < 0) pieces.set(`sums at ${out.offset}`, bytesOf(out, count, columns));
         }
         const sorted = [...pieces.values()].toSorted(([a], [b]) => a! - b!);

@@ -3,11 +3,21 @@
  * gradients of queries, keys and values, held against the definitions.
  */
 import { compile, interpret, type Plan } from "@weft/compiler";
-import { type Axis, axis, type Dtype, type Graph, GraphBuilder, orThrow, sizeFor } from "@weft/dsl";
+import {
+  type Axis,
+  axis,
+  type Dtype,
+  type Graph,
+  GraphBuilder,
+  orThrow,
+  sizeFor,
+  type TensorArray,
+} from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOutputsClose } from "../../support/expect-close.ts";
+import { expectClose, expectOutputsClose } from "../../support/expect-close.ts";
+import { rootMeanSquareDifference } from "../../support/largest-difference.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
 import { randomNumbers } from "../../support/random-values.ts";
 
@@ -32,6 +42,16 @@ const cases: Readonly<Record<string, Case>> = {
   "not causal": { length: 9, kvHeads: 2, group: 1, headDim: 8, causal: false },
   documents: { length: 11, kvHeads: 2, group: 2, headDim: 6, documents: [1, 4, 3, 3] },
   "operands in bf16": { length: 8, kvHeads: 1, group: 2, headDim: 16, documents: [5, 3], dtype: "bf16" },
+  "tiles of keys and queries": { length: 70, kvHeads: 1, group: 3, headDim: 16, dtype: "bf16" },
+  "tiles and documents": {
+    length: 75,
+    kvHeads: 2,
+    group: 1,
+    headDim: 32,
+    documents: [3, 38, 33, 1],
+    dtype: "bf16",
+  },
+  "tiles without causality": { length: 37, kvHeads: 1, group: 2, headDim: 16, causal: false, dtype: "bf16" },
   "one position": { length: 1, kvHeads: 2, group: 2, headDim: 4, documents: [1] },
   "several blocks": { length: 150, kvHeads: 2, group: 2, headDim: 40, long: true },
   "documents over several blocks": {
@@ -119,6 +139,19 @@ function runInputs(values: ReturnType<typeof valuesFor>) {
   );
 }
 
+/** Tensor cores take weights, slopes and cotangents in bf16; the logarithms have seen none of these. */
+function expectRounded(
+  actual: ReadonlyMap<string, TensorArray>,
+  expected: ReadonlyMap<string, TensorArray>,
+): void {
+  for (const [name, { data }] of expected) {
+    const given = actual.get(name)!;
+    if (name === "sums") expectClose(given, expected.get(name)!, { absolute: 2e-5, relative: 2e-5 }, name);
+    const share = rootMeanSquareDifference([given.data], [data]) / rootMeanSquareDifference([data]);
+    assert.ok(share < 4e-3, `${name} differs by ${share} of its size`);
+  }
+}
+
 test("result and sum come from one kernel, the gradients from another", () => {
   const { kernels } = planOf(graphOf(cases.documents!));
   assert.equal(
@@ -143,7 +176,8 @@ for (const on of await devicesHere()) {
       const actual = new Map(
         [...expected].map(([key, value]) => [key, { ...value, data: Float64Array.from(outputs[key]!) }]),
       );
-      expectOutputsClose(actual, expected, { absolute: 2e-4, relative: 2e-4 });
+      if (one.dtype === "bf16" && on !== "cpu") expectRounded(actual, expected);
+      else expectOutputsClose(actual, expected, { absolute: 2e-4, relative: 2e-4 });
     });
   }
 }

@@ -1,10 +1,13 @@
 /** The loss of a model's head in chunks of positions: the same values, and whole scores are nowhere. */
 import { compile, grad, interpret, precision, runPasses } from "@weft/compiler";
 import { axis, type Graph, GraphBuilder, orThrow, type TensorArray, verifyGraph } from "@weft/dsl";
+import type { Device, Executable } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOutputsClose } from "../../support/expect-close.ts";
+import { expectClose, expectOutputsClose } from "../../support/expect-close.ts";
+import { rootMeanSquareDifference } from "../../support/largest-difference.ts";
+import { devicesHere, openDevice } from "../../support/models.ts";
 import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("loss in chunks");
@@ -65,12 +68,20 @@ const compiled = (graph: Graph, lossChunk: number) =>
   orThrow(compile([{ name: "main", graph, passes: [] }], { name: "head", lossChunk }));
 
 async function runChunked(graph: Graph, lossChunk: number, length: number, threads = 2) {
-  const values = valuesFor(length);
   using device = cpuDevice({ threads });
-  using executable = await device.load(compiled(graph, lossChunk).plan, (name) => {
-    const { axes, data } = values.weights.get(name)!;
+  using executable = await load(device, graph, lossChunk);
+  return await runOn(executable, graph, length);
+}
+
+/** The weights are the same for all lengths. */
+const load = (device: Device, graph: Graph, lossChunk: number) =>
+  device.load(compiled(graph, lossChunk).plan, (name) => {
+    const { axes, data } = valuesFor(64).weights.get(name)!;
     return { kind: "data", data: Float32Array.from(data), dtype: "f32", shape: axes.map(({ size }) => size) };
   });
+
+async function runOn(executable: Executable, graph: Graph, length: number) {
+  const values = { ...valuesFor(length), parameters: valuesFor(64).parameters };
   const inputs = {
     x: Float32Array.from(values.inputs.get("x")!.data),
     targets: Int32Array.from(values.inputs.get("targets")!.data),
@@ -98,6 +109,29 @@ for (const meaning of ["mean", "each"] as const)
       expectOutputsClose(actual, expected, { absolute: 1e-5, relative: 1e-4 });
     }
   });
+
+for (const on of (await devicesHere()).filter((one) => one !== "cpu")) {
+  for (const policy of ["f32", "bf16"] as const)
+    test(`${policy} on ${on}: the last chunk is a part, or nothing is left of it`, async () => {
+      const passes = [precision({ policy, storage: () => "f32", roundWeights: true })];
+      const graph = orThrow(runPasses(differentiated(headGraph()), passes, verifyGraph)).graph;
+      using device = await openDevice(on);
+      using executable = await load(device, graph, 24);
+      for (const length of [37, 48, 64, 5]) {
+        const { actual, expected } = await runOn(executable, graph, length);
+        if (policy === "f32") expectOutputsClose(actual, expected, { absolute: 1e-5, relative: 1e-4 });
+        else
+          for (const [name, one] of expected) {
+            if (name === "loss")
+              expectClose(actual.get(name)!, one, { absolute: 1e-5, relative: 1e-5 }, name);
+            const parts = [[actual.get(name)!.data], [one.data]] as const;
+            const share = rootMeanSquareDifference(...parts) / rootMeanSquareDifference(parts[1]);
+            // A slope that lies between two bf16 values may be rounded to either.
+            assert.ok(share < 2e-3, `${name} of ${length} differs by ${share} of its size`);
+          }
+      }
+    });
+}
 
 test("the same bits for one, two and five threads", async () => {
   const graph = differentiated(headGraph());

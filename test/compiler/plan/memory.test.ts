@@ -9,7 +9,7 @@ import {
   verifyPlan,
 } from "@weft/compiler";
 import { formatProblem, orThrow } from "@weft/dsl";
-import { compileQwen3 } from "@weft/qwen3";
+import { compileQwen3, compileTraining } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import fc from "../../support/fast-check.ts";
@@ -62,6 +62,32 @@ test("random graphs: live values never share bytes, and the arena holds them all
     }),
     { numRuns: 80 },
   );
+});
+
+test("no kernel writes over a weight that it reads, though it is a value of the step that ends there", () => {
+  const compiled = orThrow(
+    compileTraining(threeLayers, {
+      sequence: 16,
+      programs: ["train"],
+      policy: "bf16",
+      storage: () => "f32",
+      trainable: () => true,
+    }),
+  );
+  const { kernels, programs, buffers } = compiled.plan;
+  let rounded = 0;
+  programs[0]!.steps.forEach(({ kernel, bindings }, step) => {
+    const own = kernels[kernel]!;
+    if (own.kind !== "matmul") return;
+    const weights = own.groups.flatMap((group) => group.weights.map((slot) => bindings[slot]!));
+    rounded += weights.filter((buffer) => buffers[buffer]!.class === "activations").length;
+    const over = compiled.programs[0]!.inPlace.filter((one) => one.step === step);
+    assert.ok(
+      over.every(({ from }) => !weights.includes(from)),
+      `step ${step} writes over a weight`,
+    );
+  });
+  assert.is(rounded, 3 * 7 + 1);
 });
 
 const qwen3 = (): Compiled =>

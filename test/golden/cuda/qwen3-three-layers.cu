@@ -387,7 +387,7 @@ DEVICE void k4_attend_body(const Args<4>& args, [[maybe_unused]] i64 block) {
   const HeadsPlace key_place = {0LL, 16, 2048};
   const HeadsPlace value_place = {0LL, 16, 2048};
   const HeadsPlace output_place = {0LL, 64, 16};
-  attend_flash<FlashShape<16, 2>, float, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, first_row, rows, block % 2, s3, s1 + 1, 0.25f);
+  attend_flash<FlashShape<16, 2>, float, float>(b0, query_place, b1, key_place, b2, value_place, b3, output_place, first_row, rows, block % 2, s3, s1 + 1, 0.25f, [](i64) -> i64 { return 0; }, [](i64, float) {});
 }
 WEFT_KERNEL(k4_attend, 128, 1, 4)
 

@@ -1,7 +1,14 @@
 /** As child.ts, with a plan whose products a library may compute. */
 import { cudaDevice, describeCublasLt } from "@weft/runtime-cuda";
 import { randomBuffers, weightsOf } from "../../runtime-cpu/compare.ts";
-import { gatedPlan, hidden } from "../../support/library-graphs.ts";
+import {
+  crossedInputs,
+  crossedPlan,
+  crossingName,
+  crossings,
+  gatedPlan,
+  hidden,
+} from "../../support/library-graphs.ts";
 
 const rows = 128;
 
@@ -10,7 +17,8 @@ const cubin = new Uint8Array(64);
 cubin.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
 
 async function run() {
-  const { plan, cuda } = gatedPlan(rows);
+  const isCrossed = process.env.WEFT_TEST_CROSSED !== undefined;
+  const { plan, cuda } = isCrossed ? crossedPlan() : gatedPlan(rows);
   const prepare = async () => ({ cudaPlan: cuda, images: [cubin] });
   const own = process.env.WEFT_TEST_OWN === undefined ? {} : { matmulLibrary: "own" as const };
   const device = await cudaDevice({ prepare, emit: () => cuda, ...own });
@@ -20,9 +28,12 @@ async function run() {
   const taken = executable.memory().total;
   const errors: string[] = [];
   // The second run is captured, the third replayed.
-  for (let i = 0; i < 3; i++)
+  const runs = isCrossed
+    ? crossings.map((one) => [crossingName(one), crossedInputs(one)] as const)
+    : Array.from({ length: 3 }, () => ["main", { input: new Float32Array(rows * hidden) }] as const);
+  for (const [program, inputs] of runs)
     await executable
-      .run("main", { symbols: {}, inputs: { input: new Float32Array(rows * hidden) } })
+      .run(program, { symbols: {}, inputs })
       .catch((error: Error) => errors.push(error.message));
   executable[Symbol.dispose]();
   const { matmulLibrary } = device;

@@ -1,10 +1,8 @@
 /** A plan for CUDA: the text of its kernels, and the launches of its steps. */
-import { unsupportedProblem, WeftError } from "@weft/dsl";
 import type { Kernel, Plan } from "../plan/types.ts";
 import { aboutKernel } from "./about.ts";
 import { emitAttention } from "./attention/attention.ts";
 import { emitAttentionBackward, emitAttentionForward } from "./attention/training.ts";
-import { emitContract } from "./contract-kernel.ts";
 import {
   type KernelContext,
   type KernelPart,
@@ -13,7 +11,9 @@ import {
   preludeFiles,
   type SlotMatrix,
 } from "./kernel.ts";
+import { emitLossHead } from "./loss-head.ts";
 import { emitMatmul } from "./matmul/index.ts";
+import { emitContract } from "./product/contract.ts";
 import { emitRows } from "./rows/rows-kernel.ts";
 import { emitScatterAdd } from "./scatter-add-kernel.ts";
 import { emitTopK } from "./top-k-kernel.ts";
@@ -37,18 +37,18 @@ export function emitCuda(plan: Plan): CudaPlan {
     }),
   );
   const functions: CudaFunction[] = [];
-  const functionOf = new Map<KernelPart, number>();
+  const functionOf = new Map<string, number>();
   texts.forEach((text, index) => {
     for (const part of partsOf(text)) {
       const { name, threads, sharedBytes } = part;
-      functionOf.set(part, functions.length);
+      functionOf.set(name, functions.length);
       functions.push({ name, module: 0, threads, sharedBytes, slots: plan.kernels[index]!.slots.length });
     }
   });
   const launchesOf = (parts: readonly KernelPart[], step: number, bindings: number[]): CudaLaunch[] =>
     parts.map((part) => {
-      const { blocks, perMultiprocessor } = part;
-      return { function: functionOf.get(part)!, step, bindings, blocks, perMultiprocessor };
+      const { name, piece = 0, blocks, perMultiprocessor } = part;
+      return { function: functionOf.get(name)!, step, piece, bindings, blocks, perMultiprocessor };
     });
   const programs = plan.programs.map(({ name, steps }) => ({
     name,
@@ -59,9 +59,8 @@ export function emitCuda(plan: Plan): CudaPlan {
       const matrix = ({ slot, dtype, offset, stride }: SlotMatrix): CudaMatrix => {
         return { buffer: slot < 0 ? -1 : bindings[slot]!, dtype, offset, stride };
       };
-      const products = library.products.map(({ columns, contracted, x, weight, out, addend }) => ({
-        columns,
-        contracted,
+      const products = library.products.map(({ x, weight, out, addend, ...product }) => ({
+        ...product,
         x: matrix(x),
         weight: matrix(weight),
         out: matrix(out),
@@ -99,12 +98,7 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
     case "topK":
       return emitTopK(kernel, context);
     case "linearCrossEntropy":
-      throw new WeftError([
-        unsupportedProblem("cuda", "a loss in chunks has no kernel for a GPU yet", {
-          path: kernel.name,
-          remedy: "compile without lossChunk",
-        }),
-      ]);
+      return emitLossHead(kernel, context);
     case "scatterAdd":
       return emitScatterAdd(kernel, context);
     case "contract":
@@ -116,7 +110,8 @@ function emitKernel(kernel: Kernel, context: KernelContext): KernelText {
 
 /** The functions of a kernel: those of both ways, each once. */
 function partsOf({ parts, library }: KernelText): readonly KernelPart[] {
-  return [...new Set([...parts, ...(library?.before ?? []), ...(library?.after ?? [])])];
+  const all = [...parts, ...(library?.before ?? []), ...(library?.after ?? [])];
+  return [...new Map(all.map((part) => [part.name, part])).values()];
 }
 
 function moduleText(texts: readonly KernelText[]): string {

@@ -12,9 +12,12 @@ export const preludeFiles = [
   "blocks.cuh",
   "gemv.cuh",
   "gemm.cuh",
+  "product.cuh",
+  "loss_head.cuh",
   "attention.cuh",
   "attention_training.cuh",
   "flash.cuh",
+  "flash_training.cuh",
   "top_k.cuh",
 ] as const;
 export type PreludeFile = (typeof preludeFiles)[number];
@@ -26,6 +29,8 @@ export interface KernelPart {
   readonly sharedBytes: number;
   readonly blocks: CudaExtent[];
   readonly perMultiprocessor: number;
+  /** Parts of one name are launches of one function, with pieces of their own; default 0. */
+  readonly piece?: number;
 }
 
 export interface KernelText {
@@ -47,9 +52,11 @@ export interface SlotMatrix {
 
 export interface SlotProduct {
   readonly columns: number;
-  readonly contracted: number;
+  readonly contracted: Affine;
   readonly x: SlotMatrix;
+  readonly isXTransposed: boolean;
   readonly weight: SlotMatrix;
+  readonly isWeightTransposed: boolean;
   readonly out: SlotMatrix;
   readonly addend: SlotMatrix | undefined;
 }

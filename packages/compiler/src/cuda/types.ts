@@ -6,7 +6,7 @@
 import type { Affine, PlanDtype } from "../plan/types.ts";
 
 /** Raised whenever a runtime of the old version could misread a new one. */
-export const cudaVersion = 3;
+export const cudaVersion = 4;
 
 /** One compilation unit: the prelude and some kernels, self-contained for NVRTC. */
 export interface CudaModule {
@@ -37,6 +37,8 @@ export interface CudaLaunch {
   function: number;
   /** Index into the plan program's steps: what this launch belongs to. */
   step: number;
+  /** Which part of the step's work: what tells several launches of one function apart. */
+  piece: number;
   /** One buffer (index into `Plan.buffers`) per slot of the function. */
   bindings: number[];
   /** Virtual blocks: the product. A launch of zero blocks is left out. */
@@ -58,12 +60,17 @@ export interface CudaMatrix {
   stride: number;
 }
 
-/** `out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend`, accumulated in f32. */
+/**
+ * `out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend`, accumulated in f32. A transposed
+ * matrix lies in memory as `[contracted][rows]` (`[contracted][columns]`).
+ */
 export interface CudaProduct {
   columns: number;
-  contracted: number;
+  contracted: Affine;
   x: CudaMatrix;
+  isXTransposed: boolean;
   weight: CudaMatrix;
+  isWeightTransposed: boolean;
   out: CudaMatrix;
   /** None or one, of `out`'s dtype; it may lie where `out` does. */
   addends: CudaMatrix[];

@@ -18,8 +18,7 @@ export function matmulShape(context: FusionContext, node: GraphNode): MatmulShap
   const { graph, classified } = context;
   const { contract } = attributesOf(node, "dot");
   const [input, weight] = [graph.nodes[node.inputs[0]!]!, graph.nodes[node.inputs[1]!]!];
-  // A weight under training is a state.
-  if (weight.op !== "parameter" && weight.op !== "stateRead") return "the right side is not a parameter";
+  if (!isWeight(context, weight)) return "the right side is not a parameter";
   if (classified.kinds[input.id] === "inline") return "the left side is index arithmetic";
   const columns = weight.type.axes.slice(0, weight.type.axes.length - contract.length);
   const contracted = weight.type.axes.slice(columns.length);
@@ -35,6 +34,12 @@ export function matmulShape(context: FusionContext, node: GraphNode): MatmulShap
   if ([...columns, ...contracted].some((one) => typeof one.size !== "number"))
     return "a weight's axis has a symbolic size";
   return { rows, columns, contracted };
+}
+
+/** A weight under training is a state, and under a narrower policy the products read its rounding. */
+function isWeight({ graph }: FusionContext, { op, inputs, type }: GraphNode): boolean {
+  const isStored = (one: string) => one === "parameter" || one === "stateRead";
+  return isStored(op) || (op === "cast" && type.dtype === "bf16" && isStored(graph.nodes[inputs[0]!]!.op));
 }
 
 function columnSpace(shape: MatmulShape): Space {

@@ -5,6 +5,7 @@
  * - Policy `f32`: activations stay f32; a bf16 weight is widened exactly where it is used.
  * - Policy `bf16`: what a matmul reads is rounded to bf16, accumulation and everything else stay f32. A matmul is a
  *   linear, or a dot: the products that `grad` makes of a linear. What they give, gradients of weights included, is f32.
+ *   So are queries, keys and values of an attention whose keys are not stored narrower already, in a cache.
  */
 import { type Dtype, isFloat } from "@weft/dsl";
 import type { Pass } from "./pass.ts";
@@ -30,6 +31,13 @@ const rawInputs: Readonly<Record<string, readonly number[]>> = {
   cast: [0],
 };
 
+/** The inputs of attention ops that are multiplied with each other. */
+const multiplied: Readonly<Record<string, readonly number[]>> = {
+  attend: [0, 1, 2],
+  attendLogSumExp: [0, 1],
+  attendGradient: [0, 1, 2],
+};
+
 export function precision(options: PrecisionOptions): Pass {
   return {
     name: "precision",
@@ -44,9 +52,14 @@ export function precision(options: PrecisionOptions): Pass {
           return builder.add("parameter", [], { ...attributes, dtype });
         }
         const raw = rawInputs[node.op] ?? [];
+        const heads = multiplied[node.op] ?? [];
+        const areKeysWide = heads.length > 0 && builder.type(inputs[1]!).dtype === "f32";
         const cast = inputs.map((id, index) => {
           const { dtype } = builder.type(id);
-          const isMatmul = (node.op === "linear" && index === 0) || node.op === "dot";
+          const isMatmul =
+            (node.op === "linear" && index === 0) ||
+            node.op === "dot" ||
+            (areKeysWide && heads.includes(index));
           // A weight is read as it is stored, whichever side it stands on.
           const isWeight = builder.node(id).op === "parameter";
           const isMaster =

@@ -45,6 +45,8 @@ export function writesInPlace(kernel: Kernel, read: number, written: number): bo
     case "matmul": {
       // The prologue's rows are read by every thread while others already write columns.
       if (touches(kernel.prologue, read)) return false;
+      // So are the weights, which may be values of this step: roundings of weights under training.
+      if (kernel.groups.some(({ weights }) => weights.includes(read))) return false;
       const users = kernel.groups.filter(
         (one) => touches(one.epilogue, read) || touches(one.epilogue, written),
       );

@@ -17,7 +17,8 @@ inline constexpr uint64_t least_matmul_alignment = 16;
 inline constexpr uint64_t most_matmul_alignment = 256;
 
 // out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend[rows][columns], in f32. `x` and
-// `weight` are bf16; `addend` is of the output's type. Strides count elements from one row to the next.
+// `weight` are bf16; `addend` is of the output's type. A transposed matrix lies in memory as [contracted][rows], or
+// [contracted][columns]. Strides count elements from one row in memory to the next.
 struct MatmulShape {
   int64_t rows = 0;
   int64_t columns = 0;
@@ -28,6 +29,8 @@ struct MatmulShape {
   // 0: nothing is added.
   int64_t addend_stride = 0;
   bool out_is_bf16 = false;
+  bool x_is_transposed = false;
+  bool weight_is_transposed = false;
   // What the addresses of all matrices are multiples of.
   uint64_t alignment = least_matmul_alignment;
   auto operator<=>(const MatmulShape&) const = default;

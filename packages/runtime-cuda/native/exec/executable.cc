@@ -130,7 +130,7 @@ Executable::BoundLaunch Executable::bind(const plan::CudaLaunch& source, size_t 
   const std::string step = step_name(plan(), program, static_cast<size_t>(source.step));
   BoundLaunch launch{&source, functions[static_cast<size_t>(source.function)], static_cast<uint32_t>(function.threads),
                      static_cast<uint32_t>(function.shared_bytes),
-                     LaunchArgs(symbols, scratch, tickets, fault, source.step, slots), function.name + " (" + step + ")", 0};
+                     LaunchArgs(symbols, scratch, tickets, fault, source.step, source.piece, slots), function.name + " (" + step + ")", 0};
   launch.most_blocks = blocks_of(launch, nullptr);
   return launch;
 }

@@ -81,8 +81,9 @@ class Executable final : public LoadedPlan {
     uint32_t most_blocks;
   };
   struct BoundProduct {
+    const plan::CudaProduct* source;
     int64_t step;
-    // All but the rows, which are those of the run.
+    // Rows and contracted elements are those of the run.
     Matmul call;
     std::string label;
   };
@@ -94,7 +95,7 @@ class Executable final : public LoadedPlan {
     std::vector<BoundLaunch> before;
     std::vector<BoundProduct> products;
     std::vector<BoundLaunch> after;
-    // The rows are the same whatever the symbols.
+    // Rows and contracted elements are the same whatever the symbols.
     bool is_fixed;
     // Why the launches are taken whatever the rows; empty when they are not.
     std::string refusal;
@@ -125,8 +126,8 @@ class Executable final : public LoadedPlan {
   BoundProduct bind(const plan::CudaProduct& source, size_t program, int64_t step) const;
   DeviceSlot slot_of(int64_t buffer) const;
 
-  // The rows of a step that goes by the library in a run with these symbols; else 0.
-  int64_t library_rows(BoundLibraryStep& step, const int64_t* symbols, Grid grid) const;
+  // The rows of a step that goes by the library in a run with these symbols, its products made ready; else 0.
+  int64_t library_rows(BoundLibraryStep& step, const int64_t* symbols, Grid grid);
   // All launches and products of a run, in order: on_launch(launch, blocks), on_product(product, rows).
   template <class OnLaunch, class OnProduct>
   void each_call(Program& program, const int64_t* symbols, Grid grid, OnLaunch&& on_launch, OnProduct&& on_product);

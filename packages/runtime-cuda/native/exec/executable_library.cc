@@ -32,7 +32,9 @@ void Executable::bind_library_steps(size_t program, const std::vector<Function>&
     step.source = &source;
     step.first = static_cast<size_t>(std::partition_point(bound.launches.begin(), bound.launches.end(), before) - bound.launches.begin());
     step.last = static_cast<size_t>(std::partition_point(bound.launches.begin(), bound.launches.end(), until) - bound.launches.begin());
-    step.is_fixed = std::all_of(source.rows.begin(), source.rows.end(), is_constant);
+    step.is_fixed = std::all_of(source.rows.begin(), source.rows.end(), is_constant) &&
+                    std::all_of(source.products.begin(), source.products.end(),
+                                [](const plan::CudaProduct& product) { return is_constant(product.contracted); });
     MatmulLibrary* library = gpu_->matmul_library();
     if (!library) {
       step.refusal = gpu_->about_matmul_library();
@@ -50,6 +52,7 @@ void Executable::bind_library_steps(size_t program, const std::vector<Function>&
       step.products.push_back(bind(product, program, source.step));
       MatmulShape shape = step.products.back().call.shape;
       shape.rows = most_rows;
+      shape.contracted = plan::highest_value(prepared().bounds, product.contracted);
       if (step.refusal.empty()) step.refusal = library->prepare(shape);
     }
   }
@@ -60,14 +63,14 @@ Executable::BoundProduct Executable::bind(const plan::CudaProduct& source, size_
     const DevicePointer base = matrix.buffer < 0 ? scratch_.at(0) : slot_of(matrix.buffer).data;
     return base + static_cast<uint64_t>(matrix.offset * plan::element_bytes(matrix.dtype));
   };
-  BoundProduct product{step, {}, "product with " + plan().buffers[static_cast<size_t>(source.weight.buffer)].name + " (" +
+  BoundProduct product{&source, step, {}, "product with " + plan().buffers[static_cast<size_t>(source.weight.buffer)].name + " (" +
                                step_name(plan(), program, static_cast<size_t>(step)) + ")"};
   Matmul& call = product.call;
   call.x = address(source.x);
   call.weight = address(source.weight);
   call.out = address(source.out);
-  call.shape = {0, source.columns, source.contracted, source.x.stride, source.weight.stride, source.out.stride,
-                0, source.out.dtype == plan::PlanDtype::bf16, least_matmul_alignment};
+  call.shape = {0, source.columns, 0, source.x.stride, source.weight.stride, source.out.stride,
+                0, source.out.dtype == plan::PlanDtype::bf16, source.is_x_transposed, source.is_weight_transposed, least_matmul_alignment};
   for (const plan::CudaMatrix& addend : source.addends) {
     call.addend = address(addend);
     call.shape.addend_stride = addend.stride;
@@ -78,23 +81,23 @@ Executable::BoundProduct Executable::bind(const plan::CudaProduct& source, size_
   return product;
 }
 
-int64_t Executable::library_rows(BoundLibraryStep& step, const int64_t* symbols, Grid grid) const {
+int64_t Executable::library_rows(BoundLibraryStep& step, const int64_t* symbols, Grid grid) {
   if (!step.refusal.empty() || (grid == Grid::most && !step.is_fixed)) return 0;
   int64_t rows = 1;
   for (const plan::Affine& extent : step.source->rows) rows *= std::max<int64_t>(plan::evaluate(extent, symbols), 0);
   if (rows < step.source->least_rows) return 0;
-  for (const BoundProduct& product : step.products) {
-    MatmulShape shape = product.call.shape;
+  for (BoundProduct& product : step.products) {
+    MatmulShape& shape = product.call.shape;
     shape.rows = rows;
+    shape.contracted = plan::evaluate(product.source->contracted, symbols);
     // What it does not take, the launches do.
-    if (!gpu_->matmul_library()->prepare(shape).empty()) return 0;
+    if (shape.contracted < 1 || !gpu_->matmul_library()->prepare(shape).empty()) return 0;
   }
   return rows;
 }
 
 void Executable::put_product(BoundProduct& product, int64_t rows) {
   Matmul& call = product.call;
-  call.shape.rows = rows;
   call.label = product.label.c_str();
   const auto what = [&] {
     return product.label + ", " + std::to_string(rows) + " x " + std::to_string(call.shape.columns) + " x " + std::to_string(call.shape.contracted);

@@ -20,13 +20,14 @@ static_assert(sizeof(DeviceSlot) == 16);
 class LaunchArgs {
  public:
   LaunchArgs(DeviceSlot symbols, DeviceSlot scratch, DeviceSlot tickets, DeviceSlot fault, int64_t step,
-             const std::vector<DeviceSlot>& slots)
+             int64_t piece, const std::vector<DeviceSlot>& slots)
       : bytes_(first_slot + slots.size() * sizeof(DeviceSlot)) {
     put(0, symbols);
     put(sizeof(DeviceSlot), scratch);
     put(2 * sizeof(DeviceSlot), tickets);
     put(3 * sizeof(DeviceSlot), fault);
     put(step_at, step);
+    put(piece_at, piece);
     for (size_t i = 0; i < slots.size(); ++i) put(first_slot + i * sizeof(DeviceSlot), slots[i]);
   }
 
@@ -36,7 +37,8 @@ class LaunchArgs {
 
  private:
   static constexpr size_t step_at = 4 * sizeof(DeviceSlot);
-  static constexpr size_t blocks_at = step_at + sizeof(int64_t);
+  static constexpr size_t piece_at = step_at + sizeof(int64_t);
+  static constexpr size_t blocks_at = piece_at + sizeof(int64_t);
   static constexpr size_t first_slot = blocks_at + sizeof(int64_t);
 
   template <class T>

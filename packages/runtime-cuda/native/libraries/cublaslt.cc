@@ -48,21 +48,15 @@ struct Prepared {
 bool has_own_layout(const MatmulShape& shape) { return shape.addend_stride != 0 && shape.addend_stride != shape.out_stride; }
 
 // cuBLASLt's matrices lie in columns. A matrix of ours, in rows, is the transposed one of its; so it computes
-// out^T = weight * x^T, with `weight` as its A, to be transposed, and `x` as its B.
+// out^T = weight * x^T, with `weight` as its A, to be transposed unless it is so already, and `x` as its B.
 class CublasLt final : public MatmulLibrary {
  public:
   CublasLt(const CublasLtApi& api, InContext in_context) : api_(api), in_context_(std::move(in_context)) {
     const std::string failure = inside([&]() -> std::string {
       if (const int status = api_.create(&handle_)) return text("cublasLtCreate", status);
-      LtMatmulDesc product = nullptr;
-      if (const int status = api_.matmul_desc_create(&product, cublas_compute_32f, cuda_r_32f))
-        return text("cublasLtMatmulDescCreate", status);
-      product_ = {product, api_.matmul_desc_destroy};
-      const auto set = [&](int attribute, int32_t value) {
-        return api_.matmul_desc_set_attribute(product, attribute, &value, sizeof value);
-      };
-      if (const int status = set(matmul_desc_transa, cublas_op_t)) return text("cublasLtMatmulDescSetAttribute", status);
-      if (const int status = set(matmul_desc_transb, cublas_op_n)) return text("cublasLtMatmulDescSetAttribute", status);
+      for (const bool x_is_transposed : {false, true})
+        for (const bool weight_is_transposed : {false, true})
+          if (const std::string refused = describe_product(x_is_transposed, weight_is_transposed); !refused.empty()) return refused;
       return {};
     });
     if (failure.empty()) return;
@@ -83,7 +77,7 @@ class CublasLt final : public MatmulLibrary {
     const bool adds = matmul.shape.addend_stride != 0;
     const float alpha = 1, beta = adds ? 1 : 0;
     return inside([&]() -> std::string {
-      const int status = api_.matmul(handle_, product_.get(), &alpha, address(matmul.weight), way.weight.get(), address(matmul.x),
+      const int status = api_.matmul(handle_, product_of(matmul.shape).get(), &alpha, address(matmul.weight), way.weight.get(), address(matmul.x),
                                      way.x.get(), &beta, address(adds ? matmul.addend : matmul.out),
                                      has_own_layout(matmul.shape) ? way.addend.get() : way.out.get(), address(matmul.out),
                                      way.out.get(), &way.algo,
@@ -99,6 +93,26 @@ class CublasLt final : public MatmulLibrary {
            (meaning ? meaning : "no description") + ")";
   }
 
+  Descriptor<LtMatmulDesc>& product_of(bool x_is_transposed, bool weight_is_transposed) {
+    return products_[x_is_transposed * 2 + weight_is_transposed];
+  }
+  const Descriptor<LtMatmulDesc>& product_of(const MatmulShape& shape) const {
+    return products_[shape.x_is_transposed * 2 + shape.weight_is_transposed];
+  }
+
+  std::string describe_product(bool x_is_transposed, bool weight_is_transposed) {
+    LtMatmulDesc product = nullptr;
+    if (const int status = api_.matmul_desc_create(&product, cublas_compute_32f, cuda_r_32f))
+      return text("cublasLtMatmulDescCreate", status);
+    product_of(x_is_transposed, weight_is_transposed) = {product, api_.matmul_desc_destroy};
+    const auto set = [&](int attribute, int32_t value) {
+      return api_.matmul_desc_set_attribute(product, attribute, &value, sizeof value);
+    };
+    int status = set(matmul_desc_transa, weight_is_transposed ? cublas_op_n : cublas_op_t);
+    if (!status) status = set(matmul_desc_transb, x_is_transposed ? cublas_op_t : cublas_op_n);
+    return status ? text("cublasLtMatmulDescSetAttribute", status) : std::string();
+  }
+
   template <class Call>
   std::string inside(Call&& call) {
     std::string result;
@@ -108,7 +122,7 @@ class CublasLt final : public MatmulLibrary {
 
   void close() noexcept {
     shapes_.clear();
-    product_ = {};
+    for (Descriptor<LtMatmulDesc>& product : products_) product = {};
     if (LtHandle handle = std::exchange(handle_, nullptr)) in_context_([&] { api_.destroy(handle); });
   }
 
@@ -130,8 +144,11 @@ class CublasLt final : public MatmulLibrary {
       return status;
     };
     const int out = shape.out_is_bf16 ? cuda_r_16bf : cuda_r_32f;
-    int status = layout(made.weight, cuda_r_16bf, shape.contracted, shape.columns, shape.weight_stride);
-    if (!status) status = layout(made.x, cuda_r_16bf, shape.contracted, shape.rows, shape.x_stride);
+    const auto operand = [&](Descriptor<LtMatrixLayout>& to, int64_t along, int64_t stride, bool is_transposed) {
+      return layout(to, cuda_r_16bf, is_transposed ? along : shape.contracted, is_transposed ? shape.contracted : along, stride);
+    };
+    int status = operand(made.weight, shape.columns, shape.weight_stride, shape.weight_is_transposed);
+    if (!status) status = operand(made.x, shape.rows, shape.x_stride, shape.x_is_transposed);
     if (!status) status = layout(made.out, out, shape.columns, shape.rows, shape.out_stride);
     if (!status && has_own_layout(shape)) status = layout(made.addend, out, shape.columns, shape.rows, shape.addend_stride);
     if (status) return text("cublasLtMatrixLayoutCreate", status);
@@ -152,7 +169,7 @@ class CublasLt final : public MatmulLibrary {
 
     LtHeuristicResult result{};
     int count = 0;
-    status = api_.algo_get_heuristic(handle_, product_.get(), made.weight.get(), made.x.get(),
+    status = api_.algo_get_heuristic(handle_, product_of(shape).get(), made.weight.get(), made.x.get(),
                                      has_own_layout(shape) ? made.addend.get() : made.out.get(), made.out.get(), object, 1,
                                      &result, &count);
     if (!status && count > 0) status = result.status;
@@ -169,7 +186,8 @@ class CublasLt final : public MatmulLibrary {
   const CublasLtApi& api_;
   InContext in_context_;
   LtHandle handle_ = nullptr;
-  Descriptor<LtMatmulDesc> product_;
+  // By whether the weight, and whether x, is transposed.
+  Descriptor<LtMatmulDesc> products_[4];
   std::map<MatmulShape, Prepared> shapes_;
 };
 

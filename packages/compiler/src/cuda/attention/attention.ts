@@ -68,7 +68,8 @@ function emitFlash(kernel: AttentionKernel, context: KernelContext): KernelText 
         `attend_flash<FlashShape<${headDim}, ${group}>, ${types.join(", ")}>(` +
           `${slotView(kernel.query.slot)}, query_place, ${slotView(kernel.key.slot)}, key_place, ` +
           `${slotView(kernel.value.slot)}, value_place, ${slotView(kernel.output.slot)}, output_place, ` +
-          `first_row, rows, block % ${kvHeads}, ${keys}, ${sight}, ${floatText(kernel.scale)});`,
+          `first_row, rows, block % ${kvHeads}, ${keys}, ${sight}, ${floatText(kernel.scale)}, ` +
+          "[](i64) -> i64 { return 0; }, [](i64, float) {});",
       );
     },
   );

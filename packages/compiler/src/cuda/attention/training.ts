@@ -1,13 +1,17 @@
-/** Attention of a training step: a warp for each query and head, and in the backward direction one for each key and head. */
+/**
+ * Attention of a training step: on tensor cores where the operands are bf16, else a warp for each query and head, and in
+ * the backward direction one for each key and head.
+ */
 import type {
-  Access,
   Affine,
   AttentionBackwardKernel,
   AttentionForwardKernel,
   HeadsAccess,
 } from "../../plan/types.ts";
-import { affineText, type Code, floatText, slotView, storageType } from "../code.ts";
+import { affineText, type Code, floatText, slotView } from "../code.ts";
 import { flatTiles, framePart, type KernelContext, type KernelPart, type KernelText } from "../kernel.ts";
+import { emitFlashBackward, emitFlashForward, isTiled } from "./training-flash.ts";
+import { at, place, type TrainingKernel, writeOperand } from "./training-text.ts";
 
 const warps = 4;
 const prelude = [
@@ -18,8 +22,6 @@ const prelude = [
   "attention.cuh",
   "attention_training.cuh",
 ] as const;
-
-type TrainingKernel = AttentionForwardKernel | AttentionBackwardKernel;
 
 /** One warp for each position and head; `body` knows them by these names. */
 function warpsPart(
@@ -77,20 +79,8 @@ function writeSeen(code: Code, kernel: TrainingKernel): void {
   code.line(";");
 }
 
-const at = (access: Access, names: readonly string[]) =>
-  [affineText(access.offset), ...access.strides.map((stride, index) => `${stride}LL * ${names[index]}`)].join(
-    " + ",
-  );
-
-const place = ({ offset, positionStride, headStride }: HeadsAccess) =>
-  `HeadsPlace{${affineText(offset)}, ${positionStride}, ${headStride}}`;
-
-function writeOperand(code: Code, kernel: TrainingKernel, name: string, access: HeadsAccess): void {
-  const type = storageType[kernel.slots[access.slot]!.dtype];
-  code.line(`const HeadsOf<${type}> ${name} = {${slotView(access.slot)}, ${place(access)}};`);
-}
-
 export function emitAttentionForward(kernel: AttentionForwardKernel, context: KernelContext): KernelText {
+  if (isTiled(kernel, context)) return emitFlashForward(kernel, context);
   const { heads, kvHeads, headDim, scale } = kernel;
   const over = { name: context.name, positions: kernel.queries, heads, position: "query" };
   const part = warpsPart(kernel, context, over, (code) => {
@@ -117,6 +107,7 @@ export function emitAttentionForward(kernel: AttentionForwardKernel, context: Ke
 }
 
 export function emitAttentionBackward(kernel: AttentionBackwardKernel, context: KernelContext): KernelText {
+  if (isTiled(kernel, context)) return emitFlashBackward(kernel, context);
   const { heads, kvHeads, headDim } = kernel;
   const group = heads / kvHeads;
   const scale = floatText(kernel.scale);

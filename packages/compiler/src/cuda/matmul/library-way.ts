@@ -5,7 +5,14 @@
  */
 import type { Access, Affine, Loop, MatmulGroup, MatmulKernel, PlanDtype } from "../../plan/types.ts";
 import { constantOf, storageBytes } from "../code.ts";
-import type { KernelContext, KernelPart, LibraryWay, SlotMatrix, SlotProduct } from "../kernel.ts";
+import {
+  constant,
+  type KernelContext,
+  type KernelPart,
+  type LibraryWay,
+  type SlotMatrix,
+  type SlotProduct,
+} from "../kernel.ts";
 import { alignedScratch, directRead, epiloguePart, prologuePart } from "./gemm-rows.ts";
 
 /** Rows of a tile of our own: with fewer there is little that a library could do better. */
@@ -51,9 +58,11 @@ export function libraryWay(
     }
     return weights.map((slot, weight) => ({
       columns,
-      contracted,
+      contracted: constant(contracted),
       x,
+      isXTransposed: false,
       weight: { slot, dtype: "bf16", offset: 0, stride: contracted },
+      isWeightTransposed: false,
       out: outs[weight]!,
       addend: written?.addend,
     }));

@@ -32,14 +32,18 @@ class RecordingMatmul final : public MatmulLibrary {
     Status status = driver_.call(
         "multiply", numbers_of(shape), matmul.label,
         {matmul.x, number(shape.x_stride), matmul.weight, number(shape.weight_stride), matmul.out, number(shape.out_stride),
-         matmul.addend, number(shape.addend_stride), number(shape.out_is_bf16), shape.alignment, matmul.workspace});
+         matmul.addend, number(shape.addend_stride), number(shape.out_is_bf16), shape.alignment, matmul.workspace,
+         number(shape.x_is_transposed), number(shape.weight_is_transposed)});
     const auto inside = [&](DevicePointer pointer, int64_t stride, int64_t rows, int64_t width, size_t bytes) {
       const size_t elements = static_cast<size_t>((rows - 1) * stride + width);
       if (status == success) status = driver_.in_range("device", pointer, elements * bytes);
     };
     const size_t out_bytes = shape.out_is_bf16 ? 2 : 4;
-    inside(matmul.x, shape.x_stride, shape.rows, shape.contracted, 2);
-    inside(matmul.weight, shape.weight_stride, shape.columns, shape.contracted, 2);
+    const auto operand = [&](DevicePointer pointer, int64_t stride, int64_t along, bool is_transposed) {
+      inside(pointer, stride, is_transposed ? shape.contracted : along, is_transposed ? along : shape.contracted, 2);
+    };
+    operand(matmul.x, shape.x_stride, shape.rows, shape.x_is_transposed);
+    operand(matmul.weight, shape.weight_stride, shape.columns, shape.weight_is_transposed);
     inside(matmul.out, shape.out_stride, shape.rows, shape.columns, out_bytes);
     if (shape.addend_stride != 0) inside(matmul.addend, shape.addend_stride, shape.rows, shape.columns, out_bytes);
     inside(matmul.workspace, 0, 1, matmul_workspace_bytes, 1);

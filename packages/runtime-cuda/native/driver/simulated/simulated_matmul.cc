@@ -46,8 +46,11 @@ Status SimulatedDriver::multiply_now(const Matmul& matmul) {
   const auto wrong = [&](const std::string& why) { return refuse(invalid_value, std::string(matmul.label) + ": " + why); };
   if (shape.rows < 1 || shape.columns < 1 || shape.contracted < 1) return wrong("a product of nothing");
   const size_t element = shape.out_is_bf16 ? 2 : 4;
-  const Bytes x = bytes_of(matmul.x, shape.rows, shape.contracted, shape.x_stride, 2);
-  const Bytes weight = bytes_of(matmul.weight, shape.columns, shape.contracted, shape.weight_stride, 2);
+  const auto operand = [&](DevicePointer begin, int64_t along, int64_t stride, bool is_transposed) {
+    return bytes_of(begin, is_transposed ? shape.contracted : along, is_transposed ? along : shape.contracted, stride, 2);
+  };
+  const Bytes x = operand(matmul.x, shape.rows, shape.x_stride, shape.x_is_transposed);
+  const Bytes weight = operand(matmul.weight, shape.columns, shape.weight_stride, shape.weight_is_transposed);
   const Bytes out = bytes_of(matmul.out, shape.rows, shape.columns, shape.out_stride, element);
   const bool adds = shape.addend_stride != 0;
   const Bytes addend = adds ? bytes_of(matmul.addend, shape.rows, shape.columns, shape.addend_stride, element) : out;
@@ -75,13 +78,16 @@ Status SimulatedDriver::multiply_now(const Matmul& matmul) {
   if (out.meets(x) || out.meets(weight) || (!in_place && out.meets(addend)) || workspace.meets(out) || workspace.meets(x))
     return wrong("the output or the workspace lies where the product reads");
 
+  const auto element_at = [](DevicePointer base, int64_t index, int64_t k, int64_t stride, bool is_transposed) {
+    return from_bf16(read<uint16_t>(base, is_transposed ? k * stride + index : index * stride + k));
+  };
   MemoryBuffer& target = *memory_.find(out.begin, out.end() - out.begin);
   for (int64_t row = 0; row < shape.rows; ++row) {
     for (int64_t column = 0; column < shape.columns; ++column) {
       float sum = 0;
       for (int64_t k = 0; k < shape.contracted; ++k)
-        sum += from_bf16(read<uint16_t>(matmul.x, row * shape.x_stride + k)) *
-               from_bf16(read<uint16_t>(matmul.weight, column * shape.weight_stride + k));
+        sum += element_at(matmul.x, row, k, shape.x_stride, shape.x_is_transposed) *
+               element_at(matmul.weight, column, k, shape.weight_stride, shape.weight_is_transposed);
       const int64_t at = row * shape.out_stride + column, from = row * shape.addend_stride + column;
       if (adds) sum += shape.out_is_bf16 ? from_bf16(read<uint16_t>(matmul.addend, from)) : read<float>(matmul.addend, from);
       const uint16_t narrow = to_bf16(sum);

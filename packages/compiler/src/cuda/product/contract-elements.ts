@@ -1,12 +1,12 @@
-/** The general product by strides, a thread for each element of the result: the route of unfused plans, not a fast one. */
-import type { Access, ContractKernel } from "../plan/types.ts";
-import { affineText, slotView, storageType } from "./code.ts";
-import { flatTiles, framePart, type KernelContext, type KernelText, productText } from "./kernel.ts";
-import { loopIndices } from "./rows/row-text.ts";
+/** The general product by strides, a thread for each element of the result: for results that are too small for tiles. */
+import type { Access, ContractKernel } from "../../plan/types.ts";
+import { affineText, slotView, storageType } from "../code.ts";
+import { flatTiles, framePart, type KernelContext, type KernelText, productText } from "../kernel.ts";
+import { loopIndices } from "../rows/row-text.ts";
 
 const threads = 128;
 
-export function emitContract(kernel: ContractKernel, context: KernelContext): KernelText {
+export function emitContractElements(kernel: ContractKernel, context: KernelContext): KernelText {
   const { slots, loops, contracted, a, b, out } = kernel;
   const outer = loops.map((_, index) => `i${index}`);
   const inner = contracted.map((_, index) => `k${index}`);
