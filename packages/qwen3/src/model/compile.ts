@@ -16,6 +16,7 @@ import {
 } from "@weft/compiler";
 import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
 import { type Either, isLeft, right } from "fp-ts/lib/Either.js";
+import { type Adapter, adapterPass } from "../adapter/adapter.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { layersPath, qwen3Block, qwen3Model } from "./block.ts";
 
@@ -33,6 +34,8 @@ export interface Qwen3CompileOptions {
   readonly observe?: readonly string[];
   /** How many of the likeliest tokens become an output beside the logits; default 0: none. */
   readonly candidates?: number;
+  /** Products beside the weights that it names; `storage` is asked for its parameters too. */
+  readonly adapter?: Adapter | undefined;
   readonly fusion?: boolean;
   /** Keep what `explain` and dumps need; default true. Without it, equal layers are compiled once. */
   readonly record?: boolean;
@@ -45,6 +48,7 @@ export const cacheDtype = (policy: PrecisionPolicy): Dtype => (policy === "bf16"
 export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions): ProgramInput[] {
   const model = qwen3Model(config);
   const passes: Pass[] = [
+    ...(options.adapter === undefined ? [] : [adapterPass(options.adapter)]),
     kvCache({ capacity: options.capacity, dtype: cacheDtype(options.policy) }),
     ...(options.logits === "last" ? [lastPosition(["logits"])] : []),
     precision({ policy: options.policy, storage: options.storage }),
@@ -90,8 +94,12 @@ function compileEqualLayers(
   if (layers <= patternLayers || (options.observe ?? []).length > 0) return undefined;
   const inLayer = parametersOf(qwen3Block(config));
   if (isLeft(inLayer)) return undefined;
+  const adapted = new Set(options.adapter?.linears.map(({ weight }) => weight));
   const stored = (layer: number) =>
-    inLayer.right.map(({ name }) => options.storage(`${layersPath}.${layer}.${name}`)).join();
+    inLayer.right
+      .map(({ name }) => `${layersPath}.${layer}.${name}`)
+      .map((name) => `${options.storage(name)} ${adapted.has(name)}`)
+      .join();
   for (let layer = 2; layer < layers - 1; layer++) if (stored(layer) !== stored(1)) return undefined;
   // The pattern's last layer stands for the model's last one.
   const storage = (parameter: string) =>

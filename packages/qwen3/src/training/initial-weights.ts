@@ -53,8 +53,8 @@ function fillNormal(data: Float32Array, deviation: number, name: string, seed: n
   }
 }
 
-/** FNV-1a, 32 bits. */
-function hashOf(text: string): number {
+/** FNV-1a, 32 bits: the stream of random numbers that a name has. */
+export function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (const character of new TextEncoder().encode(text)) hash = Math.imul(hash ^ character, 0x01000193);
   return hash >>> 0;

@@ -13,6 +13,8 @@ import {
 } from "@weft/compiler";
 import { type Dtype, nearestName } from "@weft/dsl";
 import type { Device, Executable, MemoryTable, StateArray, Weight, WeightSource } from "@weft/runtime";
+import { type Adapter, type AdapterOptions, adapterOf, adapterParameters } from "../adapter/adapter.ts";
+import { initialAdapter } from "../adapter/initial.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { type Problem, userProblem, WeftError } from "../config/problems.ts";
 import { orRaise } from "../inference/checkpoint-text.ts";
@@ -36,6 +38,11 @@ export interface TrainingOptions {
   readonly policy?: PrecisionPolicy;
   /** Which parameters are trained, by name. Default: all. */
   readonly trainable?: (parameter: string) => boolean;
+  /**
+   * Train adapters in place of the model's own parameters, which stay as `weights` has them. B begins at 0, A at random
+   * by the seed (default 0). Not with `trainable`.
+   */
+  readonly lora?: AdapterOptions & { readonly seed?: number };
   /** Which of them decay. Default: matrices; norms and biases do not. */
   readonly decays?: (parameter: string, rank: number) => boolean;
   /** Default: `train` and `loss`. */
@@ -65,7 +72,8 @@ export function compileTrainingModel(
   weights: (name: string) => Weight | undefined,
   options: TrainingOptions,
 ): CompiledTraining {
-  const { trainable = () => true, policy = "f32" } = options;
+  const { policy = "f32" } = options;
+  const { adapter, trainable } = trainedBy(config, options);
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
   return orRaise(
     compileTraining(config, {
@@ -75,6 +83,7 @@ export function compileTrainingModel(
       trainable,
       storage: (name) => (trainable(name) ? "f32" : floatOf(name)),
       rule: adamW,
+      ...(adapter === undefined ? {} : { adapter }),
       record: options.record ?? false,
       recompute: options.recompute,
       activationBudget: options.activationBudget,
@@ -84,6 +93,24 @@ export function compileTrainingModel(
       ...(options.fusion === undefined ? {} : { fusion: options.fusion }),
     }),
   );
+}
+
+/** What is trained: adapters, or what `trainable` says. */
+function trainedBy(
+  config: Qwen3Config,
+  { trainable, lora }: Pick<TrainingOptions, "trainable" | "lora">,
+): { readonly adapter: Adapter | undefined; readonly trainable: (parameter: string) => boolean } {
+  if (lora === undefined) return { adapter: undefined, trainable: trainable ?? (() => true) };
+  if (trainable !== undefined) {
+    throw new WeftError([
+      userProblem("training", "lora trains adapters only, so it cannot be used with trainable", {
+        remedy: "choose linears by the targets of lora",
+      }),
+    ]);
+  }
+  const adapter = adapterOf(config, lora);
+  const names = new Set(adapterParameters(adapter).map(({ name }) => name));
+  return { adapter, trainable: (name) => names.has(name) };
 }
 
 /**
@@ -109,15 +136,20 @@ export async function openTrainingModel(
     ...(options.memoryLimitBytes === undefined ? {} : { memoryLimitBytes: options.memoryLimitBytes }),
   });
   try {
-    const { trainable = () => true } = options;
-    const names = orRaise(modelParameters(config)).flatMap(({ name }) => (trainable(name) ? [name] : []));
+    const { adapter, trainable } = trainedBy(config, options);
+    const begun = adapter && initialAdapter(adapter, options.lora?.seed ?? 0);
+    const parameters = [
+      ...orRaise(modelParameters(config)),
+      ...(adapter === undefined ? [] : adapterParameters(adapter)),
+    ];
+    const names = parameters.flatMap(({ name }) => (trainable(name) ? [name] : []));
     const states = new Set(plan.buffers.flatMap((one) => (one.class === "state" ? [one.name] : [])));
     for (const name of names) {
-      const weight = weightOf(name);
+      const weight = begun?.(name) ?? weightOf(name);
       if (weight === undefined || !states.has(name)) continue;
       await executable.writeState(name, readWeight(weight), { dtype: weight.dtype });
     }
-    return new TrainingModel(config, executable, names);
+    return new TrainingModel(config, executable, names, adapter);
   } catch (error) {
     executable[Symbol.dispose]();
     throw error;
@@ -129,13 +161,16 @@ export class TrainingModel {
   readonly executable: Executable;
   /** Names of the trained parameters, in the order of the model. */
   readonly trained: readonly string[];
+  /** What is trained in place of the model's own parameters. */
+  readonly adapter: Adapter | undefined;
   #updates = 0;
   #skipped = 0;
 
-  constructor(config: Qwen3Config, executable: Executable, trained: readonly string[]) {
+  constructor(config: Qwen3Config, executable: Executable, trained: readonly string[], adapter?: Adapter) {
     this.config = config;
     this.executable = executable;
     this.trained = trained;
+    this.adapter = adapter;
   }
 
   /** Updates that were made so far: bias correction counts by it. */
