@@ -42,6 +42,24 @@ export function adapterPass({ rank, alpha, linears }: Adapter): Pass {
   return lora(options);
 }
 
+/** The adapters of another model: each path under the name that it has there, or left out where it has none. */
+export function renameAdapter(adapter: Adapter, rename: (path: string) => string | undefined): Adapter {
+  const linears = adapter.linears.flatMap(({ path, weight, a, b }) => {
+    const other = rename(path);
+    if (other === undefined) return [];
+    const named = (name: string) => `${other}${name.slice(path.length)}`;
+    return [
+      {
+        path: other,
+        weight: named(weight),
+        a: { ...a, name: named(a.name) },
+        b: { ...b, name: named(b.name) },
+      },
+    ];
+  });
+  return { ...adapter, linears };
+}
+
 /** The linears as briefly as PEFT has them: the ends of their paths where these mean just them, else whole paths. */
 export function targetModules(config: Qwen3Config, { rank, alpha, linears }: Adapter): readonly string[] {
   const ends = [...new Set(linears.map(({ path }) => path.split(".").at(-1)!))];

@@ -16,7 +16,7 @@ import {
 } from "@weft/compiler";
 import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
 import { type Either, isLeft, right } from "fp-ts/lib/Either.js";
-import { type Adapter, adapterPass } from "../adapter/adapter.ts";
+import { type Adapter, adapterPass, renameAdapter } from "../adapter/adapter.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { layersPath, qwen3Block, qwen3Model } from "./block.ts";
 
@@ -104,7 +104,15 @@ function compileEqualLayers(
   // The pattern's last layer stands for the model's last one.
   const storage = (parameter: string) =>
     options.storage(parameter.replace(`${layersPath}.${last}.`, `${layersPath}.${layers - 1}.`));
-  const programs = qwen3Programs({ ...config, layers: patternLayers }, { ...options, storage });
+  const adapter =
+    options.adapter &&
+    renameAdapter(options.adapter, (path) => {
+      const layer = Number(path.slice(layersPath.length + 1).split(".")[0]);
+      if (!path.startsWith(`${layersPath}.`) || layer < last) return path;
+      const start = `${layersPath}.${layer}.`;
+      return layer === layers - 1 ? `${layersPath}.${last}.${path.slice(start.length)}` : undefined;
+    });
+  const programs = qwen3Programs({ ...config, layers: patternLayers }, { ...options, storage, adapter });
   const compiled = compileRepeated(programs, { path: layersPath, layers }, common);
   if (isLeft(compiled)) return compiled;
   return compiled.right === undefined ? undefined : right(compiled.right);
