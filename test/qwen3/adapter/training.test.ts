@@ -30,6 +30,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { largestDifference as largestOfRows } from "../../support/largest-difference.ts";
 import { devicesHere, openInterpreted, openOn } from "../../support/models.ts";
+import { configOf } from "../../support/qwen3-config.ts";
 import { runOptions } from "../training/run.ts";
 import { fixtures, inDirectory, left, right } from "../weights/files.ts";
 
@@ -113,6 +114,28 @@ test("it begins with the base's loss and learns; no state and no kernel of an up
       );
     });
   }
+});
+
+test("kernels of a layer with adapters on all its linears", () => {
+  const shape = { hidden: 64, heads: 4, kvHeads: 2, headDim: 16, intermediate: 128, vocab: 320 };
+  const counted = (layers: number) => {
+    const { plan } = compileTrainingModel(configOf({ ...shape, layers }), () => undefined, {
+      sequence: 16,
+      lora,
+      programs: ["train"],
+      generation: { capacity: 32, chunk: 16, logits: "all" },
+    });
+    return new Map(plan.programs.map(({ name, steps }) => [name, steps.length]));
+  };
+  const [few, more] = [counted(3), counted(4)];
+  const perLayer = [...more].map(([name, count]) => [name, count - few.get(name)!]);
+  // Of training: 14 forward, five products backward and one update for A and one for B of each of seven linears, two
+  // sums of squares, and the rows and the attention between. None gives the gradient of a weight of the base.
+  assert.equal(perLayer, [
+    ["train", 86],
+    ["prefill", 12],
+    ["decode", 12],
+  ]);
 });
 
 test("A is uniform within 1 / sqrt(in), the same for the same seed; B is 0", () => {

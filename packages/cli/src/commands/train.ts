@@ -57,7 +57,10 @@ MODEL is a checkpoint to go on from. Without it, a model of --config learns from
 that of another directory.
 
 OUT holds metrics.jsonl, curves.svg, memory.json, checkpoints/ and, at the end, model/: a Hugging Face directory in the
-dtype that config.json names. With --lora, adapters are merged into it; --adapter-only writes adapter/ in its place. Ctrl-C saves a checkpoint and ends; the same command with --resume goes on.
+dtype that config.json names. Ctrl-C saves a checkpoint and ends; the same command with --resume goes on.
+
+With --lora the weights stay and adapters beside them learn; model/ has them merged into the weights, which keep their
+dtype. --adapter-only writes adapter/ in its place, which weft merge, weft chat --adapter and PEFT read.
 
 Examples:
   $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/chats --epochs 2 --lr 1e-5

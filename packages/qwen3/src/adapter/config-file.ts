@@ -48,10 +48,18 @@ const only: readonly (readonly [key: string, allowed: readonly unknown[], meanin
   ["use_dora", [false], "without DoRA"],
   ["lora_bias", [false], "without a bias of its own"],
   ["fan_in_fan_out", [false], "false"],
+  ["use_qalora", [false], "false"],
+  ["use_bdlora", [false], "false"],
+  // The others (pissa, olora, loftq, ...) change the base's weights as well.
+  ["init_lora_weights", [true, false, "gaussian", "orthogonal", "eva"], "one that leaves the base as it is"],
 ];
 
 /** What must be empty. */
 const empty = [
+  "layer_replication",
+  "alora_invocation_tokens",
+  "arrow_config",
+  "kasa_config",
   "modules_to_save",
   "rank_pattern",
   "alpha_pattern",
@@ -78,7 +86,8 @@ export function readAdapterConfig(directory: string): Checked<AdapterScale> {
     );
   for (const [key, allowed, meaning] of only) {
     const value = content[key];
-    if (value !== undefined && !allowed.includes(value)) complain(`${key} must be ${meaning}`, value);
+    if (value !== undefined && value !== null && !allowed.includes(value))
+      complain(`${key} must be ${meaning}`, value);
   }
   for (const key of empty) {
     const value = content[key] ?? [];
