@@ -46,12 +46,14 @@ async function withTraining<A>(
   directory: string,
   options: AdapterOptions,
   work: (training: TrainingModel, weights: (name: string) => Weight | undefined) => Promise<A>,
+  policy: "f32" | "bf16" = "f32",
 ): Promise<A> {
   const { config, weights } = right(readCheckpointWeights(directory));
   using device = cpuDevice({ threads: 2 });
   using training = await openTrainingModel(config, weights, device, {
     sequence: 32,
     lora: { ...options, seed: 3 },
+    policy,
     programs: ["train", "accumulate", "update", "loss"],
     generation: { capacity: 32, chunk: 32, logits: "all" },
   });
@@ -82,11 +84,18 @@ const prefill = async (
 };
 
 test("it begins with the base's loss and learns; no state and no kernel of an update belongs to the base", async () => {
-  for (const directory of [tiny, tied]) {
-    await withTraining(directory, lora, async (training) => {
+  for (const [directory, policy] of [
+    [tiny, "f32"],
+    [tied, "bf16"],
+  ] as const) {
+    const check = async (training: TrainingModel) => {
       const { config, weights } = right(readCheckpointWeights(directory));
       using device = cpuDevice({ threads: 2 });
-      using base = await openTrainingModel(config, weights, device, { sequence: 32, programs: ["loss"] });
+      using base = await openTrainingModel(config, weights, device, {
+        sequence: 32,
+        policy,
+        programs: ["loss"],
+      });
       const batch = batchOf([{ tokens: text }]);
       const [own, of] = [await training.loss(batch), await base.loss(batch)];
       assert.ok(Math.abs(own.loss - of.loss) <= 1e-6 * of.loss, `${own.loss} and ${of.loss}`);
@@ -112,7 +121,8 @@ test("it begins with the base's loss and learns; no state and no kernel of an up
         updates.map(({ origins }) => origins[0]!).sort(),
         names.map((name) => name.slice(0, -".weight".length)).sort(),
       );
-    });
+    };
+    await withTraining(directory, lora, check, policy);
   }
 });
 
