@@ -48,10 +48,11 @@ export function lora(options: LoraOptions): Pass {
         };
         const base = copyNode(builder, node, inputs);
         const down = product(inputs[0]!, adapter.a, site.from, [rankAxis]);
-        const up = product(down, adapter.b, [rankAxis], site.to);
-        const scaled = builder.add("mul", [up, builder.constant(alpha / rank)], {});
+        // Scaled where it is small: the gradient of the result then serves base and B as it is.
+        const scaled = builder.add("mul", [down, builder.constant(alpha / rank)], {});
+        const up = product(scaled, adapter.b, [rankAxis], site.to);
         builder.origin = origin;
-        return builder.add("add", [base, scaled], {});
+        return builder.add("add", [base, up], {});
       });
     },
   };
