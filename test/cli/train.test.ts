@@ -212,6 +212,84 @@ test("the last layers only, in bf16, by epochs: the memory is what the dry run s
     assert.equal(readdirSync(join(out, "model")).includes("model.safetensors"), true);
   }));
 
+test("adapters: planned memory, two parts, the merged model, the adapter alone, and another base", () =>
+  withFolder(async (folder) => {
+    const data = dataIn(folder);
+    const argv = (base: string, name: string, steps: number, ...more: string[]) => [
+      "train",
+      base,
+      "--data",
+      data,
+      "--out",
+      join(folder, name),
+      "--steps",
+      String(steps),
+      "--sequence",
+      "64",
+      "--schedule",
+      "constant",
+      "--lora",
+      "4",
+      "--lora-targets",
+      "q_proj,mlp.*",
+      "--last-layers",
+      "1",
+      "--threads",
+      "2",
+      ...more,
+    ];
+    const run = async (...given: string[]) => {
+      const { code, stdout, stderr } = await weft(...given);
+      assert.is(code, 0, stderr);
+      return stdout;
+    };
+    const planned = JSON.parse(await run(...argv(tiny, "whole", 4, "--dry-run", "--json")));
+    // q, gate, up and down of one layer: A and B, each with two moments.
+    const [hidden, q, middle] = [64, 64, 128];
+    const elements = 4 * (hidden + q + 3 * (hidden + middle));
+    assert.ok(
+      planned.optimizer >= 8 * elements && planned.optimizer < 8 * elements + 1024,
+      planned.optimizer,
+    );
+    const output = await run(...argv(tiny, "whole", 4));
+    assert.match(output, /^4 steps, loss .*\nmodel: .*model\n$/);
+    const measured = JSON.parse(readFileSync(join(folder, "whole/memory.json"), "utf8"));
+    assert.equal(measured.planned, planned);
+    await run(...argv(tiny, "parts", 2));
+    const alone = JSON.parse(await run(...argv(tiny, "parts", 4, "--resume", "--adapter-only", "--json")));
+    assert.is(alone.adapter, join(folder, "parts/adapter"));
+
+    const merged = join(folder, "merged");
+    const text = await run("merge", tiny, alone.adapter, "--out", merged);
+    assert.is(text, `merged 4 weights\nmodel: ${merged}\n`);
+    const [one, two] = [merged, join(folder, "whole/model")].map((at) =>
+      readFileSync(join(at, "model.safetensors")),
+    );
+    assert.ok(one!.equals(two!));
+    const logits = async (...given: string[]) =>
+      JSON.parse(await run("logits", ...given, "--tokens", "5,17,3", "--json")).logits.flat() as number[];
+    const [beside, after, before] = [
+      await logits(tiny, "--adapter", alone.adapter),
+      await logits(merged),
+      await logits(tiny),
+    ];
+    const furthest = (others: readonly number[]) =>
+      Math.max(...beside.map((value, at) => Math.abs(value - others[at]!)));
+    assert.ok(furthest(after) < 1e-4, String(furthest(after)));
+    assert.ok(furthest(before) > 1e-3, String(furthest(before)));
+
+    const refused = await weft(...argv(merged, "parts", 6, "--resume"));
+    assert.is(refused.code, 2);
+    assert.match(
+      refused.stderr,
+      /a weight that is not trained must be as the run began with it; given other values; at model\.layers\.1\.self_attn\.q_proj\.weight;/,
+    );
+    assert.is(refused.stderr.match(/must be as the run began with it/g)!.length, 4);
+    const same = await weft("merge", tiny, alone.adapter, "--out", join(tiny, "."));
+    assert.is(same.code, 2);
+    assert.match(same.stderr, /^\[--out\] must be another directory than that of the model; given/);
+  }));
+
 test("a dry run prints the memory by purpose and writes nothing", () =>
   withFolder(async (folder) => {
     const argv = [
@@ -271,6 +349,20 @@ for (const [what, argv, sentences] of [
     "samples without a text to begin with",
     [tiny, "--data", tiny, "--out", "x", "--sample-every", "2"],
     ["[--sample-every] goes with --sample-prompt; give both, or none"],
+  ],
+  [
+    "options of adapters without adapters",
+    [tiny, "--data", tiny, "--out", "x", "--lora-alpha", "2", "--lora-targets", "q_proj", "--adapter-only"],
+    [
+      "[--lora-alpha] needs adapters; add --lora RANK",
+      "[--lora-targets] needs adapters; add --lora RANK",
+      "[--adapter-only] needs adapters; add --lora RANK",
+    ],
+  ],
+  [
+    "targets that are no linears",
+    [tiny, "--data", tiny, "--out", "x", "--lora", "2", "--lora-targets", "qproj", "--dry-run"],
+    ['[lora] a target must match a linear; given "qproj"; did you mean "q_proj"?'],
   ],
   [
     "a sequence beyond the model",

@@ -10,6 +10,7 @@ const commands = [
   "logits",
   "loss",
   "train",
+  "merge",
   "summary",
   "dump",
   "explain",

@@ -12,6 +12,7 @@ import { guardCommand } from "./commands/guard.ts";
 import { logitsCommand } from "./commands/logits.ts";
 import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
+import { mergeCommand } from "./commands/merge.ts";
 import { summaryCommand } from "./commands/summary.ts";
 import { trainCommand } from "./commands/train.ts";
 import { packageVersion } from "./version.ts";
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     logitsCommand(),
     lossCommand(),
     trainCommand(),
+    mergeCommand(),
     summaryCommand(),
     dumpCommand(),
     explainCommand(),

@@ -30,6 +30,7 @@ export { type ExpandOptions, expandBlock } from "./passes/expand.ts";
 export { type GradOptions, grad, gradientOutput } from "./passes/grad/grad.ts";
 export { cacheSymbols, type KvCacheOptions, kvCache } from "./passes/kv-cache.ts";
 export { lastPosition } from "./passes/last-position.ts";
+export * from "./passes/lora/index.ts";
 export * from "./passes/optimizer/index.ts";
 export { type PackDocumentsOptions, packDocuments, packInputs } from "./passes/pack-documents.ts";
 export * from "./passes/pass.ts";

@@ -5,6 +5,7 @@ export * from "./graph/builder.ts";
 export * from "./graph/tensor-array.ts";
 export * from "./graph/tools.ts";
 export * from "./graph/types.ts";
+export { namePattern, pathPattern } from "./name-pattern.ts";
 export { editDistance, nearestName } from "./nearest.ts";
 export * from "./notation/index.ts";
 export type {

@@ -1,3 +1,4 @@
+export * from "./adapter/index.ts";
 export * from "./config/index.ts";
 export * from "./inference/index.ts";
 export * from "./model/index.ts";

@@ -8,7 +8,7 @@ import {
   patternLayers,
 } from "@weft/compiler";
 import { axis, chain, linear, named, orThrow, repeat, residual, rmsNorm, silu } from "@weft/dsl";
-import { compileQwen3, type Qwen3CompileOptions } from "@weft/qwen3";
+import { adapterOf, adapterParameters, compileQwen3, type Qwen3CompileOptions } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { configOf, qwen3Of4B, type Shape, type threeLayers } from "../../support/qwen3-config.ts";
@@ -47,6 +47,28 @@ const ways: readonly (readonly [string, Partial<Qwen3CompileOptions>])[] = [
   ["unfused", { fusion: false }],
   ["an observed layer", { observe: ["model.layers.4"] }],
 ];
+
+test("adapters in all layers, in the middle ones, in the last one, and in one of them", () => {
+  const config = configOf({ ...shape, layers: 7 });
+  for (const targets of [
+    ["model.layers.*"],
+    ["layers.0.mlp.*", "self_attn.o_proj", "layers.6.mlp.up_proj"],
+    ["layers.6.*"],
+    ["layers.3.*"],
+  ]) {
+    const adapter = adapterOf(config, { rank: 4, alpha: 8, targets });
+    const [whole, repeated] = both(config, { ...usual, adapter });
+    assert.is(repeated.plan.hash, whole.plan.hash, targets.join());
+    const weights = whole.plan.buffers.filter((one) => one.class === "weights");
+    const names = weights.flatMap(({ name }) => (name.includes(".lora_") ? [name] : []));
+    assert.equal(
+      names.sort(),
+      adapterParameters(adapter)
+        .map((one) => one.name)
+        .sort(),
+    );
+  }
+});
 
 for (const [name, options] of ways) {
   for (const layers of [5, 6, 11]) {

@@ -1,5 +1,5 @@
 /** `weft loss`: what training would make of a token sequence, for comparison with other implementations. */
-import { orThrow } from "@weft/dsl";
+import { namePattern, orThrow } from "@weft/dsl";
 import {
   batchOf,
   checkTokenIds,
@@ -40,7 +40,7 @@ export async function loss(directory: string, options: LossOptions): Promise<voi
     });
   }
   const names = requiredTensors(config).map((one) => one.name);
-  const matches = grad === undefined ? () => false : matcher(grad);
+  const matches = grad === undefined ? () => false : namePattern(grad);
   if (grad !== undefined && !names.some(matches)) {
     refuse("--grad", "must match a parameter", {
       given: grad,
@@ -74,13 +74,6 @@ async function measured(
   if (withGradients) return model.gradients(batch);
   const { loss } = await model.loss(batch);
   return { loss, gradients: new Map() };
-}
-
-/** `*` stands for any characters, dots included; everything else for itself. */
-function matcher(pattern: string): (name: string) => boolean {
-  const parts = pattern.split("*").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  const expression = new RegExp(`^${parts.join(".*")}$`);
-  return (name) => expression.test(name);
 }
 
 /** Piece by piece: the gradient of a large table would not fit into one string. */

@@ -21,6 +21,7 @@ import {
   trainingMemory,
   trainingWeights,
   train as trainModel,
+  writeAdapter,
 } from "@weft/qwen3";
 import type { TrainFlags } from "../commands/train.ts";
 import { interruption, stopsInOrder } from "../terminal/interrupt.ts";
@@ -31,6 +32,7 @@ import { checkFlags, lengthOf } from "../train/check.ts";
 import { TrainDisplay } from "../train/display.ts";
 import { sampleOptions, samplePrograms } from "../train/sample.ts";
 import { formatOf, openSource, type TrainSource } from "../train/source.ts";
+import { trainedOf } from "../train/trained.ts";
 
 export async function train(model: string | undefined, flags: TrainFlags): Promise<void> {
   checkFlags(model, flags);
@@ -52,11 +54,9 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
   const { lr, schedule: shape, warmup, seed, accumulate, keep } = flags;
   const learningRate = schedule({ shape, learningRate: lr, steps, warmup });
   using opened = await openTrainingModel(config, weights, device, options, compiled);
-  const trainable = new TrainableModel(opened, weights, {
-    weightDecay: flags.weightDecay,
-    maxNorm: flags.maxNorm,
-    ...(flags.momentum === undefined ? {} : { momentum: flags.momentum }),
-  });
+  const { weightDecay, maxNorm, momentum } = flags;
+  const constants = { weightDecay, maxNorm, ...(momentum === undefined ? {} : { momentum }) };
+  const trainable = new TrainableModel(opened, weights, constants, source.directory);
   const tenth = Math.max(1, Math.ceil(steps / 10));
   const copy = filesBeside(source.directory);
   const samples = await sampleOptions(opened, source.directory, flags);
@@ -83,23 +83,25 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
     remark(`stopped behind step ${done.step} of ${steps}; the same command with --resume goes on`);
     return;
   }
-  const stored = config.dtype === "bf16" ? "bf16" : config.dtype === "f32" ? "f32" : undefined;
-  const directory = join(flags.out!, "model");
+  const kind = flags.adapterOnly === true ? "adapter" : "model";
+  const directory = join(flags.out!, kind);
   orThrow(
-    await exportHuggingFace({
-      directory,
-      model: trainable,
-      copy,
-      ...(stored === undefined ? {} : { dtype: stored }),
-    }),
+    kind === "adapter"
+      ? await writeAdapter({ directory, model: trainable })
+      : await exportHuggingFace({ directory, model: trainable.merged(), copy, ...storedAs(flags, config) }),
   );
-  if (flags.json === true) await printJson({ ...done, model: directory });
-  else await print(summaryOf(done, directory));
+  if (flags.json === true) await printJson({ ...done, [kind]: directory });
+  else await print(summaryOf(done, `${kind}: ${directory}`));
+}
+
+/** What was trained is stored as config.json has it; merged weights as they were. */
+function storedAs({ lora }: TrainFlags, { dtype }: Qwen3Config): { readonly dtype?: "f32" | "bf16" } {
+  return lora === undefined && (dtype === "bf16" || dtype === "f32") ? { dtype } : {};
 }
 
 function summaryOf(
   done: { step: number; loss: number | undefined; evaluationLoss: number | undefined; skippedSteps: number },
-  directory: string,
+  written: string,
 ): string {
   const parts = [
     `${done.step} steps`,
@@ -107,13 +109,11 @@ function summaryOf(
     done.evaluationLoss === undefined ? undefined : `held out ${done.evaluationLoss.toFixed(4)}`,
     done.skippedSteps === 0 ? undefined : `${done.skippedSteps} steps skipped`,
   ];
-  return `${parts.filter((part) => part !== undefined).join(", ")}\nmodel: ${directory}`;
+  return `${parts.filter((part) => part !== undefined).join(", ")}\n${written}`;
 }
 
 function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: number): TrainingOptions {
-  const { lastLayers, batch, accumulate, dtype, gpuLimitGb, recompute, activationBudget } = flags;
-  const first = config.layers - (lastLayers ?? config.layers);
-  const layerOf = (name: string) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
+  const { batch, accumulate, dtype, gpuLimitGb, recompute, activationBudget } = flags;
   return {
     sequence: sequence * batch,
     policy: dtype,
@@ -121,7 +121,7 @@ function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: numbe
     trainedDtype: flags.weights,
     ...samplePrograms(flags, sequence),
     programs: [...(accumulate === 1 ? (["train"] as const) : (["accumulate", "update"] as const)), "loss"],
-    ...(lastLayers === undefined ? {} : { trainable: (name) => layerOf(name) >= first }),
+    ...trainedOf(flags, config),
     ...(gpuLimitGb === undefined ? {} : { memoryLimitBytes: Math.floor(gpuLimitGb * 1e9) }),
     ...(recompute === undefined ? {} : { recompute }),
     ...(activationBudget === undefined ? {} : { activationBudget }),

@@ -2,6 +2,7 @@ import type { Clip } from "@weft/qwen3";
 import { Command, Option } from "commander";
 import { addSampling, clipOption, type SamplingFlags, stopOption } from "./generate.ts";
 import {
+  adapterOption,
   capacityOption,
   chunkOption,
   deviceOption,
@@ -51,6 +52,7 @@ export function chatCommand(): Command {
   return addSampling(command)
     .addOption(stopOption())
     .addOption(clipOption("drop-oldest"))
+    .addOption(adapterOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

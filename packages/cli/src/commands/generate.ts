@@ -1,6 +1,7 @@
 import type { Clip } from "@weft/qwen3";
 import { Command, Option } from "commander";
 import {
+  adapterOption,
   capacityOption,
   chunkOption,
   deviceOption,
@@ -95,6 +96,7 @@ export function generateCommand(): Command {
     .addOption(clipOption("error"))
     .option("--stream", "write text as it comes")
     .option("--timing", "tokens per second, time to the first token and memory, on stderr")
+    .addOption(adapterOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import {
+  adapterOption,
   deviceOption,
   dtypeOption,
   gpuLimitOption,
@@ -37,6 +38,7 @@ export function logitsCommand(): Command {
         .argParser(mode)
         .default({ kind: "whole" }, "whole"),
     )
+    .addOption(adapterOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

@@ -95,6 +95,8 @@ export const threadsOption = () =>
   new Option("--threads <N>", "threads of the CPU runtime (default: one per physical core)").argParser(
     integer(1, 1024),
   );
+export const adapterOption = () =>
+  new Option("--adapter <DIR>", "LoRA adapters as PEFT has them, beside the weights");
 export const capacityOption = (text = "tokens that the KV cache has room for") =>
   new Option("--capacity <N>", text).argParser(integer(1, most));
 export const chunkOption = () =>
@@ -119,6 +121,7 @@ export interface TargetOptions {
 
 /** Options of everything that runs a MODEL. */
 export interface ModelOptions {
+  readonly adapter?: string;
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly gpuLimitGb?: number;
   readonly dtype?: "f32" | "bf16";

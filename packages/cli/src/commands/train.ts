@@ -35,6 +35,10 @@ export interface TrainFlags {
   readonly weightDecay: number;
   readonly maxNorm: number;
   readonly lastLayers?: number;
+  readonly lora?: number;
+  readonly loraAlpha?: number;
+  readonly loraTargets?: readonly string[];
+  readonly adapterOnly?: boolean;
   readonly seed: number;
   readonly evalShare: number;
   readonly evalEvery?: number;
@@ -60,10 +64,14 @@ that of another directory.
 OUT holds metrics.jsonl, curves.svg, memory.json, checkpoints/ and, at the end, model/: a Hugging Face directory in the
 dtype that config.json names. Ctrl-C saves a checkpoint and ends; the same command with --resume goes on.
 
+With --lora the weights stay and adapters beside them learn; model/ has them merged into the weights, which keep their
+dtype. --adapter-only writes adapter/ in its place, which weft merge, weft chat --adapter and PEFT read.
+
 Examples:
   $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/chats --epochs 2 --lr 1e-5
   $ weft train --config config.json --train-tokenizer 4096 --data book.txt --out runs/book --steps 1000
-  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --steps 100 --last-layers 4 --dry-run`;
+  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --steps 100 --last-layers 4 --dry-run
+  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --lora 16 --lora-targets q_proj,v_proj`;
 
 export function trainCommand(): Command {
   const count = integer(1, most);
@@ -135,6 +143,23 @@ export function trainCommand(): Command {
         .default(1),
     )
     .addOption(new Option("--last-layers <N>", "train the last layers only").argParser(count))
+    .addOption(
+      new Option("--lora <RANK>", "train adapters of this rank beside the weights, which stay").argParser(
+        count,
+      ),
+    )
+    .addOption(
+      new Option("--lora-alpha <A>", "adapters are scaled by A / RANK (default: RANK)").argParser(positive),
+    )
+    .addOption(
+      new Option(
+        "--lora-targets <NAMES>",
+        "linears with adapters, as in q_proj,v_proj (default: all of the layers)",
+      ).argParser((text: string) => text.split(",").map((name) => name.trim())),
+    )
+    .addOption(
+      new Option("--adapter-only", "write the adapters as PEFT has them in place of the merged model"),
+    )
     .addOption(
       new Option("--seed <N>", "of weights, order and rounding")
         .argParser(integer(0, 2 ** 53 - 1))

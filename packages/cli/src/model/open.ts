@@ -10,7 +10,7 @@ const stages = ["checkpoint", "compile", "load", "tokenizer", "ready"] as const;
 
 export async function openModel(
   directory: string,
-  { device, gpuLimitGb, threads, dtype, capacity, chunk }: ModelOptions,
+  { device, gpuLimitGb, threads, dtype, capacity, chunk, adapter }: ModelOptions,
   more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
 ): Promise<Qwen3> {
   if (gpuLimitGb !== undefined && device === "cpu") {
@@ -28,6 +28,7 @@ export async function openModel(
       dtype,
       capacity,
       chunk,
+      adapter,
       ...more,
       onProgress: ({ stage, fraction }) => {
         if (fraction === undefined)

@@ -25,6 +25,13 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
     flags.steps !== undefined && flags.epochs !== undefined
   ), "--steps", "cannot be used with --epochs", "leave one out");
   require(!(fromNothing && flags.lastLayers !== undefined), "--last-layers", "needs a MODEL", "leave it out");
+  for (const [flag, given] of [
+    ["--lora-alpha", flags.loraAlpha],
+    ["--lora-targets", flags.loraTargets],
+    ["--adapter-only", flags.adapterOnly],
+  ] as const)
+    require(given === undefined || flags.lora !== undefined, flag, "needs adapters", "add --lora RANK");
+  require(!(fromNothing && flags.lora !== undefined), "--lora", "needs a MODEL", "leave it out");
   require(flags.gpuLimitGb === undefined ||
     flags.device !== "cpu", "--gpu-limit-gb", "must go with a GPU", "add --device cuda, or leave it out");
   const { momentum, optimizer } = flags;

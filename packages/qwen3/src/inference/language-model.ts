@@ -1,6 +1,7 @@
 /** What generating and chatting need of a model. A loaded checkpoint is one, and so is a model under training. */
 import type { PrecisionPolicy } from "@weft/compiler";
 import type * as Either from "fp-ts/lib/Either.js";
+import type { Adapter } from "../adapter/adapter.ts";
 import type { GenerationConfig, Qwen3Config } from "../config/index.ts";
 import type { Problems } from "../config/problems.ts";
 import type { ChatTemplate } from "../text/chat-template.ts";
@@ -17,6 +18,8 @@ export interface LanguageModel {
   /** The most tokens of a context. */
   readonly capacity: number;
   readonly dtype: PrecisionPolicy;
+  /** Products beside the weights, if there are any. */
+  readonly adapter: Adapter | undefined;
   /** The cache as states of the plan. */
   readonly cache: readonly StateTensor[];
   /** Where each weight is stored, by name; undefined where weights change. */

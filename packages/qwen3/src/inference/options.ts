@@ -30,6 +30,8 @@ export interface OpenOptions {
   readonly logits?: "last" | "all" | undefined;
   /** Block paths whose values become outputs: `model.layers.0`, `model.norm`. */
   readonly observe?: readonly string[] | undefined;
+  /** Directory of a LoRA adapter as PEFT has it: its products are computed beside the weights. */
+  readonly adapter?: string | undefined;
   /** Look through all weights for NaN and infinity at load. Default: the device's own choice. */
   readonly checkWeights?: boolean | undefined;
   /** Fused kernels (the default), or one kernel per operation: slow, for comparison. */

@@ -3,11 +3,12 @@
  * questions (how much memory, which kernels, why) stops here.
  */
 import type { Compiled } from "@weft/compiler";
-import { type Axis, type Dtype, maxSize, type Parameter, parametersOf } from "@weft/dsl";
+import { type Dtype, maxSize, type Parameter, parametersOf } from "@weft/dsl";
 import { cacheDirectory, type FileWeight, type WeightSource } from "@weft/runtime";
 import { sequenceS } from "fp-ts/lib/Apply.js";
 import * as Either from "fp-ts/lib/Either.js";
 import { pipe } from "fp-ts/lib/function.js";
+import { type OpenedAdapter, openAdapter } from "../adapter/files.ts";
 import {
   type GenerationConfig,
   type Qwen3Config,
@@ -28,13 +29,16 @@ import {
 import { orRaise } from "./checkpoint-text.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 import { planKey, readPlan, writePlan } from "./plan-cache.ts";
+import { storedShape } from "./stored-shape.ts";
 
 export interface PreparedQwen3 {
   readonly directory: string;
   readonly config: Qwen3Config;
   readonly generationConfig: GenerationConfig;
   readonly checkpoint: Checkpoint;
+  /** Of the model's parameters and of the adapter's, by their names in the graph. */
   readonly bound: BoundWeights;
+  readonly adapter: OpenedAdapter | undefined;
   readonly options: ResolvedOpenOptions;
   readonly compiled: Compiled;
   /** Where a device finds each weight of the plan. */
@@ -72,18 +76,22 @@ export function prepareQwen3(
   return pipe(
     parts,
     Either.bind("parameters", ({ config }) => modelParameters(config)),
-    Either.bind("bound", ({ parameters, checkpoint }) => bindWeights(asStored(parameters), checkpoint)),
+    Either.bind("base", ({ parameters, checkpoint }) => bindWeights(asStored(parameters), checkpoint)),
+    Either.bind("adapter", ({ config }) =>
+      options.adapter === undefined ? Either.right(undefined) : openAdapter(options.adapter, config),
+    ),
     Either.bind("options", ({ config }) => resolveOpenOptions(options, config)),
-    Either.bind("compiled", ({ config, bound, options }) => {
+    Either.let("bound", ({ base, adapter }) =>
+      adapter === undefined ? base : { ...base, tensors: new Map([...base.tensors, ...adapter.tensors]) },
+    ),
+    Either.bind("compiled", (parts) => {
       onCompile();
-      return record
-        ? compileBound(config, bound, options, true)
-        : compiledBefore(config, bound, options, planCache);
+      return record ? compileBound(parts, true) : compiledBefore(parts, planCache);
     }),
-    Either.map(({ parameters, ...prepared }) => ({
+    Either.map(({ parameters, base, ...prepared }) => ({
       directory,
       ...prepared,
-      weights: weightSource(parameters, prepared.bound),
+      weights: { ...weightSource(parameters, base), ...prepared.adapter?.weights },
     })),
   );
 }
@@ -127,28 +135,21 @@ const asStored = (parameters: readonly Parameter[]): RequiredTensor[] =>
     dtypes: Object.keys(storedDtypes) as TensorDtype[],
   }));
 
-/** In a checkpoint the heads and the components of a head are one dimension. */
-function storedShape(axes: readonly Axis[]): number[] {
-  const shape: number[] = [];
-  let before = "";
-  for (const { name, size } of axes) {
-    if (name === "headDim" && (before === "heads" || before === "kvHeads"))
-      shape.push(shape.pop()! * maxSize(size));
-    else shape.push(maxSize(size));
-    before = name;
-  }
-  return shape;
-}
-
 const dtypeOf = (bound: BoundWeights, name: string): "f32" | "bf16" | "f16" =>
   storedDtypes[bound.tensors.get(name)!.dtype as keyof typeof storedDtypes];
 
+interface CompiledParts {
+  readonly config: Qwen3Config;
+  readonly bound: BoundWeights;
+  readonly adapter: OpenedAdapter | undefined;
+  readonly options: ResolvedOpenOptions;
+}
+
 function compileBound(
-  config: Qwen3Config,
-  bound: BoundWeights,
-  { dtype, capacity, chunk, logits, observe, candidates, fusion }: ResolvedOpenOptions,
+  { config, bound, adapter, options }: CompiledParts,
   record: boolean,
 ): Checked<Compiled> {
+  const { dtype, capacity, chunk, logits, observe, candidates, fusion } = options;
   return compileQwen3(config, {
     capacity,
     chunk,
@@ -159,24 +160,21 @@ function compileBound(
     logits,
     observe,
     candidates,
+    adapter: adapter?.adapter,
     fusion,
     record,
   });
 }
 
 /** The plan of an earlier start with the same inputs, or a new one that the next start will find. */
-function compiledBefore(
-  config: Qwen3Config,
-  bound: BoundWeights,
-  options: ResolvedOpenOptions,
-  directory: string | false,
-): Checked<Compiled> {
-  if (directory === false || directory === "") return compileBound(config, bound, options, false);
+function compiledBefore(parts: CompiledParts, directory: string | false): Checked<Compiled> {
+  const { config, bound, adapter, options } = parts;
+  if (directory === false || directory === "") return compileBound(parts, false);
   const stored = [...bound.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape.length]);
-  const key = planKey([{ ...config, file: "" }, options, stored]);
+  const key = planKey([{ ...config, file: "" }, options, stored, adapter?.adapter ?? null]);
   const found = readPlan(directory, key);
   if (found !== undefined) return Either.right(found);
-  const compiled = compileBound(config, bound, options, false);
+  const compiled = compileBound(parts, false);
   if (Either.isRight(compiled)) writePlan(directory, key, compiled.right);
   return compiled;
 }

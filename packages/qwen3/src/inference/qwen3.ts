@@ -2,6 +2,7 @@
 import type { Compiled, Plan, PrecisionPolicy } from "@weft/compiler";
 import type { Device, Executable, MemoryTable } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
+import type { Adapter } from "../adapter/adapter.ts";
 import type { GenerationConfig, Qwen3Config } from "../config/index.ts";
 import type { Problems } from "../config/problems.ts";
 import type { ChatTemplate } from "../text/chat-template.ts";
@@ -82,6 +83,11 @@ export class Qwen3 implements LanguageModel, Disposable {
   /** Where each weight is stored, by name. */
   get weights(): ReadonlyMap<string, TensorEntry> {
     return this.#prepared.bound.tensors;
+  }
+
+  /** What it was opened with beside the checkpoint. */
+  get adapter(): Adapter | undefined {
+    return this.#prepared.adapter?.adapter;
   }
 
   get plan(): Plan {

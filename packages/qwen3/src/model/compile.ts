@@ -16,6 +16,7 @@ import {
 } from "@weft/compiler";
 import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
 import { type Either, isLeft, right } from "fp-ts/lib/Either.js";
+import { type Adapter, adapterPass, renameAdapter } from "../adapter/adapter.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { layersPath, qwen3Block, qwen3Model } from "./block.ts";
 
@@ -35,6 +36,8 @@ export interface Qwen3CompileOptions {
   readonly candidates?: number;
   /** Under the policy bf16, products read a rounding of f32 weights: what training does. Default false. */
   readonly roundWeights?: boolean;
+  /** Products beside the weights that it names; `storage` is asked for its parameters too. */
+  readonly adapter?: Adapter | undefined;
   readonly fusion?: boolean;
   /** Keep what `explain` and dumps need; default true. Without it, equal layers are compiled once. */
   readonly record?: boolean;
@@ -47,6 +50,7 @@ export const cacheDtype = (policy: PrecisionPolicy): Dtype => (policy === "bf16"
 export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions): ProgramInput[] {
   const model = qwen3Model(config);
   const passes: Pass[] = [
+    ...(options.adapter === undefined ? [] : [adapterPass(options.adapter)]),
     kvCache({ capacity: options.capacity, dtype: cacheDtype(options.policy) }),
     ...(options.logits === "last" ? [lastPosition(["logits"])] : []),
     precision({
@@ -96,13 +100,25 @@ function compileEqualLayers(
   if (layers <= patternLayers || (options.observe ?? []).length > 0) return undefined;
   const inLayer = parametersOf(qwen3Block(config));
   if (isLeft(inLayer)) return undefined;
+  const adapted = new Set(options.adapter?.linears.map(({ weight }) => weight));
   const stored = (layer: number) =>
-    inLayer.right.map(({ name }) => options.storage(`${layersPath}.${layer}.${name}`)).join();
+    inLayer.right
+      .map(({ name }) => `${layersPath}.${layer}.${name}`)
+      .map((name) => `${options.storage(name)} ${adapted.has(name)}`)
+      .join();
   for (let layer = 2; layer < layers - 1; layer++) if (stored(layer) !== stored(1)) return undefined;
   // The pattern's last layer stands for the model's last one.
   const storage = (parameter: string) =>
     options.storage(parameter.replace(`${layersPath}.${last}.`, `${layersPath}.${layers - 1}.`));
-  const programs = qwen3Programs({ ...config, layers: patternLayers }, { ...options, storage });
+  const adapter =
+    options.adapter &&
+    renameAdapter(options.adapter, (path) => {
+      const layer = Number(path.slice(layersPath.length + 1).split(".")[0]);
+      if (!path.startsWith(`${layersPath}.`) || layer < last) return path;
+      const start = `${layersPath}.${layer}.`;
+      return layer === layers - 1 ? `${layersPath}.${last}.${path.slice(start.length)}` : undefined;
+    });
+  const programs = qwen3Programs({ ...config, layers: patternLayers }, { ...options, storage, adapter });
   const compiled = compileRepeated(programs, { path: layersPath, layers }, common);
   if (isLeft(compiled)) return compiled;
   return compiled.right === undefined ? undefined : right(compiled.right);

@@ -123,6 +123,7 @@ function fingerprintOf(model: LanguageModel): string | undefined {
   if (model.weights === undefined) return undefined;
   const { file: _, ...architecture } = model.config;
   const hash = createHash("sha256").update(JSON.stringify([architecture, model.dtype]));
+  if (model.adapter !== undefined) hash.update(`scaled by ${model.adapter.alpha / model.adapter.rank}`);
   for (const [name, entry] of [...model.weights].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(JSON.stringify([name, entry.dtype, entry.shape]));
     hash.update(readTensorBytes({ ...entry, end: Math.min(entry.end, entry.begin + sampleBytes) }));

@@ -33,6 +33,7 @@ import {
   type Problems,
 } from "@weft/dsl";
 import { type Either, map } from "fp-ts/lib/Either.js";
+import { type Adapter, adapterParameters, adapterPass } from "../adapter/adapter.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { axesOf, qwen3Model } from "../model/block.ts";
 import { type Qwen3CompileOptions, qwen3Programs } from "../model/compile.ts";
@@ -52,6 +53,8 @@ export interface TrainingCompileOptions {
   readonly storage: (parameter: string) => Dtype;
   /** Which parameters are trained: they are states. All others are ordinary weights. */
   readonly trainable: (parameter: string) => boolean;
+  /** Added to every program; `trainable` and `storage` are asked for its parameters too. */
+  readonly adapter?: Adapter;
   /** Default: `adamW`. */
   readonly rule?: UpdateRule;
   /** Updates of weights that are stored as bf16 are rounded at random. */
@@ -118,13 +121,15 @@ export function trainingPrograms(
   options: TrainingCompileOptions,
   rung: RecomputationRung,
 ): ProgramInput[] {
-  const { policy, storage, trainable, rule = adamW, generation } = options;
+  const { policy, storage, trainable, adapter, rule = adamW, generation } = options;
   const graph = trainingGraph(config, options.sequence);
   const { loss, tokens } = trainingOutputs;
-  const trained = graph.nodes.flatMap(({ op, attributes }) =>
-    op === "parameter" && trainable(attributes.name as string) ? [attributes.name as string] : [],
-  );
-  const forward: Pass[] = [packDocuments()];
+  const names = [
+    ...graph.nodes.flatMap(({ op, attributes }) => (op === "parameter" ? [attributes.name as string] : [])),
+    ...(adapter === undefined ? [] : adapterParameters(adapter).map(({ name }) => name)),
+  ];
+  const trained = names.filter((name) => trainable(name));
+  const forward: Pass[] = [...(adapter === undefined ? [] : [adapterPass(adapter)]), packDocuments()];
   // Under bf16, products read a rounding of an f32 master.
   const stored = precision({ policy, storage, roundWeights: true });
   const gradients: Pass[] = [...forward, grad({ loss, parameters: trained }), stored];
@@ -144,12 +149,16 @@ export function trainingPrograms(
   };
   const programs = options.programs.map((name): ProgramInput => ({ name, graph, passes: passes[name] }));
   if (generation === undefined) return programs;
-  const generating = qwen3Programs(config, { ...generation, policy, storage, roundWeights: true }).map(
-    (one) => ({
-      ...one,
-      passes: [...one.passes, shared],
-    }),
-  );
+  const generating = qwen3Programs(config, {
+    ...generation,
+    policy,
+    storage,
+    roundWeights: true,
+    ...(adapter === undefined ? {} : { adapter }),
+  }).map((one) => ({
+    ...one,
+    passes: [...one.passes, shared],
+  }));
   return [...programs, ...generating];
 }
 

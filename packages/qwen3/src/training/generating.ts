@@ -3,6 +3,7 @@ import type { Plan, PrecisionPolicy } from "@weft/compiler";
 import { cacheSymbols } from "@weft/compiler";
 import type { Executable } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
+import type { Adapter } from "../adapter/adapter.ts";
 import { type GenerationConfig, type Qwen3Config, readGenerationConfig } from "../config/index.ts";
 import { type Problem, type Problems, unlessProblems, userProblem, WeftError } from "../config/problems.ts";
 import type { ChangingWeights } from "../inference/changing-weights.ts";
@@ -36,6 +37,7 @@ const hasProgram = (plan: Plan, program: string) => plan.programs.some(({ name }
 
 export interface GeneratorParts {
   readonly config: Qwen3Config;
+  readonly adapter: Adapter | undefined;
   readonly policy: PrecisionPolicy;
   readonly engine: Engine;
   readonly executable: Executable;
@@ -48,6 +50,7 @@ export class TrainingGenerator implements LanguageModel {
   readonly generationConfig: GenerationConfig;
   readonly stopTokenIds: readonly number[];
   readonly dtype: PrecisionPolicy;
+  readonly adapter: Adapter | undefined;
   /** A session cannot be saved: its rows are of weights that no file has. */
   readonly weights = undefined;
   readonly #parts: GeneratorParts;
@@ -60,6 +63,7 @@ export class TrainingGenerator implements LanguageModel {
   constructor(directory: string, parts: GeneratorParts) {
     this.config = parts.config;
     this.dtype = parts.policy;
+    this.adapter = parts.adapter;
     this.generationConfig = orRaise(readGenerationConfig(directory, parts.config.vocabSize));
     const { config, generationConfig } = this;
     this.stopTokenIds = stopTokensOf({ directory, config, generationConfig });

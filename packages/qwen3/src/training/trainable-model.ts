@@ -1,24 +1,24 @@
 /** A model under training as the training loop sees it: tensors under their Hugging Face names and shapes, as bytes. */
 import { arenaPeak, bytesCovered, type Compiled, drawnToken, optimizerStates } from "@weft/compiler";
 import type { MemoryTable as DeviceMemory, StateArray, Weight } from "@weft/runtime";
+import { adapterConfigText } from "../adapter/config-file.ts";
+import { plainAdapterName, storedAdapterTensors } from "../adapter/files.ts";
+import { mergedModel } from "../adapter/merge.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { userProblem, WeftError } from "../config/problems.ts";
 import { requiredTensors } from "../inference/prepare.ts";
-import type { TensorDtype } from "../weights/dtype.ts";
 import type { TrainingBatch } from "./batch.ts";
+import { fileDtypes } from "./file-dtypes.ts";
+import { hashWeights } from "./frozen-weights.ts";
 import { readWeight } from "./read-weight.ts";
 import type { JsonValue, MemoryTable, StateTensor, StepHyper, StepResult, Trainable } from "./trainable.ts";
 import type { TrainingModel } from "./training-model.ts";
 import { constantsOf, type RuleConstants } from "./update-rule.ts";
 
-const fileDtypes = { f32: "F32", bf16: "BF16", f16: "F16", i32: "I32" } as const satisfies Record<
-  Weight["dtype"],
-  TensorDtype
->;
-
 export class TrainableModel implements Trainable {
   readonly model: JsonValue;
   readonly optimizer: JsonValue;
+  readonly adapterConfig?: string;
   readonly #training: TrainingModel;
   readonly #constants: RuleConstants;
   readonly #trained: ReadonlySet<string>;
@@ -30,29 +30,38 @@ export class TrainableModel implements Trainable {
   /**
    * @param weights where the parameters come from that are not trained: they are exported and saved with the others
    * @param constants the rule's, the same in every step
+   * @param base of adapters: the directory of the model that they belong to, for adapter_config.json
    * @throws WeftError for a constant that is another rule's
    */
   constructor(
     training: TrainingModel,
     weights: (name: string) => Weight | undefined,
     constants: RuleConstants = {},
+    base = "",
   ) {
     this.#training = training;
     this.#weights = weights;
     this.#constants = constants;
     this.#trained = new Set(training.trained);
-    this.#parameters = requiredTensors(training.config).map(({ name, shape }) => ({
-      name,
-      shape,
-      dtype: fileDtypes[this.#trained.has(name) ? training.trainedDtype : (weights(name)?.dtype ?? "f32")],
-    }));
-    this.model = architectureOf(training.config);
-    const all = this.#trained.size === this.#parameters.length;
+    const { config, adapter } = training;
+    this.#parameters =
+      adapter === undefined
+        ? requiredTensors(config).map(({ name, shape }) => ({
+            name,
+            shape,
+            dtype:
+              fileDtypes[this.#trained.has(name) ? training.trainedDtype : (weights(name)?.dtype ?? "f32")],
+          }))
+        : storedAdapterTensors(adapter).map((one) => ({ ...one, dtype: "F32" }));
+    if (adapter !== undefined) this.adapterConfig = adapterConfigText(config, adapter, base);
+    this.model = architectureOf(config);
+    const all = adapter === undefined && this.#trained.size === this.#parameters.length;
     this.optimizer = {
       ...constantsOf(training.rule, constants),
       // Said where it is not the default: runs of f32 weights stay what they were.
       ...(training.trainedDtype === "f32" ? {} : { weights: training.trainedDtype }),
       trained: all ? "all" : training.trained,
+      ...(adapter === undefined ? {} : { lora: { rank: adapter.rank, alpha: adapter.alpha } }),
     };
   }
 
@@ -66,7 +75,7 @@ export class TrainableModel implements Trainable {
     const isThere = (name: string) => plan.buffers.some((one) => one.class === "state" && one.name === name);
     const moments = this.#parameters.flatMap(({ name, shape }): StateTensor[] =>
       [optimizerStates.firstMoment, optimizerStates.secondMoment, optimizerStates.momentum]
-        .map((stateOf) => stateOf(name))
+        .map((stateOf) => stateOf(this.#stateOf(name)))
         .filter(isThere)
         .map((state) => ({ name: state, dtype: "F32", shape })),
     );
@@ -94,7 +103,7 @@ export class TrainableModel implements Trainable {
   async readState(name: string): Promise<Uint8Array> {
     const values = this.#isFrozen(name)
       ? this.#frozen(name)
-      : await this.#training.executable.readState(name);
+      : await this.#training.executable.readState(this.#stateOf(name));
     return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   }
 
@@ -106,7 +115,7 @@ export class TrainableModel implements Trainable {
       this.#restored = true;
       const isNarrow = this.#trained.has(name) && this.#training.trainedDtype === "bf16";
       const values = isNarrow ? new Uint16Array(buffer) : new Float32Array(buffer);
-      await this.#training.writeState(name, values);
+      await this.#training.writeState(this.#stateOf(name), values);
       return;
     }
     const { buffer: own, byteOffset, byteLength } = this.#frozen(name);
@@ -120,13 +129,39 @@ export class TrainableModel implements Trainable {
     ]);
   }
 
+  /** A hash for each parameter that the run reads and does not train; undefined where all are trained. */
+  async frozen(): Promise<JsonValue | undefined> {
+    const names = requiredTensors(this.#training.config).map(({ name }) => name);
+    const frozen = names.filter((name) => !this.#trained.has(name));
+    return frozen.length === 0 ? undefined : hashWeights(frozen, this.#weights);
+  }
+
+  /**
+   * The whole model as an ordinary checkpoint has it, adapters merged into their weights: for `exportHuggingFace`.
+   */
+  merged(): Pick<Trainable, "parameters" | "readState"> {
+    const { config, adapter } = this.#training;
+    if (adapter === undefined) return this;
+    return mergedModel({
+      config,
+      weights: this.#weights,
+      adapter,
+      values: async (name) => (await this.#training.parameter(name)) as Float32Array,
+    });
+  }
+
   memory(): MemoryTable {
     const { executable } = this.#training;
     return trainingMemory(executable.plan, executable.memory());
   }
 
+  /** Adapters have a longer name in files than in the plan. */
+  #stateOf(name: string): string {
+    return this.#training.adapter === undefined ? name : plainAdapterName(name);
+  }
+
   #isFrozen(name: string): boolean {
-    return !this.#trained.has(name) && !name.startsWith("optimizer.");
+    return !this.#trained.has(this.#stateOf(name)) && !name.startsWith("optimizer.");
   }
 
   #frozen(name: string): StateArray {

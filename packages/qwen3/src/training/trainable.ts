@@ -43,6 +43,10 @@ export interface Trainable {
   readonly model: JsonValue;
   /** The optimizer and its constants as plain JSON, compared in the same way. */
   readonly optimizer: JsonValue;
+  /**
+   * The text of adapter_config.json where the parameters are those of an adapter: then they are saved as PEFT has them.
+   */
+  readonly adapterConfig?: string;
   /** Every tensor that is trained or exported. */
   parameters(): readonly StateTensor[];
   /** Everything else that the next step depends on: moments, master weights. */
@@ -58,6 +62,8 @@ export interface Trainable {
   readState(name: string): Promise<Uint8Array>;
   /** Puts back what `readState` gave. */
   writeState(name: string, bytes: Uint8Array): Promise<void>;
+  /** What the weights hold that are not trained, by name, where there are any: a run goes on with the same ones only. */
+  frozen?(): Promise<JsonValue | undefined>;
   memory(): MemoryTable;
 }
 

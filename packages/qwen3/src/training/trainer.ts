@@ -56,7 +56,7 @@ function orThrow<A>(checked: Checked<A>): A {
 
 class Run {
   readonly #options: TrainOptions;
-  readonly #identity: RunIdentity;
+  #identity: RunIdentity;
   readonly #memory = new MemoryPhases();
   readonly #began = performance.now();
   #state: TrainerState;
@@ -90,6 +90,8 @@ class Run {
       onEvent,
     } = this.#options;
     this.#memory.record("start");
+    const frozen = await this.#options.model.frozen?.();
+    if (frozen !== undefined) this.#identity = { ...this.#identity, frozen };
     await this.#resume();
     orThrow(data.seek(this.#state.data));
     const metrics = orThrow(MetricsFile.open(join(folder, "metrics.jsonl"), this.#state.step));

@@ -10,6 +10,8 @@ import {
 } from "@weft/compiler";
 import { type Dtype, nearestName } from "@weft/dsl";
 import type { Device, Executable, MemoryTable, StateArray, Weight, WeightSource } from "@weft/runtime";
+import { type Adapter, type AdapterOptions, adapterOf, adapterParameters } from "../adapter/adapter.ts";
+import { initialAdapter } from "../adapter/initial.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { type Problem, userProblem, WeftError } from "../config/problems.ts";
 import { ChangingWeights } from "../inference/changing-weights.ts";
@@ -44,6 +46,11 @@ export interface TrainingOptions {
   readonly policy?: PrecisionPolicy;
   /** Which parameters are trained, by name. Default: all. */
   readonly trainable?: (parameter: string) => boolean;
+  /**
+   * Train adapters in place of the model's own parameters, which stay as `weights` has them. B begins at 0, A at random
+   * by the seed (default 0). Not with `trainable`.
+   */
+  readonly lora?: AdapterOptions & { readonly seed?: number };
   /** Which of them decay. Default: matrices; norms and biases do not. */
   readonly decays?: (parameter: string, rank: number) => boolean;
   /** Default: `adamw`. */
@@ -77,7 +84,8 @@ export function compileTrainingModel(
   weights: (name: string) => Weight | undefined,
   options: TrainingOptions,
 ): CompiledTraining {
-  const { trainable = () => true, policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
+  const { policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
+  const { adapter, trainable } = trainedBy(config, options);
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
   return orRaise(
     compileTraining(config, {
@@ -88,6 +96,7 @@ export function compileTrainingModel(
       storage: (name) => (trainable(name) ? trainedDtype : floatOf(name)),
       rule: updateRule(rule),
       ...(trainedDtype === "bf16" ? { rounding: "stochastic" } : {}),
+      ...(adapter === undefined ? {} : { adapter }),
       record: options.record ?? false,
       recompute: options.recompute,
       activationBudget: options.activationBudget,
@@ -97,6 +106,35 @@ export function compileTrainingModel(
       ...(options.fusion === undefined ? {} : { fusion: options.fusion }),
     }),
   );
+}
+
+/** What is trained: adapters, or what `trainable` says. */
+function trainedBy(
+  config: Qwen3Config,
+  { trainable, lora, trainedDtype }: Pick<TrainingOptions, "trainable" | "lora" | "trainedDtype">,
+): { readonly adapter: Adapter | undefined; readonly trainable: (parameter: string) => boolean } {
+  if (lora === undefined) return { adapter: undefined, trainable: trainable ?? (() => true) };
+  if (trainable !== undefined) {
+    throw new WeftError([
+      userProblem("training", "lora trains adapters only, so it cannot be used with trainable", {
+        remedy: "choose linears by the targets of lora",
+      }),
+    ]);
+  }
+  if (trainedDtype === "bf16") {
+    throw new WeftError([
+      userProblem(
+        "training",
+        "adapters are trained in f32, so lora cannot be used with trained weights of bf16",
+        {
+          remedy: "leave the dtype out: adapters are small",
+        },
+      ),
+    ]);
+  }
+  const adapter = adapterOf(config, lora);
+  const names = new Set(adapterParameters(adapter).map(({ name }) => name));
+  return { adapter, trainable: (name) => names.has(name) };
 }
 
 /**
@@ -121,15 +159,20 @@ export async function openTrainingModel(
     ...(options.memoryLimitBytes === undefined ? {} : { memoryLimitBytes: options.memoryLimitBytes }),
   });
   try {
-    const { trainable = () => true } = options;
-    const names = orRaise(modelParameters(config)).flatMap(({ name }) => (trainable(name) ? [name] : []));
+    const { adapter, trainable } = trainedBy(config, options);
+    const begun = adapter && initialAdapter(adapter, options.lora?.seed ?? 0);
+    const parameters = [
+      ...orRaise(modelParameters(config)),
+      ...(adapter === undefined ? [] : adapterParameters(adapter)),
+    ];
+    const names = parameters.flatMap(({ name }) => (trainable(name) ? [name] : []));
     const states = new Set(plan.buffers.flatMap((one) => (one.class === "state" ? [one.name] : [])));
     for (const name of names) {
-      const weight = weightOf(name);
+      const weight = begun?.(name) ?? weightOf(name);
       if (weight === undefined || !states.has(name)) continue;
       await executable.writeState(name, readWeight(weight), { dtype: weight.dtype });
     }
-    return new TrainingModel(config, executable, names, options);
+    return new TrainingModel(config, executable, names, { ...options, adapter });
   } catch (error) {
     executable[Symbol.dispose]();
     throw error;
@@ -144,6 +187,8 @@ export class TrainingModel {
   readonly rule: RuleName;
   /** How the trained parameters are stored. */
   readonly trainedDtype: "f32" | "bf16";
+  /** What is trained in place of the model's own parameters. */
+  readonly adapter: Adapter | undefined;
   readonly #policy: PrecisionPolicy;
   readonly #weights = new ChangingWeights();
   #engine: Engine | undefined;
@@ -158,7 +203,10 @@ export class TrainingModel {
       rule = "adamw",
       trainedDtype = "f32",
       policy = "f32",
-    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy"> = {},
+      adapter,
+    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy"> & {
+      readonly adapter?: Adapter | undefined;
+    } = {},
   ) {
     this.config = config;
     this.executable = executable;
@@ -166,6 +214,7 @@ export class TrainingModel {
     this.rule = rule;
     this.trainedDtype = trainedDtype;
     this.#policy = policy;
+    this.adapter = adapter;
   }
 
   /**
@@ -178,9 +227,10 @@ export class TrainingModel {
    */
   generator(directory: string): LanguageModel {
     this.#engine ??= generationEngine(this.executable, this.#weights);
-    const { config, executable, trained } = this;
+    const { config, executable, trained, adapter } = this;
     return new TrainingGenerator(directory, {
       config,
+      adapter,
       policy: this.#policy,
       engine: this.#engine,
       executable,

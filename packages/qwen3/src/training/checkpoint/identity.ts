@@ -12,7 +12,15 @@ export function checkIdentity(directory: string, saved: RunIdentity, current: Ru
   let more = 0;
   compare("", saved, current, (key, was, is) => {
     if (problems.length >= mostNamed) more++;
-    else {
+    else if (key.startsWith("frozen.")) {
+      problems.push(
+        userProblem(directory, "a weight that is not trained must be as the run began with it", {
+          given: is === undefined ? "none" : "other values",
+          path: key.slice("frozen.".length),
+          remedy: "resume with the model that the run began with",
+        }),
+      );
+    } else {
       problems.push(
         userProblem(directory, `${key} must be as in the checkpoint, ${showGiven(was)}`, {
           given: showGiven(is),

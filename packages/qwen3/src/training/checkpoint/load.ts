@@ -10,7 +10,7 @@ import type { StateTensor, Trainable } from "../trainable.ts";
 import type { FoundCheckpoint } from "./find.ts";
 import { checkIdentity } from "./identity.ts";
 import type { RunIdentity, TrainerState } from "./manifest.ts";
-import { modelFile, optimizerFile } from "./save.ts";
+import { optimizerFile, weightsFileOf } from "./save.ts";
 
 /**
  * Restores every parameter and every optimizer state.
@@ -32,7 +32,7 @@ export async function restoreCheckpoint(
     if (Either.isLeft(bound)) problems.push(...bound.left);
     else entries.push(...bound.right);
   };
-  collect(modelFile, model.parameters());
+  collect(weightsFileOf(model), model.parameters());
   collect(optimizerFile, model.optimizerStates());
   const checked = unlessProblems(problems, () => manifest.state);
   if (Either.isLeft(checked)) return checked;

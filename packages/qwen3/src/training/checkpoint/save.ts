@@ -7,6 +7,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
+import { adapterConfigName } from "../../adapter/config-file.ts";
+import { adapterFile } from "../../adapter/files.ts";
 import { type Checked, messageOf, refuse, WeftError } from "../../config/problems.ts";
 import { type WrittenFile, writeSafetensorsStream, writeWhole } from "../../weights/write-stream.ts";
 import type { StateTensor, Trainable } from "../trainable.ts";
@@ -18,7 +20,7 @@ export interface SaveOptions {
   readonly folder: string;
   /** Name of the new one below `folder`. */
   readonly name: string;
-  readonly model: Pick<Trainable, "parameters" | "optimizerStates" | "readState">;
+  readonly model: Pick<Trainable, "parameters" | "optimizerStates" | "readState" | "adapterConfig">;
   readonly state: TrainerState;
   readonly identity: RunIdentity;
   /** Files that are copied beside the weights: config.json, tokenizer.json and the like. */
@@ -29,6 +31,10 @@ export interface SaveOptions {
 
 export const modelFile = "model.safetensors";
 export const optimizerFile = "optimizer.safetensors";
+
+/** Adapters stand in files of PEFT's names, so that a checkpoint can be used as an adapter. */
+export const weightsFileOf = ({ adapterConfig }: Pick<Trainable, "adapterConfig">): string =>
+  adapterConfig === undefined ? modelFile : adapterFile;
 
 /** Left: the disk refuses; nothing of what was there before has changed then. Right: the new directory. */
 export async function saveCheckpoint(options: SaveOptions): Promise<Checked<string>> {
@@ -77,8 +83,15 @@ async function fill(directory: string, { model, state, identity, copy = [] }: Sa
     }));
   const write = (name: string, list: readonly StateTensor[]) =>
     keep(name, writeSafetensorsStream(join(directory, name), tensors(list)));
-  await write(modelFile, model.parameters());
+  await write(weightsFileOf(model), model.parameters());
   await write(optimizerFile, model.optimizerStates());
+  if (model.adapterConfig !== undefined) {
+    const text = Buffer.from(model.adapterConfig);
+    await keep(
+      adapterConfigName,
+      writeWhole(join(directory, adapterConfigName), (put) => put(text)),
+    );
+  }
   for (const source of copy) {
     const bytes = await readFile(source);
     const name = basename(source);
