@@ -30,8 +30,9 @@ test("killed at any moment and resumed, it ends with the same weights bit for bi
     const seed = Date.now();
     let resumed = 0;
     for (let kill = 0; kill < kills; kill++) {
-      // Anywhere: in the middle of a step, of writing a line, of saving; one of them while it is still opening.
-      const steps = kill === 1 ? -1 : 1 + Math.floor(10 * uniformAt(seed, 2 * kill));
+      // Anywhere behind the first checkpoint: in the middle of a step, of writing a line, of saving; one of them while it
+      // is still opening.
+      const steps = kill === 1 ? -1 : 4 + Math.floor(8 * uniformAt(seed, 2 * kill));
       const delay = (steps < 0 ? 1000 : 30) * uniformAt(seed, 2 * kill + 1);
       const from = stepsIn(parts);
       let timer: NodeJS.Timeout | undefined;

@@ -317,6 +317,31 @@ test("a dry run prints the memory by purpose and writes nothing", () =>
     assert.not(existsSync(join(folder, "run")));
   }));
 
+test("an activation budget is kept by computing more again, and says how", () =>
+  withFolder(async (folder) => {
+    const argv = ["train", tiny, "--data", dataIn(folder), "--out", join(folder, "run"), "--sequence", "256"];
+    const dry = async (...more: string[]) => {
+      const { code, stdout, stderr } = await weft(...argv, "--dry-run", "--json", ...more);
+      assert.is(code, 0, stderr);
+      const { gradients, activations } = JSON.parse(stdout) as Record<string, number>;
+      return { bytes: gradients! + activations!, stderr };
+    };
+    const [rows, all] = [await dry(), await dry("--recompute", "everything")];
+    assert.ok(all.bytes < rows.bytes);
+    const budget = Math.ceil((rows.bytes + all.bytes) / 2);
+    const within = await dry("--activation-budget", `${budget}B`);
+    assert.ok(within.bytes <= budget, `${within.bytes} of ${budget}`);
+    assert.match(within.stderr, /^\w+ (of )?2 blocks compute (products|everything) again/);
+    const refused = await weft(...argv, "--dry-run", "--activation-budget", "1KiB");
+    assert.is(refused.code, 2);
+    assert.match(
+      refused.stderr,
+      /^\[activation budget\] .*must be at least [\d.]+ \w+, where all 2 blocks compute everything again; given 1024 B;/,
+    );
+    const nonsense = await weft(...argv, "--dry-run", "--activation-budget", "2 rooms");
+    assert.match(nonsense.stderr, /It must be an amount of memory, like 800MB or 1\.5GiB\./);
+  }));
+
 for (const [what, argv, sentences] of [
   [
     "nothing at all",

@@ -59,7 +59,7 @@ if (process.platform !== "linux" || built.some(({ status }) => status !== 0)) {
     assert.is(result.limits.copyBytesPerSecond, 1e12);
     assert.equal(
       result.rows.map(({ kind, size }: { kind: string; size: number }) => `${kind} ${size}`),
-      ["decode 16", "step 16", "prefill 8", "decode 8", "step 8"],
+      ["decode 16", "step 16", "prefill 8", "train 16", "decode 8", "step 8"],
     );
     assert.is(result.profiles.length, 2);
     assert.ok(

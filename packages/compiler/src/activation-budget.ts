@@ -42,12 +42,16 @@ export function compileWithinBudget<A extends Compiled>(
   const least = attempt(rungCount(blocks, from) - 1);
   if (isLeft(least)) return least;
   if (needOf(least.right) > bytes) {
+    const leastBytes = formatBytes(needOf(least.right));
     return left([
-      userProblem("activation budget", `must be at least ${formatBytes(needOf(least.right))}`, {
-        given: formatBytes(bytes),
-        path: describeRung(least.right.rung),
-        remedy: "give more, or fewer tokens to a pass",
-      }),
+      userProblem(
+        "activation budget",
+        `must be at least ${leastBytes}, where ${describeRung(least.right.rung)}`,
+        {
+          given: formatBytes(bytes),
+          remedy: "give more, or fewer tokens to a pass",
+        },
+      ),
     ]);
   }
   let [over, within] = [most.right, least.right];

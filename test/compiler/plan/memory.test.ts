@@ -72,6 +72,7 @@ test("no kernel writes over a weight that it reads, though it is a value of the 
       policy: "bf16",
       storage: () => "f32",
       trainable: () => true,
+      lossChunk: 0,
     }),
   );
   const { kernels, programs, buffers } = compiled.plan;

@@ -122,7 +122,11 @@ static Result mem_info(size_t* available, size_t* total) {
 static Result mem_alloc(Pointer* pointer, size_t bytes) {
   NEEDS_CONTEXT;
   note("cuMemAlloc %zu", bytes);
-  *pointer = (Pointer)(uintptr_t)aligned_alloc(256, (bytes + 255) / 256 * 256);
+  // Nothing is ever computed: what is read back shall not be what was freed before.
+  const size_t rounded = (bytes + 255) / 256 * 256;
+  void* memory = aligned_alloc(256, rounded);
+  if (memory != NULL) memset(memory, 0, rounded);
+  *pointer = (Pointer)(uintptr_t)memory;
   return 0;
 }
 static Result mem_free(Pointer pointer) {
@@ -134,7 +138,7 @@ static Result mem_free(Pointer pointer) {
 static Result host_alloc(void** pointer, size_t bytes, unsigned flags) {
   NEEDS_CONTEXT;
   note("cuMemHostAlloc %zu %u", bytes, flags);
-  *pointer = malloc(bytes);
+  *pointer = calloc(1, bytes);
   return 0;
 }
 static Result free_host(void* pointer) {

@@ -65,8 +65,8 @@ export interface TrainingCompileOptions {
   readonly generation?: Pick<Qwen3CompileOptions, "capacity" | "chunk" | "logits" | "candidates">;
   readonly fusion?: boolean;
   readonly record?: boolean;
-  /** Positions of a chunk of the head and its loss, as `compile` takes it. Default: whole scores. */
-  readonly lossChunk?: number;
+  /** Positions of a chunk of the head and its loss, of which whole scores never exist. 0: whole scores. Default 256. */
+  readonly lossChunk?: number | undefined;
   /** What is computed again on the way back. Default: `rows`. */
   readonly recompute?: Recomputation | undefined;
   /** The most bytes for activations, gradients and temporary values: more is computed again where it must be. */
@@ -115,6 +115,11 @@ export function trainingGraph(config: Qwen3Config, sequence: number): Graph {
   ]);
 }
 
+/** Which kernels there are. What is not fused has none for a loss in chunks. */
+function kernelsOf({ fusion = true, lossChunk = 256 }: TrainingCompileOptions) {
+  return { fusion, ...(fusion && lossChunk > 0 ? { lossChunk } : {}) };
+}
+
 /** The programs as graphs and passes. */
 export function trainingPrograms(
   config: Qwen3Config,
@@ -133,7 +138,11 @@ export function trainingPrograms(
   // Under bf16, products read a rounding of an f32 master.
   const stored = precision({ policy, storage, roundWeights: true });
   const gradients: Pass[] = [...forward, grad({ loss, parameters: trained }), stored];
-  const backward = [...gradients, ...lowering(options), checkpoint({ loss, recompute: recomputeBy(rung) })];
+  const backward = [
+    ...gradients,
+    ...lowering(kernelsOf(options)),
+    checkpoint({ loss, recompute: recomputeBy(rung) }),
+  ];
   const update = {
     rule,
     ...(options.decays === undefined ? {} : { decays: options.decays }),
@@ -167,14 +176,13 @@ export function compileTraining(
   config: Qwen3Config,
   options: TrainingCompileOptions,
 ): Either<Problems, CompiledTraining> {
-  const { fusion = true, record = true, lossChunk, activationBudget, recompute = "rows" } = options;
+  const { record = true, activationBudget, recompute = "rows" } = options;
   const compileAt = (rung: RecomputationRung) =>
     map((compiled: Compiled): CompiledTraining => ({ ...compiled, recomputation: rung }))(
       compile(trainingPrograms(config, options, rung), {
         name: "qwen3-train",
-        fusion,
         record,
-        ...(lossChunk === undefined ? {} : { lossChunk }),
+        ...kernelsOf(options),
       }),
     );
   const blocks = config.layers;

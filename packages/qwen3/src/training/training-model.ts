@@ -67,7 +67,7 @@ export interface TrainingOptions {
   readonly recompute?: Recomputation;
   /** The most bytes for activations, gradients and temporary values. Default: as many as `recompute` leaves. */
   readonly activationBudget?: number;
-  /** Positions of a chunk of the head and its loss, of which whole scores never exist. Default: whole scores. */
+  /** Positions of a chunk of the head and its loss, of which whole scores never exist. 0: whole scores. Default 256. */
   readonly lossChunk?: number;
   readonly memoryLimitBytes?: number;
   readonly fusion?: boolean;
