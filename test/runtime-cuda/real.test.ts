@@ -137,9 +137,9 @@ if (built.some(({ status }) => status !== 0)) {
     const stream = /^cuMemsetD8Async 0 256 (0x\w+)$/m.exec(lines.join("\n"))![1];
     const launch = lines.filter((line) => line.startsWith("cuLaunchKernelEx")).slice(0, 3);
     assert.equal(launch, [
-      `cuLaunchKernelEx grid 1 1 1 block 32 1 1 shared 1024 stream ${stream} attributes 0 params 0 bytes 128 blocks 1`,
-      `cuLaunchKernelEx grid 1 1 1 block 32 1 1 shared 0 stream ${stream} attributes 0 params 0 bytes 112 blocks 1`,
-      `cuLaunchKernelEx grid 264 1 1 block 32 1 1 shared 0 stream ${stream} attributes 0 params 0 bytes 128 blocks 264`,
+      `cuLaunchKernelEx grid 1 1 1 block 32 1 1 shared 1024 stream ${stream} attributes 0 params 0 bytes 136 blocks 1`,
+      `cuLaunchKernelEx grid 1 1 1 block 32 1 1 shared 0 stream ${stream} attributes 0 params 0 bytes 120 blocks 1`,
+      `cuLaunchKernelEx grid 264 1 1 block 32 1 1 shared 0 stream ${stream} attributes 0 params 0 bytes 136 blocks 264`,
     ]);
   });
 

@@ -114,10 +114,11 @@ test("learns a few tokens by heart, the same with any number of threads", async 
   assert.equal(runs[2], runs[0]);
 });
 
-/** Kernels of the program `train` that read a trained matrix and make another value of its shape of it. */
+/** Row programs of `train` that read a trained matrix and make another value of its shape of it: copies and roundings. */
 function weightCopies(plan: Plan): number {
   const { steps } = plan.programs.find(({ name }) => name === "train")!;
   return steps.filter(({ kernel, bindings }) => {
+    if (plan.kernels[kernel]!.kind !== "rows") return false;
     const used = plan.kernels[kernel]!.slots.map((slot, at) => ({
       ...slot,
       ...plan.buffers[bindings[at]!]!,

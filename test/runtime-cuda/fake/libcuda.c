@@ -266,7 +266,7 @@ static Result launch(const struct Config* config, void* function, void** params,
   }
   note("cuLaunchKernelEx grid %u %u %u block %u %u %u shared %u stream %p attributes %u params %d bytes %zu blocks %llu",
        config->grid_x, config->grid_y, config->grid_z, config->block_x, config->block_y, config->block_z, config->shared,
-       config->stream, config->count, params != NULL, bytes, words ? words[9] : 0);
+       config->stream, config->count, params != NULL, bytes, words ? words[10] : 0);
   return 0;
 }
 static Result begin_capture(void* stream, int mode) {

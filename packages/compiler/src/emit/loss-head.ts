@@ -1,5 +1,5 @@
 /** The kernel of a linear layer with its cross entropy, in chunks of positions. */
-import { axis, type NodeId } from "@weft/dsl";
+import { axis, maxSize, type NodeId } from "@weft/dsl";
 import { sumOf } from "../fusion/affine.ts";
 import { type FusedLossHead, nodesOf } from "../fusion/types.ts";
 import type { Access } from "../plan/types.ts";
@@ -36,7 +36,8 @@ export function lossHeadKernel(group: FusedLossHead, site: KernelSite): Emitted 
     targets: read(targets, 0),
   };
   // What a chunk's scores take is part of the plan, as any other value is.
-  const chunk = axis("chunk", group.chunk);
+  const length = Math.min(group.chunk, maxSize(positions.size));
+  const chunk = axis("chunk", length);
   const area = assembly.addBuffer(
     `${graph.nodes[scores]!.origin.path}:scores of a chunk`,
     "activations",
@@ -49,7 +50,7 @@ export function lossHeadKernel(group: FusedLossHead, site: KernelSite): Emitted 
       name: kernelName(graph, nodesOf(group)),
       slots: bindings.slots,
       positions: assembly.affine(sumOf(positions.size)),
-      chunk: group.chunk,
+      chunk: length,
       contracted: contracted.reduce((product, one) => product * (one.size as number), 1),
       classes: classes.size,
       ...operands,
