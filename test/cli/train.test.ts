@@ -336,7 +336,7 @@ test("an activation budget is kept by computing more again, and says how", () =>
     assert.is(refused.code, 2);
     assert.match(
       refused.stderr,
-      /^\[activation budget\] .*must be at least [\d.]+ \w+, where all 2 blocks compute everything again; given 1024 B;/,
+      /^\[activation budget\] .*must be at least [\d.]+ \w+, where .*2 blocks compute \w+ again.*; given 1024 B;/,
     );
     const nonsense = await weft(...argv, "--dry-run", "--activation-budget", "2 rooms");
     assert.match(nonsense.stderr, /It must be an amount of memory, like 800MB or 1\.5GiB\./);

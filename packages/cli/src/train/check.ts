@@ -32,6 +32,9 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
   ] as const)
     require(given === undefined || flags.lora !== undefined, flag, "needs adapters", "add --lora RANK");
   require(!(fromNothing && flags.lora !== undefined), "--lora", "needs a MODEL", "leave it out");
+  require(!(
+    flags.lora !== undefined && flags.weights === "bf16"
+  ), "--weights", "must be f32 with --lora", "leave it out: adapters are small");
   require(flags.gpuLimitGb === undefined ||
     flags.device !== "cpu", "--gpu-limit-gb", "must go with a GPU", "add --device cuda, or leave it out");
   const { momentum, optimizer } = flags;

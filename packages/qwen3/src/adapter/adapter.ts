@@ -61,9 +61,10 @@ export function renameAdapter(adapter: Adapter, rename: (path: string) => string
 }
 
 /** The linears as briefly as PEFT has them: the ends of their paths where these mean just them, else whole paths. */
-export function targetModules(config: Qwen3Config, { rank, alpha, linears }: Adapter): readonly string[] {
+export function targetModules(config: Qwen3Config, { linears }: Adapter): readonly string[] {
   const ends = [...new Set(linears.map(({ path }) => path.split(".").at(-1)!))];
-  const meant = loraAdapters(qwen3Model(config), { rank, alpha, targets: [`${layersPath}.*`] }).filter(
+  // Any rank finds the paths; a small one fits every linear.
+  const meant = loraAdapters(qwen3Model(config), { rank: 1, alpha: 1, targets: [`${layersPath}.*`] }).filter(
     ({ path }) => ends.includes(path.split(".").at(-1)!),
   );
   return meant.length === linears.length ? ends : linears.map(({ path }) => path);

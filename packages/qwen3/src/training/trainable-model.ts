@@ -60,6 +60,7 @@ export class TrainableModel implements Trainable {
       ...constantsOf(training.rule, constants),
       // Said where it is not the default: runs of f32 weights stay what they were.
       ...(training.trainedDtype === "f32" ? {} : { weights: training.trainedDtype }),
+      ...(training.policy === "f32" ? {} : { products: training.policy }),
       trained: all ? "all" : training.trained,
       ...(adapter === undefined ? {} : { lora: { rank: adapter.rank, alpha: adapter.alpha } }),
     };

@@ -7,6 +7,7 @@ import {
   optimizerStates,
   type PrecisionPolicy,
   type Recomputation,
+  recomputations,
 } from "@weft/compiler";
 import { type Dtype, nearestName } from "@weft/dsl";
 import type { Device, Executable, MemoryTable, StateArray, Weight, WeightSource } from "@weft/runtime";
@@ -34,6 +35,7 @@ import type { StepResult } from "./trainable.ts";
 import {
   hyperparametersOf,
   type RuleName,
+  ruleNames,
   type StepHyperparameters,
   trainingWeights,
   updateRule,
@@ -84,6 +86,7 @@ export function compileTrainingModel(
   weights: (name: string) => Weight | undefined,
   options: TrainingOptions,
 ): CompiledTraining {
+  checkOptions(options);
   const { policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
   const { adapter, trainable } = trainedBy(config, options);
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
@@ -108,6 +111,28 @@ export function compileTrainingModel(
   );
 }
 
+/** @throws WeftError with every option that makes no sense */
+function checkOptions({ rule, recompute, activationBudget, lossChunk }: TrainingOptions): void {
+  const problems: Problem[] = [];
+  const require = (holds: boolean, requirement: string, given: unknown) => {
+    if (!holds) problems.push(userProblem("training", requirement, { given: String(given) }));
+  };
+  const oneOf = (names: readonly string[], given: string | undefined) =>
+    given === undefined || names.includes(given);
+  require(oneOf(ruleNames, rule), `rule must be one of ${ruleNames.join(", ")}`, rule);
+  require(oneOf(
+    recomputations,
+    recompute,
+  ), `recompute must be one of ${recomputations.join(", ")}`, recompute);
+  require(activationBudget === undefined ||
+    activationBudget > 0, "activationBudget must be above 0", activationBudget);
+  require(lossChunk === undefined ||
+    (Number.isSafeInteger(lossChunk) &&
+      lossChunk >= 0), "lossChunk must be an integer of at least 0", lossChunk);
+  const [first, ...rest] = problems;
+  if (first !== undefined) throw new WeftError([first, ...rest]);
+}
+
 /** What is trained: adapters, or what `trainable` says. */
 function trainedBy(
   config: Qwen3Config,
@@ -127,7 +152,7 @@ function trainedBy(
         "training",
         "adapters are trained in f32, so lora cannot be used with trained weights of bf16",
         {
-          remedy: "leave the dtype out: adapters are small",
+          remedy: "leave trainedDtype out: adapters are small",
         },
       ),
     ]);
@@ -187,9 +212,10 @@ export class TrainingModel {
   readonly rule: RuleName;
   /** How the trained parameters are stored. */
   readonly trainedDtype: "f32" | "bf16";
+  /** What products compute in. */
+  readonly policy: PrecisionPolicy;
   /** What is trained in place of the model's own parameters. */
   readonly adapter: Adapter | undefined;
-  readonly #policy: PrecisionPolicy;
   readonly #weights = new ChangingWeights();
   #engine: Engine | undefined;
   #updates = 0;
@@ -213,7 +239,7 @@ export class TrainingModel {
     this.trained = trained;
     this.rule = rule;
     this.trainedDtype = trainedDtype;
-    this.#policy = policy;
+    this.policy = policy;
     this.adapter = adapter;
   }
 
@@ -231,7 +257,7 @@ export class TrainingModel {
     return new TrainingGenerator(directory, {
       config,
       adapter,
-      policy: this.#policy,
+      policy: this.policy,
       engine: this.#engine,
       executable,
       trained,

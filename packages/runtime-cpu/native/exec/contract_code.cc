@@ -37,12 +37,12 @@ struct ContractCode::Run {
   int64_t terms = 1;  // of one sum
 };
 
-ContractCode::ContractCode(const plan::ContractKernel& kernel, const KernelTable& kernels)
-    : kernel_(kernel), gemm_(kernel, kernels) {}
+ContractCode::ContractCode(const plan::ContractKernel& kernel, const plan::SymbolBounds& bounds, const KernelTable& kernels)
+    : kernel_(kernel), gemm_(kernel, bounds, kernels) {}
 
 ScratchNeeds ContractCode::scratch_needs() const {
   const size_t blocks = static_cast<size_t>(most_block_outputs * 2 + dot_floats * 2) * sizeof(float);
-  return {std::max(blocks, gemm_.scratch_bytes()), 0};
+  return {std::max(blocks, gemm_.scratch_bytes()), gemm_.shared_bytes()};
 }
 
 void ContractCode::execute(const StepBinding& step, Worker& worker) const noexcept {

@@ -9,7 +9,7 @@ namespace weft::cpu {
 
 class ContractCode final : public KernelCode {
  public:
-  ContractCode(const plan::ContractKernel& kernel, const KernelTable& kernels);
+  ContractCode(const plan::ContractKernel& kernel, const plan::SymbolBounds& bounds, const KernelTable& kernels);
   ScratchNeeds scratch_needs() const override;
   void execute(const StepBinding& step, Worker& worker) const noexcept override;
 

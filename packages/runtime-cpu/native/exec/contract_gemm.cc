@@ -1,6 +1,8 @@
-// A tile packs its columns once for all of its rows, and each block of rows once for all of its columns. With packing at
-// about four floats and multiplying at up to 32 products a cycle, a tile of r x c costs 8 / r + 8 / c of the
-// multiplication beside it: 5 % at 512 x 256, which is why tiles are no smaller than the team needs.
+// The team packs the rows' operand once, where it is not too large; then each tile packs its columns once for all of its
+// rows. With packing at about four floats and multiplying at up to 32 products a cycle, columns cost 8 / r of the
+// multiplication beside it, 2 % for 512 rows; a tile of 512 x 128 products and its columns stay in the second cache.
+// What is not packed before (several items of a batch, sums in several terms, operands that are too large) is packed by
+// each tile for itself, in wider tiles, because that costs another 8 / c.
 #include "exec/contract_gemm.h"
 
 #include <algorithm>
@@ -12,7 +14,8 @@ namespace weft::cpu {
 namespace {
 
 constexpr int64_t most_tile_rows = 512, least_tile_rows = 64;
-constexpr int64_t most_tile_columns = 256, least_tile_columns = 64;
+constexpr int64_t most_tile_columns = 256, most_packed_tile_columns = 128, least_tile_columns = 64;
+constexpr size_t most_shared_bytes = size_t{16} << 20;
 constexpr int64_t tiles_per_thread = 4;
 // Below these, whole vectors of columns and blocks of rows would mostly be padding.
 constexpr int64_t least_rows = 4, least_columns = 8;
@@ -28,6 +31,8 @@ struct ContractGemm::Run {
   bool is_turned;
   ContractAxis rows, columns;
   int64_t tile_rows, tile_columns;
+  // The rows' operand of all tiles, packed; or nullptr.
+  const char* packed;
 };
 
 struct ContractGemm::Tile {
@@ -35,7 +40,8 @@ struct ContractGemm::Tile {
   int64_t row, rows, column, columns;
 };
 
-ContractGemm::ContractGemm(const plan::ContractKernel& kernel, const KernelTable& kernels) : kernel_(kernel) {
+ContractGemm::ContractGemm(const plan::ContractKernel& kernel, const plan::SymbolBounds& bounds, const KernelTable& kernels)
+    : kernel_(kernel) {
   const auto dtype = [&](const plan::Access& access) { return kernel.slots[static_cast<size_t>(access.slot)].dtype; };
   a_ = dtype(kernel.a);
   b_ = dtype(kernel.b);
@@ -50,6 +56,30 @@ ContractGemm::ContractGemm(const plan::ContractKernel& kernel, const KernelTable
   layout.add(panel);
   products_ = layout.add(static_cast<size_t>(most_tile_rows * most_tile_columns) * sizeof(float));
   scratch_ = layout.bytes();
+  const ContractShape largest(kernel, bounds);
+  if (!fits(largest)) return;
+  const Run run = prepare(largest);
+  const size_t tiles = static_cast<size_t>((run.rows.extent + run.tile_rows - 1) / run.tile_rows);
+  const size_t bytes = packed_tile_bytes(run, kernels) * tiles;
+  if (bytes <= most_shared_bytes) shared_ = bytes;
+}
+
+// Which operand gives the rows, and the largest tiles.
+ContractGemm::Run ContractGemm::prepare(const ContractShape& shape) const {
+  // Where the result is contiguous along neither axis, the longer one gives the columns.
+  const bool along_rows = shape.rows.out == 1, along_columns = shape.columns.out == 1;
+  const bool is_turned = along_columns ? along_rows && shape.columns.extent < least_columns
+                                       : along_rows || shape.columns.extent < shape.rows.extent;
+  return {shape, nullptr, nullptr, nullptr, is_turned, is_turned ? shape.columns : shape.rows,
+          is_turned ? shape.rows : shape.columns, most_tile_rows, most_tile_columns, nullptr};
+}
+
+size_t ContractGemm::packed_tile_bytes(const Run& run, const KernelTable& kernels) const {
+  const auto [rows, columns] = run.is_turned ? std::pair(b_, a_) : std::pair(a_, b_);
+  const size_t bytes =
+      kernels.pack_a_bytes(static_cast<size_t>(std::min(run.tile_rows, run.rows.extent)),
+                           static_cast<size_t>(run.shape.depth.extent), kernel_dtype(rows), kernel_dtype(columns));
+  return (bytes + 63) / 64 * 64;
 }
 
 bool ContractGemm::fits(const ContractShape& shape) const {
@@ -73,20 +103,25 @@ void ContractGemm::execute(const ContractShape& shape, const StepBinding& step, 
     return step.slots[static_cast<size_t>(access.slot)].data +
            plan::evaluate(access.offset, worker.symbols) * plan::element_bytes(dtype);
   };
-  // Where the result is contiguous along neither axis, the longer one gives the columns.
-  const bool along_rows = shape.rows.out == 1, along_columns = shape.columns.out == 1;
-  const bool is_turned = along_columns ? along_rows && shape.columns.extent < least_columns
-                                       : along_rows || shape.columns.extent < shape.rows.extent;
-  Run run{shape, memory(kernel_.a, a_), memory(kernel_.b, b_), memory(kernel_.out, out_), is_turned,
-          is_turned ? shape.columns : shape.rows, is_turned ? shape.rows : shape.columns, most_tile_rows,
-          most_tile_columns};
+  Run run = prepare(shape);
+  run.a = memory(kernel_.a, a_);
+  run.b = memory(kernel_.b, b_);
+  run.out = memory(kernel_.out, out_);
   const int64_t batch = shape.batch.extent();
   const auto count = [](int64_t extent, int64_t tile) { return (extent + tile - 1) / tile; };
   const auto tiles = [&] { return count(run.rows.extent, run.tile_rows) * count(run.columns.extent, run.tile_columns); };
+  // For one tile of columns alone, nothing would be packed twice.
+  const bool packs = shared_ > 0 && batch == 1 && shape.terms.extent() == 1 && run.columns.extent > most_tile_columns;
+  if (packs) run.tile_columns = most_packed_tile_columns;
   const int64_t wanted = worker.threads == 1 ? 1 : worker.threads * tiles_per_thread;
   while (batch * tiles() < wanted && run.tile_rows > least_tile_rows) run.tile_rows /= 2;
   while (batch * tiles() < wanted && run.tile_columns > least_tile_columns) run.tile_columns /= 2;
   const int64_t by_rows = count(run.rows.extent, run.tile_rows), all = tiles();
+  if (packs && packed_tile_bytes(run, worker.kernels) * static_cast<size_t>(by_rows) <= shared_) {
+    run.packed = worker.shared;
+    pack_rows(run, worker);
+    if (worker.barrier()) return;
+  }
   int64_t begin, end;
   while (worker.take(batch * all, 1, begin, end)) {
     const int64_t item = begin % all;
@@ -94,6 +129,31 @@ void ContractGemm::execute(const ContractShape& shape, const StepBinding& step, 
     tile.rows = std::min(run.tile_rows, run.rows.extent - tile.row);
     tile.columns = std::min(run.tile_columns, run.columns.extent - tile.column);
     multiply(run, tile, worker);
+  }
+}
+
+void ContractGemm::pack_rows(const Run& run, Worker& worker) const noexcept {
+  const size_t tile_bytes = packed_tile_bytes(run, worker.kernels);
+  GemmArguments g{};
+  g.depth = static_cast<size_t>(run.shape.depth.extent);
+  g.a_type = kernel_dtype(run.is_turned ? b_ : a_);
+  g.w_type = kernel_dtype(run.is_turned ? a_ : b_);
+  g.a_row_stride = static_cast<size_t>(run.is_turned ? run.rows.b : run.rows.a);
+  g.a_depth_stride = static_cast<size_t>(run.is_turned ? run.shape.depth.b : run.shape.depth.a);
+  const auto rows_of_tile = [&](int64_t tile) { return std::min(run.tile_rows, run.rows.extent - tile * run.tile_rows); };
+  const auto items_of = [&](int64_t rows) {
+    return static_cast<int64_t>(worker.kernels.pack_a_items(static_cast<size_t>(rows), g.depth, g.a_type, g.w_type));
+  };
+  const int64_t tiles = (run.rows.extent + run.tile_rows - 1) / run.tile_rows;
+  const int64_t full = items_of(run.tile_rows), last = items_of(rows_of_tile(tiles - 1));
+  const int64_t element = plan::element_bytes(run.is_turned ? b_ : a_);
+  int64_t begin, end;
+  while (worker.take((tiles - 1) * full + last, 1, begin, end)) {
+    const int64_t tile = std::min(begin / full, tiles - 1);
+    g.rows = static_cast<size_t>(rows_of_tile(tile));
+    g.a = (run.is_turned ? run.b : run.a) + tile * run.tile_rows * static_cast<int64_t>(g.a_row_stride) * element;
+    const size_t item = static_cast<size_t>(begin - tile * full);
+    worker.kernels.pack_a(g, worker.shared + static_cast<size_t>(tile) * tile_bytes, item, item + 1);
   }
 }
 
@@ -117,6 +177,8 @@ void ContractGemm::multiply(const Run& run, const Tile& tile, Worker& worker) co
   g.w_column_stride = static_cast<size_t>(turned ? run.columns.a : run.columns.b);
   g.w_depth_stride = static_cast<size_t>(turned ? depth.a : depth.b);
   g.scratch = worker.scratch;
+  if (run.packed != nullptr)
+    g.packed_a = run.packed + static_cast<size_t>(tile.row / run.tile_rows) * packed_tile_bytes(run, worker.kernels);
   const int64_t terms = run.shape.terms.extent();
   for (int64_t term = 0; term < terms; ++term) {
     const ContractAxis at = run.shape.terms.offsets(term);

@@ -9,8 +9,10 @@ namespace weft::cpu {
 
 class ContractGemm {
  public:
-  explicit ContractGemm(const plan::ContractKernel& kernel, const KernelTable& kernels);
+  ContractGemm(const plan::ContractKernel& kernel, const plan::SymbolBounds& bounds, const KernelTable& kernels);
   size_t scratch_bytes() const { return scratch_; }
+  // Of the team: the rows' operand, packed once for all tiles of columns.
+  size_t shared_bytes() const { return shared_; }
   // Whether the product is large enough in both directions that packing its operands pays.
   bool fits(const ContractShape& shape) const;
   void execute(const ContractShape& shape, const StepBinding& step, Worker& worker) const noexcept;
@@ -18,11 +20,14 @@ class ContractGemm {
  private:
   struct Run;
   struct Tile;
+  Run prepare(const ContractShape& shape) const;
+  size_t packed_tile_bytes(const Run& run, const KernelTable& kernels) const;
+  void pack_rows(const Run& run, Worker& worker) const noexcept;
   void multiply(const Run& run, const Tile& tile, Worker& worker) const noexcept;
 
   const plan::ContractKernel& kernel_;
   plan::PlanDtype a_ = {}, b_ = {}, out_ = {};
-  size_t products_ = 0, scratch_ = 0;
+  size_t products_ = 0, scratch_ = 0, shared_ = 0;
 };
 
 }  // namespace weft::cpu

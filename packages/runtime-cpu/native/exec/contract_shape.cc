@@ -45,11 +45,20 @@ ContractAxis ContractAxes::offsets(int64_t item) const {
 }
 
 ContractShape::ContractShape(const plan::ContractKernel& kernel, const int64_t* symbols) {
+  build(kernel, [&](const plan::Affine& extent) { return plan::evaluate(extent, symbols); });
+}
+
+ContractShape::ContractShape(const plan::ContractKernel& kernel, const plan::SymbolBounds& bounds) {
+  build(kernel, [&](const plan::Affine& extent) { return plan::highest_value(bounds, extent); });
+}
+
+template <class ExtentOf>
+void ContractShape::build(const plan::ContractKernel& kernel, ExtentOf&& extent_of) {
   ContractAxes of_a, of_b;
   for (size_t i = 0; i < kernel.loops.size() + kernel.contracted.size(); ++i) {
     const bool is_kept = i < kernel.loops.size();
     const plan::Loop& loop = is_kept ? kernel.loops[i] : kernel.contracted[i - kernel.loops.size()];
-    const ContractAxis axis{plan::evaluate(loop.extent, symbols), kernel.a.strides[i], kernel.b.strides[i],
+    const ContractAxis axis{extent_of(loop.extent), kernel.a.strides[i], kernel.b.strides[i],
                             is_kept ? kernel.out.strides[i] : 0};
     if (!is_kept) terms.add(axis);
     else if (axis.a != 0 && axis.b == 0) of_a.add(axis);

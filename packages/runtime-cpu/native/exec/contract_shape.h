@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "affine_bounds.h"
 #include "plan_generated.h"
 #include "validate.h"
 
@@ -31,10 +32,16 @@ struct ContractAxes {
 struct ContractShape {
   // With the extents of these symbols.
   ContractShape(const plan::ContractKernel& kernel, const int64_t* symbols);
+  // The largest.
+  ContractShape(const plan::ContractKernel& kernel, const plan::SymbolBounds& bounds);
 
   ContractAxis rows, columns, depth;
   // `batch`: axes that both operands have, or that are left over; `terms`: contracted axes beside `depth`.
   ContractAxes batch, terms;
+
+ private:
+  template <class ExtentOf>
+  void build(const plan::ContractKernel& kernel, ExtentOf&& extent_of);
 };
 
 }  // namespace weft::cpu

@@ -52,7 +52,7 @@ std::unique_ptr<KernelCode> compile_kernel(const plan::Kernel& kernel, const pla
       return std::make_unique<ScatterAddCode>(scatter);
     }
     std::unique_ptr<KernelCode> operator()(const plan::ContractKernel& contract) const {
-      return std::make_unique<ContractCode>(contract, kernels);
+      return std::make_unique<ContractCode>(contract, bounds, kernels);
     }
   };
   return std::visit(Compile{bounds, kernels, threads}, kernel);

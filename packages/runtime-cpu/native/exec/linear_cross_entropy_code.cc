@@ -14,7 +14,8 @@ namespace {
 
 constexpr int64_t most_tile_rows = 512, least_tile_rows = 56;
 constexpr int64_t most_tile_columns = 256, least_tile_columns = 64;
-constexpr int64_t tiles_per_thread = 4;
+// Narrow tiles cost more packing than an uneven end: three for each thread at least.
+constexpr int64_t tiles_per_thread = 3;
 
 }  // namespace
 
@@ -37,7 +38,6 @@ struct LinearCrossEntropyCode::Run {
 struct LinearCrossEntropyCode::Product {
   GemmArguments whole{};
   plan::PlanDtype a = {}, w = {};
-  bool accumulates = false;
   int64_t tile_rows = most_tile_rows, tile_columns = most_tile_columns;
 
   int64_t by_rows() const { return (static_cast<int64_t>(whole.rows) + tile_rows - 1) / tile_rows; }
@@ -46,8 +46,11 @@ struct LinearCrossEntropyCode::Product {
     whole.a_type = kernel_dtype(a);
     whole.w_type = kernel_dtype(w);
     const int64_t wanted = threads == 1 ? 1 : threads * tiles_per_thread;
-    while (tiles() < wanted && tile_columns > least_tile_columns) tile_columns /= 2;
-    while (tiles() < wanted && tile_rows > least_tile_rows) tile_rows /= 2;
+    tile_rows = std::min(tile_rows, std::max<int64_t>(static_cast<int64_t>(whole.rows), 1));
+    while (tiles() < wanted && (tile_columns > least_tile_columns || tile_rows > least_tile_rows)) {
+      if (tile_columns > least_tile_columns && (tile_columns >= tile_rows || tile_rows <= least_tile_rows)) tile_columns /= 2;
+      else tile_rows = (tile_rows + 1) / 2;
+    }
   }
 };
 
@@ -60,10 +63,7 @@ LinearCrossEntropyCode::LinearCrossEntropyCode(const plan::LinearCrossEntropyKer
   for (const auto& [a, w] : {std::pair(kernel_dtype(input_), kernel_dtype(weight_)), std::pair(f32, kernel_dtype(weight_)),
                              std::pair(f32, kernel_dtype(input_))})
     panel = std::max(panel, kernels.gemm_scratch_bytes(most_tile_rows, most_tile_columns, depth, a, w, false));
-  ScratchLayout layout;
-  layout.add(panel);
-  products_ = layout.add(static_cast<size_t>(most_tile_rows * most_tile_columns) * sizeof(float));
-  scratch_ = layout.bytes();
+  scratch_ = panel;
 }
 
 LinearCrossEntropyCode::Product LinearCrossEntropyCode::scores_of(const Run& run) const {
@@ -104,8 +104,8 @@ LinearCrossEntropyCode::Product LinearCrossEntropyCode::weight_gradient_of(const
   Product product;
   product.a = plan::PlanDtype::f32;
   product.w = input_;
-  product.accumulates = !run.is_first;
   GemmArguments& g = product.whole;
+  g.accumulate = !run.is_first;
   g.rows = g.a_depth_stride = static_cast<size_t>(kernel_.classes);
   g.columns = static_cast<size_t>(kernel_.contracted);
   g.depth = static_cast<size_t>(run.rows);
@@ -131,16 +131,8 @@ void LinearCrossEntropyCode::multiply(const Product& product, int64_t item, Work
   g.a = moved(g.a, row * g.a_row_stride, product.a);
   g.w = moved(g.w, column * g.w_column_stride, product.w);
   g.scratch = worker.scratch;
-  float* out = g.c + row * g.c_stride + column;
-  const size_t out_stride = g.c_stride;
-  g.c = out;
-  if (!product.accumulates) return worker.kernels.gemm_panel(g);
-  g.c = reinterpret_cast<float*>(worker.scratch + products_);
-  g.c_stride = g.columns;
+  g.c += row * g.c_stride + column;
   worker.kernels.gemm_panel(g);
-  for (size_t r = 0; r < g.rows; ++r)
-    worker.kernels.binary[static_cast<size_t>(BinaryOp::add)](out + r * out_stride, out + r * out_stride,
-                                                              g.c + r * g.columns, g.columns);
 }
 
 void LinearCrossEntropyCode::finish_rows(const Run& run, Worker& worker) const noexcept {

@@ -23,7 +23,7 @@ class LinearCrossEntropyCode final : public KernelCode {
 
   const plan::LinearCrossEntropyKernel& kernel_;
   plan::PlanDtype input_ = {}, weight_ = {};
-  size_t products_ = 0, scratch_ = 0;
+  size_t scratch_ = 0;
 };
 
 }  // namespace weft::cpu

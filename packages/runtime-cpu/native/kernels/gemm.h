@@ -72,13 +72,14 @@ void gemm_panel_of(const GemmArguments& g) {
       if (g.packed_a != nullptr) a = static_cast<const float*>(g.packed_a) + unit * g.rows + row * units;
       else pack_a_rows(g, row, rows, unit, units, packed_rows);
       micro_rows_dispatch<Multiply, 1>(rows, units, a, packed_w, units * column_tile, g.c + row * g.c_stride, g.c_stride,
-                                       g.columns, kb > 0);
+                                       g.columns, kb > 0 || g.accumulate);
     }
   }
 }
 
 void gemm_panel(const GemmArguments& g) {
   if (g.depth == 0) {
+    if (g.accumulate) return;
     for (size_t m = 0; m < g.rows; ++m) fill_row(g.c + m * g.c_stride, 0.0f, g.columns);
     return;
   }

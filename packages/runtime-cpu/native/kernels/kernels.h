@@ -73,6 +73,7 @@ struct GemmArguments {
   size_t w_column_stride, w_depth_stride;
   float* c;
   size_t c_stride;  // between rows of C
+  bool accumulate;  // the product is added to C
   void* scratch;    // gemm_scratch_bytes(...) bytes, 64-byte aligned, one per thread
 };
 

@@ -144,7 +144,7 @@ void bench_gemm(const void* weights, DType a_type, DType w_type, size_t rows, si
     pack_work.reset(), work.reset();
     pool->run([&](int t) noexcept {
       size_t begin, end;
-      GemmArguments g{rows, 0, depth, a, a_type, depth, 1, nullptr, nullptr, w_type, depth, 1, nullptr, columns,
+      GemmArguments g{rows, 0, depth, a, a_type, depth, 1, nullptr, nullptr, w_type, depth, 1, nullptr, columns, false,
                       scratch.get() + static_cast<size_t>(t) * scratch_bytes};
       if (packed) {
         while (pack_work.take(pack_items, 4, begin, end)) kernels->pack_a(g, packed_a.get(), begin, end);

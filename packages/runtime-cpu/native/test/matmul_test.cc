@@ -73,7 +73,7 @@ void test_gemm(const KernelTable& kernels, DType a_type, DType w_type, Problem p
   Stored a(a_type, (p.rows - 1) * a_row + (p.depth - 1) * a_depth + 1, 1, random);
   Stored w(w_type, (p.columns - 1) * w_column + (p.depth - 1) * w_depth + 1, 3, random);
   Buffer<float> c(p.rows * c_stride, 1), other(p.rows * c_stride, 2);
-  GemmArguments g{p.rows, p.columns, p.depth, a.data(), a_type, a_row, a_depth, nullptr, w.data(), w_type, w_column, w_depth, c.data(), c_stride, nullptr};
+  GemmArguments g{p.rows, p.columns, p.depth, a.data(), a_type, a_row, a_depth, nullptr, w.data(), w_type, w_column, w_depth, c.data(), c_stride, false, nullptr};
   {
     Scratch scratch(kernels.gemm_scratch_bytes(p.rows, p.columns, p.depth, a_type, w_type, false));
     g.scratch = scratch.data();

@@ -103,7 +103,8 @@ class Rewriting {
     const node = this.#graph.nodes[id]!;
     const given = node.inputs.map((input) => this.#graph.nodes[input]!);
     // Where nothing else is read, what is given at the start must say that this is the second time.
-    const reads = (one: GraphNode) => !isGiven(one) && !isFree(one);
+    // An index stays what it is: kernels compute it where they want it, and look through its arithmetic.
+    const reads = (one: GraphNode) => !isGiven(one) && !isFree(one) && one.type.dtype !== "i32";
     const isArgument = (one: GraphNode) => one.op === "input";
     const waiting = given.some(reads) ? reads : given.some(isArgument) ? isArgument : isGiven;
     const inputs = given.map((one) =>
