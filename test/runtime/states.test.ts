@@ -84,6 +84,8 @@ for (const where of await devicesHere()) {
     const bits = Uint16Array.of(0x3f80, 0xc000, 0x4000);
     await executable.writeState("counter.f32", bits, { dtype: "bf16" });
     assert.equal(await executable.readState("counter.f32"), Float32Array.of(1, -2, 2));
+    await executable.writeState("counter.f32", Float32Array.of(8, 9), { at: 1 });
+    assert.equal((await executable.readState("counter.f32")).slice(1), Float32Array.of(8, 9));
     await executable.writeState("counter.f32", Uint16Array.of(0x3c00, 0xc000, 0x4000), { dtype: "f16" });
     assert.equal(await executable.readState("counter.f32"), Float32Array.of(1, -2, 2));
     assert.equal(await executable.readState("counter.bf16"), Uint16Array.of(0x4000, 0xbf80, 0x4000));
@@ -141,6 +143,16 @@ for (const where of await devicesHere()) {
       await message(executable.writeState("counter.f32", new Float32Array(4))),
       "[state] the state has 3 elements; given 4; at counter.f32",
     );
+    for (const [count, at] of [
+      [1, 3],
+      [4, 0],
+      [1, 0.5],
+      [1, -1],
+    ] as const)
+      assert.is(
+        await message(executable.writeState("counter.f32", new Float32Array(count).fill(7), { at })),
+        `[state] a part must lie within the 3 elements; given ${count} from ${at}; at counter.f32`,
+      );
     assert.is(
       await message(executable.writeState("counter.i32", new Float32Array(3))),
       "[state] the state holds i32; given f32; at counter.i32",

@@ -16,6 +16,7 @@ import {
   savedLayout,
   type Weight,
   type WeightSource,
+  type WriteStateOptions,
 } from "@weft/runtime";
 
 export interface InterpreterDeviceOptions {
@@ -167,14 +168,17 @@ class InterpreterExecutable implements Executable {
     return dtype === "bf16" ? float32ToBfloat16(floats) : float32ToFloat16(floats);
   }
 
-  async writeState(name: string, values: StateArray, options: { readonly dtype?: string } = {}) {
+  async writeState(name: string, values: StateArray, options: WriteStateOptions = {}) {
     const { dtype } = this.#buffer(name);
     const given =
       options.dtype ?? (values instanceof Uint16Array ? dtype : values instanceof Int32Array ? "i32" : "f32");
     const bytes = values.buffer.slice(values.byteOffset, values.byteOffset + values.byteLength);
     const exact = values instanceof Uint16Array ? widen(given, bytes as ArrayBuffer) : values;
     const state = this.#state.get(name)!;
-    state.data.set(Float64Array.from(exact, (value) => roundTo(state.dtype, value)));
+    state.data.set(
+      Float64Array.from(exact, (value) => roundTo(state.dtype, value)),
+      options.at ?? 0,
+    );
   }
 
   #buffer(name: string) {

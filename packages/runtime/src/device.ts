@@ -108,13 +108,20 @@ export interface Executable {
    */
   readState(name: string): Promise<StateArray>;
   /**
-   * Replaces one state. A Uint16Array holds bits of `dtype`: the state's own, where it has 16 bits, unless said
+   * Replaces one state, or with `at` the part of it that begins at that element (C order). A Uint16Array holds bits of `dtype`: the state's own, where it has 16 bits, unless said
    * otherwise. Floats of another dtype are converted, narrowing rounds to nearest even. Rejects, with nothing written,
    * when the name, the number of elements or the kind of array does not fit.
    */
-  writeState(name: string, values: StateArray, options?: { readonly dtype?: PlanDtype }): Promise<void>;
+  writeState(name: string, values: StateArray, options?: WriteStateOptions): Promise<void>;
   /** Ends a run in execution early (it rejects); memory is given back when it has ended. */
   [Symbol.dispose](): void;
+}
+
+export interface WriteStateOptions {
+  /** What the values are. Default: the state's own dtype where it has 16 bits, else that of the array. */
+  readonly dtype?: PlanDtype;
+  /** The first element that is replaced. */
+  readonly at?: number;
 }
 
 export interface Device {

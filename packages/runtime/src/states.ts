@@ -1,7 +1,7 @@
 /** States by name: which one is meant, and whether values fit it. */
 import type { Plan, PlanBuffer, PlanDtype } from "@weft/compiler";
 import { nearestName, userProblem, WeftError } from "@weft/dsl";
-import type { StateArray } from "./device.ts";
+import type { StateArray, WriteStateOptions } from "./device.ts";
 
 /** The states that hold positions of a context, and the byte of a saved copy at which each begins. */
 export function savedLayout(plan: Plan): { readonly state: PlanBuffer; readonly begin: number }[] {
@@ -38,12 +38,12 @@ export function stateArray(dtype: PlanDtype, { buffer, byteOffset, byteLength }:
   return new Uint16Array(buffer, byteOffset, byteLength / 2);
 }
 
-/** The bytes of an array and their dtype. @throws WeftError when it does not fit the state */
+/** The bytes of an array and their dtype. @throws WeftError when it does not fit the state, or does not lie in it */
 export function checkedState(
   plan: Plan,
   name: string,
   values: StateArray,
-  given: PlanDtype | undefined,
+  { dtype: given, at }: WriteStateOptions,
 ): { readonly bytes: Uint8Array; readonly dtype: PlanDtype } {
   const state = stateNamed(plan, name);
   const refuse = (requirement: string, what: string): never => {
@@ -53,7 +53,10 @@ export function checkedState(
   if (!isArrayOf(dtype, values)) refuse(`values of ${dtype} must be a ${arrayNames[dtype]}`, nameOf(values));
   if ((dtype === "i32") !== (state.dtype === "i32")) refuse(`the state holds ${state.dtype}`, dtype);
   const count = state.shape.reduce((product, size) => product * size, 1);
-  if (values.length !== count) refuse(`the state has ${count} elements`, String(values.length));
+  if (at !== undefined && !(Number.isInteger(at) && at >= 0 && at + values.length <= count))
+    refuse(`a part must lie within the ${count} elements`, `${values.length} from ${at}`);
+  if (at === undefined && values.length !== count)
+    refuse(`the state has ${count} elements`, String(values.length));
   return { bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength), dtype };
 }
 

@@ -1,29 +1,67 @@
-/** A weight's values in memory, as they are stored. */
+/** A weight's values in memory, as they are stored, a part at a time. */
 import { closeSync, openSync } from "node:fs";
-import type { StateArray, Weight } from "@weft/runtime";
+import type { DataWeight, FileWeight, StateArray, Weight } from "@weft/runtime";
 import { messageOf, userProblem, WeftError } from "../config/problems.ts";
 import { readFully } from "../weights/safetensors.ts";
 
-/** @throws WeftError where the file cannot be read any more */
+/** Memory of a large array is given back late: whole tables would stand beside the states that they were copied to. */
+const partBytes = 4 << 20;
+
+/**
+ * The values in C order, whole.
+ * @throws WeftError where the file cannot be read any more
+ */
 export function readWeight(weight: Weight): StateArray {
-  const bytes = weight.kind === "file" ? readFile(weight) : copyOf(weight.data);
-  if (weight.dtype === "f32") return new Float32Array(bytes);
-  return weight.dtype === "i32" ? new Int32Array(bytes) : new Uint16Array(bytes);
+  if (weight.kind === "data") return copyOf(weight);
+  const [whole] = partsOfFile(weight, weight.bytes);
+  return whole?.values ?? arrayOf(weight.dtype, new ArrayBuffer(0), 0);
 }
 
-function copyOf(data: ArrayBufferView): ArrayBuffer {
-  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer;
+interface WeightPart {
+  /** The first element. */
+  readonly at: number;
+  readonly values: StateArray;
 }
 
-function readFile({ path, offset, bytes }: Weight & { kind: "file" }): ArrayBuffer {
-  const read = new Uint8Array(bytes);
+/**
+ * The values in C order. A part is valid until the next one is asked for.
+ * @throws WeftError where the file cannot be read any more
+ */
+export function weightParts(weight: Weight): Iterable<WeightPart> {
+  return weight.kind === "file" ? partsOfFile(weight, partBytes) : [{ at: 0, values: copyOf(weight) }];
+}
+
+function copyOf({ data, dtype }: DataWeight): StateArray {
+  return arrayOf(
+    dtype,
+    data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer,
+    data.byteLength,
+  );
+}
+
+function* partsOfFile({ path, offset, bytes, dtype }: FileWeight, most: number): Iterable<WeightPart> {
+  const memory = new ArrayBuffer(Math.min(bytes, most));
+  const descriptor = attempt(path, () => openSync(path, "r"));
   try {
-    const descriptor = openSync(path, "r");
-    try {
-      readFully(descriptor, read, offset);
-    } finally {
-      closeSync(descriptor);
+    for (let begin = 0; begin < bytes; begin += most) {
+      const count = Math.min(most, bytes - begin);
+      attempt(path, () => readFully(descriptor, new Uint8Array(memory, 0, count), offset + begin));
+      const values = arrayOf(dtype, memory, count);
+      yield { at: begin / values.BYTES_PER_ELEMENT, values };
     }
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function arrayOf(dtype: Weight["dtype"], memory: ArrayBuffer, bytes: number): StateArray {
+  if (dtype === "f32") return new Float32Array(memory, 0, bytes / 4);
+  return dtype === "i32" ? new Int32Array(memory, 0, bytes / 4) : new Uint16Array(memory, 0, bytes / 2);
+}
+
+function attempt<T>(path: string, action: () => T): T {
+  try {
+    return action();
   } catch (error) {
     throw new WeftError([
       userProblem(path, "must stay as it was when it was opened", {
@@ -32,5 +70,4 @@ function readFile({ path, offset, bytes }: Weight & { kind: "file" }): ArrayBuff
       }),
     ]);
   }
-  return read.buffer;
 }

@@ -30,7 +30,7 @@ import {
   trainingLength,
 } from "./compile.ts";
 import { generationEngine, TrainingGenerator } from "./generating.ts";
-import { readWeight } from "./read-weight.ts";
+import { weightParts } from "./read-weight.ts";
 import type { StepResult } from "./trainable.ts";
 import {
   hyperparametersOf,
@@ -195,7 +195,8 @@ export async function openTrainingModel(
     for (const name of names) {
       const weight = begun?.(name) ?? weightOf(name);
       if (weight === undefined || !states.has(name)) continue;
-      await executable.writeState(name, readWeight(weight), { dtype: weight.dtype });
+      for (const { at, values } of weightParts(weight))
+        await executable.writeState(name, values, { dtype: weight.dtype, at });
     }
     return new TrainingModel(config, executable, names, { ...options, adapter });
   } catch (error) {

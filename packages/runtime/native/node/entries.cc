@@ -1,5 +1,6 @@
 #include "node/entries.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "error.h"
@@ -172,9 +173,8 @@ Napi::Value read_state(const Napi::CallbackInfo& info) {
 // From bytes of the state's own dtype, which the job holds.
 class WriteStateJob final : public ExecutableJob {
  public:
-  WriteStateJob(Napi::Env env, ExecutableHandle& handle, const plan::PlanBuffer& state, std::unique_ptr<char[]> data)
-      : ExecutableJob(env, handle), begin_(static_cast<size_t>(state.offset)), bytes_(static_cast<size_t>(state.bytes)),
-        data_(std::move(data)) {}
+  WriteStateJob(Napi::Env env, ExecutableHandle& handle, size_t begin, size_t bytes, std::unique_ptr<char[]> data)
+      : ExecutableJob(env, handle), begin_(begin), bytes_(bytes), data_(std::move(data)) {}
   void execute() override { executable_->restore_state(begin_, bytes_, data_.get()); }
 
  private:
@@ -182,7 +182,8 @@ class WriteStateJob final : public ExecutableJob {
   std::unique_ptr<char[]> data_;
 };
 
-// writeState(handle, name, values: Uint8Array, dtype): values of another float dtype are converted.
+// writeState(handle, name, values: Uint8Array, dtype, at): values of another float dtype are converted; they begin at
+// element `at` of the state.
 Napi::Value write_state(const Napi::CallbackInfo& info) {
   ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
   const plan::PlanBuffer& state = state_named(handle.idle()->plan(), text(info[1], "name"));
@@ -199,14 +200,16 @@ Napi::Value write_state(const Napi::CallbackInfo& info) {
   if (!info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
     throw Error("[state] values must be a Uint8Array");
   const Napi::Uint8Array values = info[2].As<Napi::Uint8Array>();
-  const size_t bytes = static_cast<size_t>(state.bytes), count = bytes / static_cast<size_t>(plan::element_bytes(state.dtype));
-  const size_t given_bytes = static_cast<size_t>(plan::element_bytes(dtype));
-  if (values.ByteLength() != count * given_bytes)
-    throw Error("[state] " + state.name + " has " + std::to_string(count) + " elements; given " +
-                std::to_string(values.ByteLength() / given_bytes));
-  auto copy = std::make_unique_for_overwrite<char[]>(bytes);
+  const size_t own_bytes = static_cast<size_t>(plan::element_bytes(state.dtype)), given_bytes = static_cast<size_t>(plan::element_bytes(dtype));
+  const size_t all = static_cast<size_t>(state.bytes) / own_bytes, count = values.ByteLength() / given_bytes;
+  const double at = info[4].IsNumber() ? info[4].As<Napi::Number>().DoubleValue() : -1;
+  if (!(at >= 0) || at != std::floor(at) || at > static_cast<double>(all) || values.ByteLength() % given_bytes != 0 ||
+      count > all - static_cast<size_t>(at))
+    throw Error("[state] " + state.name + " has " + std::to_string(all) + " elements; given " + std::to_string(count));
+  auto copy = std::make_unique_for_overwrite<char[]>(count * own_bytes);
   convert_elements(portable_converters, copy.get(), state.dtype, reinterpret_cast<const char*>(values.Data()), dtype, count);
-  return handle.dispatcher->add(std::make_unique<WriteStateJob>(info.Env(), handle, state, std::move(copy)));
+  const size_t begin = static_cast<size_t>(state.offset) + static_cast<size_t>(at) * own_bytes;
+  return handle.dispatcher->add(std::make_unique<WriteStateJob>(info.Env(), handle, begin, count * own_bytes, std::move(copy)));
 }
 
 Napi::Value dispose_executable(const Napi::CallbackInfo& info) {

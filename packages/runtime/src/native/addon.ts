@@ -40,7 +40,13 @@ export interface SharedAddon {
   saveState(executable: ExecutableHandle): Promise<Uint8Array>;
   restoreState(executable: ExecutableHandle, saved: Uint8Array): Promise<void>;
   readState(executable: ExecutableHandle, name: string): Promise<Uint8Array>;
-  writeState(executable: ExecutableHandle, name: string, values: Uint8Array, dtype: PlanDtype): Promise<void>;
+  writeState(
+    executable: ExecutableHandle,
+    name: string,
+    values: Uint8Array,
+    dtype: PlanDtype,
+    at: number,
+  ): Promise<void>;
   disposeExecutable(executable: ExecutableHandle): void;
 }
 

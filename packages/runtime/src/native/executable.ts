@@ -2,7 +2,7 @@
  * A loaded plan: calls queue up here, so that the native side sees one at a time, or several runs of a program that it
  * lets be under way together.
  */
-import type { Plan, PlanDtype } from "@weft/compiler";
+import type { Plan } from "@weft/compiler";
 import { userProblem, WeftError } from "@weft/dsl";
 import type {
   Executable,
@@ -13,6 +13,7 @@ import type {
   RunResult,
   StateArray,
   StepTime,
+  WriteStateOptions,
 } from "../device.ts";
 import { checkedState, stateArray, stateNamed } from "../states.ts";
 import type { ExecutableHandle, NativeRun, SharedAddon } from "./addon.ts";
@@ -90,12 +91,12 @@ export class NativeExecutable implements Executable {
     });
   }
 
-  writeState(name: string, values: StateArray, options: { readonly dtype?: PlanDtype } = {}): Promise<void> {
+  writeState(name: string, values: StateArray, options: WriteStateOptions = {}): Promise<void> {
     // What waits keeps what the array holds now: the caller may reuse it.
     const kept = this.#calls.canBegin() ? values : values.slice();
     return this.#queue(async () => {
-      const { bytes, dtype } = checkedState(this.plan, name, kept, options.dtype);
-      await this.#call(() => this.#native.writeState(this.#handle, name, bytes, dtype));
+      const { bytes, dtype } = checkedState(this.plan, name, kept, options);
+      await this.#call(() => this.#native.writeState(this.#handle, name, bytes, dtype, options.at ?? 0));
     });
   }
 
