@@ -1,6 +1,7 @@
 export * from "./axis.ts";
 export * from "./blocks/index.ts";
 export * from "./errors.ts";
+export * from "./formats/index.ts";
 export * from "./graph/builder.ts";
 export * from "./graph/tensor-array.ts";
 export * from "./graph/tools.ts";

@@ -1,0 +1,3 @@
+export * from "./e2m1.ts";
+export * from "./e4m3.ts";
+export * from "./nvfp4.ts";
