@@ -35,6 +35,7 @@ export * from "./passes/optimizer/index.ts";
 export { type PackDocumentsOptions, packDocuments, packInputs } from "./passes/pack-documents.ts";
 export * from "./passes/pass.ts";
 export { type PrecisionOptions, type PrecisionPolicy, precision } from "./passes/precision.ts";
+export * from "./passes/quantize/index.ts";
 export { consumersOf, liveNodes, rewriteGraph } from "./passes/rewrite.ts";
 export { simplify } from "./passes/simplify.ts";
 export { type BuiltPlan, buildPlan, hashPlan } from "./plan/build.ts";

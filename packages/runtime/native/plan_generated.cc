@@ -22,6 +22,7 @@ static void read(const Napi::Value& value, const Place& at, BinaryInstruction& o
 static void read(const Napi::Value& value, const Place& at, SelectInstruction& out);
 static void read(const Napi::Value& value, const Place& at, RoundInstruction& out);
 static void read(const Napi::Value& value, const Place& at, StochasticRoundInstruction& out);
+static void read(const Napi::Value& value, const Place& at, QuantizeNvfp4Instruction& out);
 static void read(const Napi::Value& value, const Place& at, ReduceInstruction& out);
 static void read(const Napi::Value& value, const Place& at, SliceInstruction& out);
 static void read(const Napi::Value& value, const Place& at, ConcatInstruction& out);
@@ -44,10 +45,10 @@ static void read(const Napi::Value& value, const Place& at, PlanProgram& out);
 static void read(const Napi::Value& value, const Place& at, PlanMemory& out);
 static void read(const Napi::Value& value, const Place& at, Plan& out);
 
-static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "i32"};
+static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "nvfp4", "i32"};
 const char* name_of(PlanDtype value) { return names_of_PlanDtype[static_cast<size_t>(value)]; }
 static void read(const Napi::Value& value, const Place& at, PlanDtype& out) {
-  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 4));
+  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 5));
 }
 static Napi::Value write(Napi::Env env, PlanDtype value) { return Napi::String::New(env, name_of(value)); }
 
@@ -130,12 +131,14 @@ static void read(const Napi::Value& value, const Place& at, Slot& out) {
   read_field(object, at, "name", out.name);
   read_field(object, at, "dtype", out.dtype);
   read_field(object, at, "access", out.access);
+  read_field(object, at, "rowLength", out.row_length);
 }
 static Napi::Value write(Napi::Env env, const Slot& value) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("name", write(env, value.name));
   object.Set("dtype", write(env, value.dtype));
   object.Set("access", write(env, value.access));
+  object.Set("rowLength", write(env, value.row_length));
   return object;
 }
 
@@ -338,6 +341,29 @@ static Napi::Value write(Napi::Env env, const StochasticRoundInstruction& value)
   return object;
 }
 
+static void read(const Napi::Value& value, const Place& at, QuantizeNvfp4Instruction& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "operand", out.operand);
+  read_field(object, at, "encodeScale", out.encode_scale);
+  read_field(object, at, "fourOverSix", out.four_over_six);
+  read_field(object, at, "nonZero", out.non_zero);
+  read_field(object, at, "random", out.random);
+  read_field(object, at, "strides", out.strides);
+  read_field(object, at, "rowStride", out.row_stride);
+}
+static Napi::Value write(Napi::Env env, const QuantizeNvfp4Instruction& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "quantizeNvfp4");
+  object.Set("operand", write(env, value.operand));
+  object.Set("encodeScale", write(env, value.encode_scale));
+  object.Set("fourOverSix", write(env, value.four_over_six));
+  object.Set("nonZero", write(env, value.non_zero));
+  object.Set("random", write(env, value.random));
+  object.Set("strides", write(env, value.strides));
+  object.Set("rowStride", write(env, value.row_stride));
+  return object;
+}
+
 static constexpr const char* names_of_ReduceInstructionFunction[] = {"sum", "max"};
 const char* name_of(ReduceInstructionFunction value) { return names_of_ReduceInstructionFunction[static_cast<size_t>(value)]; }
 static void read(const Napi::Value& value, const Place& at, ReduceInstructionFunction& out) {
@@ -399,9 +425,9 @@ static Napi::Value write(Napi::Env env, const StoreInstruction& value) {
   return object;
 }
 
-static constexpr const char* kinds_of_Instruction[] = {"load", "gather", "constant", "index", "accumulator", "unary", "binary", "select", "round", "stochasticRound", "reduce", "slice", "concat", "store"};
+static constexpr const char* kinds_of_Instruction[] = {"load", "gather", "constant", "index", "accumulator", "unary", "binary", "select", "round", "stochasticRound", "quantizeNvfp4", "reduce", "slice", "concat", "store"};
 static void read(const Napi::Value& value, const Place& at, Instruction& out) {
-  switch (read_kind(value, at, kinds_of_Instruction, 14)) {
+  switch (read_kind(value, at, kinds_of_Instruction, 15)) {
     case 0: read(value, at, out.emplace<0>()); break;  // LoadInstruction
     case 1: read(value, at, out.emplace<1>()); break;  // GatherInstruction
     case 2: read(value, at, out.emplace<2>()); break;  // ConstantInstruction
@@ -412,10 +438,11 @@ static void read(const Napi::Value& value, const Place& at, Instruction& out) {
     case 7: read(value, at, out.emplace<7>()); break;  // SelectInstruction
     case 8: read(value, at, out.emplace<8>()); break;  // RoundInstruction
     case 9: read(value, at, out.emplace<9>()); break;  // StochasticRoundInstruction
-    case 10: read(value, at, out.emplace<10>()); break;  // ReduceInstruction
-    case 11: read(value, at, out.emplace<11>()); break;  // SliceInstruction
-    case 12: read(value, at, out.emplace<12>()); break;  // ConcatInstruction
-    case 13: read(value, at, out.emplace<13>()); break;  // StoreInstruction
+    case 10: read(value, at, out.emplace<10>()); break;  // QuantizeNvfp4Instruction
+    case 11: read(value, at, out.emplace<11>()); break;  // ReduceInstruction
+    case 12: read(value, at, out.emplace<12>()); break;  // SliceInstruction
+    case 13: read(value, at, out.emplace<13>()); break;  // ConcatInstruction
+    case 14: read(value, at, out.emplace<14>()); break;  // StoreInstruction
   }
 }
 static Napi::Value write(Napi::Env env, const Instruction& value) {

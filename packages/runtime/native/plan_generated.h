@@ -10,9 +10,10 @@
 
 namespace weft::plan {
 
-inline constexpr int64_t plan_version = 2;
+inline constexpr int64_t plan_version = 3;
 
-enum class PlanDtype { f32, bf16, f16, i32 };
+// `nvfp4` lies in tiles: docs/numerics.md.
+enum class PlanDtype { f32, bf16, f16, nvfp4, i32 };
 const char* name_of(PlanDtype value);
 
 // A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it.
@@ -60,6 +61,8 @@ struct Slot {
   std::string name{};
   PlanDtype dtype{};
   SlotAccess access{};
+  // Of nvfp4, whose layout depends on it: elements of a row, the last size of the buffer. Else 0.
+  int64_t row_length = 0;
 };
 
 // One axis of a loop nest.
@@ -157,6 +160,21 @@ struct StochasticRoundInstruction {
   int64_t row_stride = 0;
 };
 
+// Blocks of 16 along the row in NVFP4 (op `quantizeNvfp4`); the register holds code times scale. Rows are whole blocks. A
+// store into a slot of nvfp4 names such an instruction and writes its codes and scales.
+struct QuantizeNvfp4Instruction {
+  int64_t operand = 0;
+  // A scalar.
+  int64_t encode_scale = 0;
+  bool four_over_six = false;
+  bool non_zero = false;
+  // None, or scalars for rounding by chance: keyLow, keyHigh and stream. The bits belong to the element's place.
+  std::vector<int64_t> random{};
+  // One stride per loop, outermost first.
+  std::vector<int64_t> strides{};
+  int64_t row_stride = 0;
+};
+
 enum class ReduceInstructionFunction { sum, max };
 const char* name_of(ReduceInstructionFunction value);
 
@@ -187,7 +205,7 @@ struct StoreInstruction {
 
 // One instruction of a row program, in single-assignment form: instruction i writes register i. A register holds
 // `length` f32 values (1: a scalar, which broadcasts). Integers are exact up to 2^24.
-using Instruction = std::variant<LoadInstruction, GatherInstruction, ConstantInstruction, IndexInstruction, AccumulatorInstruction, UnaryInstruction, BinaryInstruction, SelectInstruction, RoundInstruction, StochasticRoundInstruction, ReduceInstruction, SliceInstruction, ConcatInstruction, StoreInstruction>;
+using Instruction = std::variant<LoadInstruction, GatherInstruction, ConstantInstruction, IndexInstruction, AccumulatorInstruction, UnaryInstruction, BinaryInstruction, SelectInstruction, RoundInstruction, StochasticRoundInstruction, QuantizeNvfp4Instruction, ReduceInstruction, SliceInstruction, ConcatInstruction, StoreInstruction>;
 
 // Loops over rows; each row runs the body once. Rows are independent and may run in any order or at once.
 struct RowProgram {

@@ -50,6 +50,16 @@ int64_t arena_bytes(const PlanMemory& memory, BufferClass class_) {
   return 0;
 }
 
+// Of `needed` elements: whole groups of 16 rows, half a byte for each element and one for each block of 16.
+bool nvfp4_bytes(Checker& checker, const PlanBuffer& buffer, Wide& needed, const std::string& place) {
+  const int64_t length = buffer.shape.empty() ? 0 : buffer.shape.back();
+  if (!checker.require(length >= 16 && length % 16 == 0, place, "must end with a multiple of 16")) return false;
+  checker.require(buffer.class_ == BufferClass::weights || buffer.class_ == BufferClass::state, place,
+                  "of nvfp4 must be that of a weight or a state");
+  needed = (needed / length + 15) / 16 * length * 9;
+  return true;
+}
+
 void check_buffers(Checker& checker) {
   const PlanMemory& memory = checker.plan.memory;
   for (const int64_t bytes : {memory.weights, memory.state, memory.activations, memory.input, memory.output})
@@ -64,6 +74,7 @@ void check_buffers(Checker& checker) {
       if (sound) needed *= size;
     }
     if (!checker.require(sound && needed <= largest_arena, place + ".shape", "is negative or too large")) continue;
+    if (buffer.dtype == PlanDtype::nvfp4 && !nvfp4_bytes(checker, buffer, needed, place + ".shape")) continue;
     checker.require(buffer.bytes >= needed, place + ".bytes",
                     std::to_string(buffer.bytes) + " is less than the shape's " + text_of(needed));
     checker.require(buffer.offset >= 0 && buffer.offset % 256 == 0, place + ".offset",
@@ -109,7 +120,10 @@ void check_step(Checker& checker, const PlanStep& step, const std::vector<Kernel
     if (slots[i].access != SlotAccess::read)
       checker.require(buffer.class_ != BufferClass::weights && buffer.class_ != BufferClass::input, at,
                       "writes to " + buffer.name + ", which is of class " + name_of(buffer.class_));
-    const int64_t elements = buffer.bytes / element_bytes(buffer.dtype);
+    if (buffer.dtype == PlanDtype::nvfp4)
+      checker.require(!buffer.shape.empty() && buffer.shape.back() == slots[i].row_length, at,
+                      "binds " + buffer.name + " to a slot with rows of " + std::to_string(slots[i].row_length));
+    const int64_t elements = elements_of(buffer);
     checker.require(facts[kernel].slot_elements[i] <= elements, at,
                     "the kernel reaches element " + std::to_string(facts[kernel].slot_elements[i] - 1) + " of " +
                         buffer.name + ", which has " + std::to_string(elements));
@@ -142,7 +156,7 @@ void check_port(Checker& checker, const PlanPort& port, bool is_input, const std
     elements *= most;
     if (!checker.require(elements <= largest_arena, at, "makes it too large")) return;
   }
-  checker.require(elements <= buffer.bytes / element_bytes(buffer.dtype), place + ".shape",
+  checker.require(elements <= elements_of(buffer), place + ".shape",
                   "can hold more than its buffer " + buffer.name);
 }
 
@@ -181,7 +195,17 @@ void check_all(Checker& checker, Validation& result) {
 
 }  // namespace
 
-int64_t element_bytes(PlanDtype dtype) { return dtype == PlanDtype::f32 || dtype == PlanDtype::i32 ? 4 : 2; }
+int64_t element_bytes(PlanDtype dtype) {
+  if (dtype == PlanDtype::nvfp4) return 1;
+  return dtype == PlanDtype::f32 || dtype == PlanDtype::i32 ? 4 : 2;
+}
+
+int64_t elements_of(const PlanBuffer& buffer) {
+  if (buffer.dtype != PlanDtype::nvfp4) return buffer.bytes / element_bytes(buffer.dtype);
+  int64_t elements = 1;
+  for (const int64_t size : buffer.shape) elements *= size;
+  return elements;
+}
 
 Validation validate(const Plan& plan) {
   if (plan.version != plan_version)

@@ -39,7 +39,11 @@ inline constexpr size_t most_loops = 8;
 inline constexpr size_t most_instructions = 1024;
 inline constexpr size_t most_slots = 64;
 
+// Elements of nvfp4 share bytes: 1, so that places in its buffers count elements.
 int64_t element_bytes(PlanDtype dtype);
+
+// Elements that fit in a buffer; of nvfp4 those of its shape.
+int64_t elements_of(const PlanBuffer& buffer);
 
 // Throws Error with one line per problem (the first twenty).
 Validation validate(const Plan& plan);

@@ -62,10 +62,17 @@ bool Checker::range(int64_t slot, const Linear& offset, const std::vector<int64_
   return true;
 }
 
-bool Checker::slot(const std::vector<Slot>& slots, int64_t index, bool writes, const std::string& place) {
+bool Checker::slot(const std::vector<Slot>& slots, int64_t index, bool writes, const std::string& place,
+                   bool may_be_blocks) {
   if (index < 0 || static_cast<size_t>(index) >= slots.size())
     return fail(place, "names slot " + std::to_string(index) + " of " + std::to_string(slots.size()));
-  const SlotAccess access = slots[static_cast<size_t>(index)].access;
+  const Slot& slot = slots[static_cast<size_t>(index)];
+  if (slot.dtype == PlanDtype::nvfp4) {
+    if (!may_be_blocks) return fail(place, "must not be of nvfp4");
+    if (slot.row_length < 16 || slot.row_length % 16 != 0 || slot.row_length > largest_extent)
+      return fail(place, "must have rows of a multiple of 16 elements");
+  }
+  const SlotAccess access = slot.access;
   if (writes ? access == SlotAccess::read : access == SlotAccess::write)
     return fail(place, std::string(writes ? "writes" : "reads") + " slot " + std::to_string(index) +
                            ", whose access is \"" + name_of(access) + '"');

@@ -39,7 +39,9 @@ class Checker {
   bool range(int64_t slot, const Linear& offset, const std::vector<int64_t>& strides,
              const std::vector<Linear>& extents, const std::string& place, KernelFacts& facts);
 
-  bool slot(const std::vector<Slot>& slots, int64_t index, bool writes, const std::string& place);
+  // `may_be_blocks`: whether it may be of nvfp4, whose elements have no places of their own.
+  bool slot(const std::vector<Slot>& slots, int64_t index, bool writes, const std::string& place,
+            bool may_be_blocks = false);
 
  private:
   std::vector<std::string>& problems_;

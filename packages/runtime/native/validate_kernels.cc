@@ -31,8 +31,11 @@ void check_group(Checker& checker, const MatmulKernel& kernel, const MatmulGroup
   for (size_t i = 0; i < group.weights.size(); ++i) {
     const std::string at = place + ".weights[" + std::to_string(i) + "]";
     const int64_t slot = group.weights[i];
-    if (!checker.slot(kernel.slots, slot, false, at)) continue;
-    checker.require(is_float(kernel.slots[static_cast<size_t>(slot)].dtype), at, "must be of a float dtype");
+    if (!checker.slot(kernel.slots, slot, false, at, true)) continue;
+    const Slot& weight = kernel.slots[static_cast<size_t>(slot)];
+    checker.require(is_float(weight.dtype), at, "must be of a float dtype");
+    checker.require(weight.dtype != PlanDtype::nvfp4 || weight.row_length == kernel.contracted, at,
+                    "must have rows of the contracted size");
     checker.range(slot, {}, {kernel.contracted, 1}, {constant_of(group.columns), constant_of(kernel.contracted)}, at,
                   facts);
   }
@@ -52,7 +55,8 @@ void check(Checker& checker, const MatmulKernel& kernel, const std::string& plac
   if (!checker.require(kernel.contracted >= 1 && kernel.contracted <= largest_extent, place + ".contracted",
                        "must be 1 to 2^31"))
     return;
-  checker.require(is_float(kernel.input_dtype), place + ".inputDtype", "must be a float dtype");
+  checker.require(is_float(kernel.input_dtype) && kernel.input_dtype != PlanDtype::nvfp4, place + ".inputDtype",
+                  "must be a float dtype");
   checker.require(!kernel.groups.empty(), place + ".groups", "is empty");
   ProgramRole role;
   role.leading = &kernel.rows;
@@ -341,7 +345,7 @@ void check(Checker& checker, const ContractKernel& kernel, const std::string& pl
   if (!add_extents(kernel.contracted, "contracted")) return;
   const auto access = [&](const Access& access, const std::vector<Linear>& over, bool writes, const char* name) {
     const std::string at = place + "." + name;
-    if (!checker.slot(kernel.slots, access.slot, writes, at)) return;
+    if (!checker.slot(kernel.slots, access.slot, writes, at, !writes)) return;
     if (!checker.require(access.strides.size() == over.size(), at + ".strides", "must have one stride per loop")) return;
     checker.range(access.slot, checker.linear(access.offset, at + ".offset"), access.strides, over, at, facts);
   };

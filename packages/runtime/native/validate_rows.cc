@@ -1,6 +1,7 @@
 // Checks of row programs: registers backward and of consistent lengths, accesses in range, roles kept.
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "validate_checker.h"
 
@@ -85,7 +86,7 @@ class RowProgramChecker {
 
   // Elements that one access reaches; `rows` and `row_stride` add the dimension of a gather.
   bool access(const Access& access, const Linear& length, bool writes, int64_t rows, int64_t rows_stride) {
-    if (!checker_.slot(slots_, access.slot, writes, at_ + ".access")) return false;
+    if (!checker_.slot(slots_, access.slot, writes, at_ + ".access", true)) return false;
     if (access.strides.size() != extents_.size())
       return checker_.fail(at_ + ".access.strides", "has " + std::to_string(access.strides.size()) + " strides for " +
                                                         std::to_string(extents_.size()) + " loops");
@@ -132,7 +133,10 @@ class RowProgramChecker {
   }
 
   void step(const UnaryInstruction& unary, Register& result) { broadcast({unary.operand}, result); }
-  void step(const RoundInstruction& round, Register& result) { broadcast({round.operand}, result); }
+  void step(const RoundInstruction& round, Register& result) {
+    checker_.require(round.dtype != PlanDtype::nvfp4, at_ + ".dtype", "must not be nvfp4");
+    broadcast({round.operand}, result);
+  }
   void step(const BinaryInstruction& binary, Register& result) { broadcast({binary.left, binary.right}, result); }
   void step(const SelectInstruction& select, Register& result) {
     broadcast({select.condition, select.then, select.otherwise}, result);
@@ -140,10 +144,31 @@ class RowProgramChecker {
 
   void step(const StochasticRoundInstruction& round, Register& result) {
     broadcast({round.operand}, result);
-    for (const int64_t scalar : {round.key_low, round.key_high, round.stream}) {
-      Register value;
-      if (operand(scalar, value)) checker_.require(value.length == one, at_, "its key and stream must be scalars");
-    }
+    for (const int64_t register_ : {round.key_low, round.key_high, round.stream}) scalar(register_, "its key and stream");
+    places(round, result);
+  }
+
+  void step(const QuantizeNvfp4Instruction& quantize, Register& result) {
+    Register value;
+    if (!operand(quantize.operand, value)) return;
+    result.length = value.length;
+    checker_.require(value.length.is_constant() && value.length.constant >= 16 && value.length.constant % 16 == 0, at_,
+                     "its rows must have a multiple of 16 elements");
+    scalar(quantize.encode_scale, "its scale");
+    checker_.require(quantize.random.empty() || quantize.random.size() == 3, at_ + ".random", "must be none or three");
+    for (const int64_t register_ : quantize.random) scalar(register_, "its key and stream");
+    places(quantize, result);
+    quantized_.insert(registers_.size());
+  }
+
+  void scalar(int64_t index, const char* what) {
+    Register value;
+    if (operand(index, value)) checker_.require(value.length == one, at_, std::string(what) + " must be scalars");
+  }
+
+  // Places of elements in their tensor stay countable.
+  template <class Instruction>
+  void places(const Instruction& round, const Register& result) {
     if (!checker_.require(round.strides.size() == extents_.size(), at_ + ".strides", "must have one for each loop")) return;
     Wide last = 0;
     const auto count = [&](int64_t stride, const Linear& extent) {
@@ -195,6 +220,16 @@ class RowProgramChecker {
     for (size_t i = 0; i < extents_.size(); ++i)
       checker_.require(store.access.strides[i] != 0 || checker_.bounds.highest(extents_[i]) <= 1, at_ + ".access.strides",
                        "writes all rows of loop " + std::to_string(i) + " to one place");
+    if (slots_[static_cast<size_t>(store.access.slot)].dtype == PlanDtype::nvfp4) blocks(store);
+  }
+
+  void blocks(const StoreInstruction& store) {
+    checker_.require(quantized_.count(static_cast<size_t>(store.operand)) > 0, at_ + ".operand",
+                     "must be a quantizeNvfp4 instruction for a slot of nvfp4");
+    bool whole = store.access.row_stride == 1 && store.access.offset.constant % 16 == 0;
+    for (const AffineTerm& term : store.access.offset.terms) whole = whole && term.factor % 16 == 0;
+    for (const int64_t stride : store.access.strides) whole = whole && stride % 16 == 0;
+    checker_.require(whole, at_ + ".access", "must begin at whole blocks of 16");
   }
 
   Checker& checker_;
@@ -207,6 +242,7 @@ class RowProgramChecker {
   std::vector<Linear> extents_;
   Linear row_;
   std::vector<Register> registers_;
+  std::set<size_t> quantized_;
 };
 
 }  // namespace

@@ -35,6 +35,7 @@ export function stateNamed(plan: Plan, name: string): PlanBuffer {
 export function stateArray(dtype: PlanDtype, { buffer, byteOffset, byteLength }: Uint8Array): StateArray {
   if (dtype === "f32") return new Float32Array(buffer, byteOffset, byteLength / 4);
   if (dtype === "i32") return new Int32Array(buffer, byteOffset, byteLength / 4);
+  if (dtype === "nvfp4") return new Uint8Array(buffer, byteOffset, byteLength);
   return new Uint16Array(buffer, byteOffset, byteLength / 2);
 }
 
@@ -51,8 +52,13 @@ export function checkedState(
   };
   const dtype = given ?? dtypeOf(values, state.dtype);
   if (!isArrayOf(dtype, values)) refuse(`values of ${dtype} must be a ${arrayNames[dtype]}`, nameOf(values));
-  if ((dtype === "i32") !== (state.dtype === "i32")) refuse(`the state holds ${state.dtype}`, dtype);
-  const count = state.shape.reduce((product, size) => product * size, 1);
+  const isOwn = [dtype, state.dtype].some((one) => one === "i32" || one === "nvfp4");
+  if (isOwn && dtype !== state.dtype) refuse(`the state holds ${state.dtype}`, dtype);
+  const elements = state.shape.reduce((product, size) => product * size, 1);
+  // Codes and scales of all, one behind the other.
+  const count = dtype === "nvfp4" ? (elements * 9) / 16 : elements;
+  if (dtype === "nvfp4" && at !== undefined)
+    refuse("a state of nvfp4 must be written whole", `a part from ${at}`);
   if (at !== undefined && !(Number.isInteger(at) && at >= 0 && at + values.length <= count))
     refuse(`a part must lie within the ${count} elements`, `${values.length} from ${at}`);
   if (at === undefined && values.length !== count)
@@ -65,6 +71,7 @@ const arrayNames: Readonly<Record<PlanDtype, string>> = {
   i32: "Int32Array",
   bf16: "Uint16Array",
   f16: "Uint16Array",
+  nvfp4: "Uint8Array",
 };
 
 const nameOf = (values: unknown) =>
@@ -74,5 +81,6 @@ const isArrayOf = (dtype: PlanDtype, values: unknown) => nameOf(values) === arra
 
 function dtypeOf(values: StateArray, own: PlanDtype): PlanDtype {
   if (values instanceof Uint16Array) return own === "f16" ? "f16" : "bf16";
+  if (values instanceof Uint8Array) return "nvfp4";
   return values instanceof Int32Array ? "i32" : "f32";
 }

@@ -15,6 +15,14 @@ export interface FileWeight {
   readonly bytes: number;
   readonly dtype: PlanDtype;
   readonly shape: readonly number[];
+  /** Of nvfp4, whose values are codes (two elements a byte): where the scales of its blocks are, one byte each. */
+  readonly scales?: FilePart;
+}
+
+export interface FilePart {
+  readonly path: string;
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 /** Values in memory: always copied. bf16 and f16 are bit patterns of two bytes. */
@@ -23,6 +31,8 @@ export interface DataWeight {
   readonly data: ArrayBufferView;
   readonly dtype: PlanDtype;
   readonly shape: readonly number[];
+  /** Of nvfp4, whose data are codes: the scales of its blocks. */
+  readonly scales?: Uint8Array;
 }
 
 export type Weight = FileWeight | DataWeight;
@@ -41,7 +51,7 @@ export interface WantedWeight {
 
 export type BoundWeight = Weight & { readonly buffer: number };
 
-const bytesOf = { f32: 4, bf16: 2, f16: 2, i32: 4 } satisfies Record<PlanDtype, number>;
+const bytesOf = { f32: 4, bf16: 2, f16: 2, nvfp4: 0.5, i32: 4 } satisfies Record<PlanDtype, number>;
 
 /** Finds every weight; lists all that are missing or do not fit at once. */
 export function bindWeights(
@@ -89,9 +99,16 @@ function misfit(want: WantedWeight, found: Weight): Problem | undefined {
   const same =
     want.shape.length === found.shape.length && want.shape.every((size, i) => size === found.shape[i]);
   if (!same) return refuse(`the shape must be [${want.shape.join(", ")}]`, `[${found.shape.join(", ")}]`);
-  if ((want.dtype === "i32") !== (found.dtype === "i32"))
+  const isConverted = want.dtype !== found.dtype;
+  if (isConverted && [want.dtype, found.dtype].some((dtype) => dtype === "i32" || dtype === "nvfp4"))
     return refuse(`the dtype must be convertible to ${want.dtype}`, found.dtype);
   const bytes = want.shape.reduce((product, size) => product * size, bytesOf[found.dtype]);
   const given = found.kind === "file" ? found.bytes : found.data.byteLength;
-  return given === bytes ? undefined : refuse(`the values must take ${bytes} bytes`, String(given));
+  if (given !== bytes) return refuse(`the values must take ${bytes} bytes`, String(given));
+  if (found.dtype !== "nvfp4") return undefined;
+  const scaleBytes = bytes / 8;
+  const scales = found.kind === "file" ? found.scales?.bytes : found.scales?.byteLength;
+  return scales === scaleBytes
+    ? undefined
+    : refuse(`the scales must take ${scaleBytes} bytes`, scales === undefined ? "none" : String(scales));
 }

@@ -49,6 +49,7 @@ const unaryCost: Readonly<Record<UnaryName, number>> = {
 const binaryCost: Partial<Record<BinaryName, number>> = { pow: 16 };
 
 export function dtypeSize(dtype: Slot["dtype"]): number {
+  if (dtype === "nvfp4") return 9 / 16;
   return dtype === "bf16" || dtype === "f16" ? 2 : 4;
 }
 
@@ -308,7 +309,8 @@ function addInstruction(
     case "round":
       return lengths[one.operand]!;
     case "stochasticRound":
-      tally.operations += rows * lengths[one.operand]! * opTable.stochasticRound.cost.perResult;
+    case "quantizeNvfp4":
+      tally.operations += rows * lengths[one.operand]! * opTable[one.kind].cost.perResult;
       return lengths[one.operand]!;
     case "reduce":
       tally.operations += rows * lengths[one.operand]!;

@@ -58,6 +58,7 @@ export const storageType: Readonly<Record<PlanDtype, string>> = {
   f32: "float",
   bf16: "bf16",
   f16: "f16",
+  nvfp4: "nvfp4",
   i32: "i32",
 };
 

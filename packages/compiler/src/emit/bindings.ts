@@ -17,7 +17,8 @@ export class Bindings {
     if (index === -1) {
       index = this.buffers.length;
       this.buffers.push(buffer);
-      this.slots.push({ name: `b${index}`, dtype: this.#assembly.buffers[buffer]!.dtype, access });
+      const { dtype, shape } = this.#assembly.buffers[buffer]!;
+      this.slots.push({ name: `b${index}`, dtype, access, rowLength: dtype === "nvfp4" ? shape.at(-1)! : 0 });
     } else if (this.slots[index]!.access !== access) this.slots[index]!.access = "update";
     return index;
   }

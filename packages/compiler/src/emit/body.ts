@@ -203,6 +203,8 @@ export class BodyBuilder {
         return this.#cast(graph.nodes[node.inputs[0]!]!.type.dtype, node.type.dtype, operand(0));
       case "stochasticRound":
         return this.#stochasticRound(id);
+      case "quantizeNvfp4":
+        return this.#quantize(id);
       case "reduceSum":
       case "reduceMax":
         return this.#push({
@@ -251,16 +253,36 @@ export class BodyBuilder {
       number,
       number,
     ];
-    const strides = contiguousStrides(node.type.axes);
-    const inner = this.#rowAxes(node.type.axes).at(-1);
     return this.#push({
       kind: "stochasticRound",
       operand,
       keyLow,
       keyHigh,
       stream,
+      ...this.#places(node.type.axes),
+    });
+  }
+
+  /** Where the elements of a value stand in it, counted row by row. */
+  #places(axes: readonly Axis[]): { strides: number[]; rowStride: number } {
+    const strides = contiguousStrides(axes);
+    const inner = this.#rowAxes(axes).at(-1);
+    return {
       strides: this.#space.loops.map(({ name }) => strides.get(name) ?? 0),
       rowStride: inner === undefined ? 0 : strides.get(inner.name)!,
+    };
+  }
+
+  #quantize(id: NodeId): number {
+    const node = this.#context.graph.nodes[id]!;
+    const [operand, encodeScale, ...random] = node.inputs.map((input) => this.operand(input));
+    return this.#push({
+      kind: "quantizeNvfp4",
+      operand: operand!,
+      encodeScale: encodeScale!,
+      ...attributesOf(node, "quantizeNvfp4"),
+      random,
+      ...this.#places(node.type.axes),
     });
   }
 

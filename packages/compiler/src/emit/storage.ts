@@ -20,7 +20,17 @@ export interface Storage {
 
 export const planDtype = (dtype: Dtype): PlanDtype => (dtype === "bool" ? "f32" : dtype);
 
-export const dtypeBytes = (dtype: PlanDtype): number => (dtype === "bf16" || dtype === "f16" ? 2 : 4);
+/** Rows of nvfp4 lie in groups of 16: a word of eight codes of each, and so on; then their scales. */
+const nvfp4Rows = 16;
+
+/** What a buffer takes. */
+export function bufferBytes(dtype: PlanDtype, shape: readonly number[]): number {
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (dtype !== "nvfp4") return count * (dtype === "bf16" || dtype === "f16" ? 2 : 4);
+  const rowLength = shape.at(-1)!;
+  const rows = count / rowLength;
+  return (Math.ceil(rows / nvfp4Rows) * nvfp4Rows * rowLength * 9) / 16;
+}
 
 export class PlanAssembly {
   readonly symbols: PlanSymbol[] = [];
@@ -61,7 +71,7 @@ export class PlanAssembly {
   addBuffer(name: string, kind: PlanBuffer["class"], dtype: Dtype, axes: readonly Axis[]): number {
     const shape = axes.map((one) => maxSize(one.size));
     const own = planDtype(dtype);
-    const bytes = shape.reduce((product, size) => product * size, 1) * dtypeBytes(own);
+    const bytes = bufferBytes(own, shape);
     this.buffers.push({ name, class: kind, dtype: own, shape, bytes, offset: 0, positions: -1 });
     return this.buffers.length - 1;
   }

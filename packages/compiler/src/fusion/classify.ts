@@ -1,5 +1,5 @@
 /** What each node is to the fuser, and where values can be read from. */
-import { type Graph, type GraphNode, isFloat, type NodeId, opTable } from "@weft/dsl";
+import { type Graph, type GraphNode, holdsFloats, type NodeId, opTable } from "@weft/dsl";
 import { attributesOf } from "../passes/rewrite.ts";
 import { constantSum } from "./affine.ts";
 import { attentionIndex, isAttention } from "./attention.ts";
@@ -86,7 +86,7 @@ function widensStored(graph: Graph, node: GraphNode, kinds: readonly NodeKind[])
   if (node.op !== "cast" || node.type.dtype !== "f32") return false;
   for (let id = node.inputs[0]!; ; id = graph.nodes[id]!.inputs[0]!) {
     const kind = kinds[id]!;
-    if (kind === "leaf" || kind === "state") return isFloat(graph.nodes[id]!.type.dtype);
+    if (kind === "leaf" || kind === "state") return holdsFloats(graph.nodes[id]!.type.dtype);
     if (kind !== "view" || graph.nodes[id]!.op === "concat") return false;
   }
 }
@@ -162,5 +162,6 @@ export function storedBytes(graph: Graph, id: NodeId): number {
     (product, one) => product * (typeof one.size === "number" ? one.size : one.size.max),
     1,
   );
+  if (type.dtype === "nvfp4") return (count * 9) / 16;
   return count * (type.dtype === "bf16" || type.dtype === "f16" ? 2 : 4);
 }

@@ -66,8 +66,12 @@ export function refuseInSpace(
       return `reduces "${axis}", which is not the row`;
     if (reduces !== undefined) return reduces;
   }
-  if (node.op === "stochasticRound" && !countsAlong(node.type.axes, space))
+  const isRandom = node.op === "stochasticRound" || (node.op === "quantizeNvfp4" && node.inputs.length > 2);
+  if (isRandom && !countsAlong(node.type.axes, space))
     return "the places of its elements do not follow the row";
+  const last = node.type.axes.at(-1)?.name;
+  if (node.op === "quantizeNvfp4" && space.row.at(-1)?.name !== last)
+    return "the row is not the axis along which its blocks lie";
   if (kind === "view") {
     const axis = rowAxisOfView(node);
     const onRow = axis !== undefined && space.row.length === 1 && space.row[0]!.name === axis;

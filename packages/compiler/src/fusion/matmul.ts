@@ -36,8 +36,13 @@ export function matmulShape(context: FusionContext, node: GraphNode): MatmulShap
   return { rows, columns, contracted };
 }
 
-/** A weight under training is a state, and under a narrower policy the products read its rounding. */
-function isWeight({ graph }: FusionContext, { op, inputs, type }: GraphNode): boolean {
+/**
+ * A weight under training is a state, and under a narrower policy the products read its rounding. One in blocks is stored
+ * as a matrix and seen with the axes of the model.
+ */
+function isWeight(context: FusionContext, { op, inputs, type }: GraphNode): boolean {
+  const { graph } = context;
+  if (op === "splitAxis") return isWeight(context, graph.nodes[inputs[0]!]!);
   const isStored = (one: string) => one === "parameter" || one === "stateRead";
   return isStored(op) || (op === "cast" && type.dtype === "bf16" && isStored(graph.nodes[inputs[0]!]!.op));
 }

@@ -45,6 +45,7 @@ function elementwiseAlong(node: GraphNode, axis: string): boolean {
     case "scatterAdd":
     case "attendGradient":
     case "stochasticRound":
+    case "quantizeNvfp4":
       return false;
     case "rope":
       return attributesOf(node, "rope").axis !== axis;

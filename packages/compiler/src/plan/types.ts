@@ -5,12 +5,13 @@
  */
 
 /** Raised whenever a runtime of the old version could misread a new plan. */
-export const planVersion = 2;
+export const planVersion = 3;
 
 /** A finite number with a fraction. Every plain `number` of a plan is an integer, and read as one. */
 export type Real = number;
 
-export type PlanDtype = "f32" | "bf16" | "f16" | "i32";
+/** `nvfp4` lies in tiles: docs/numerics.md. */
+export type PlanDtype = "f32" | "bf16" | "f16" | "nvfp4" | "i32";
 
 /** A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it. */
 export interface PlanSymbol {
@@ -55,6 +56,8 @@ export interface Slot {
   name: string;
   dtype: PlanDtype;
   access: "read" | "write" | "update";
+  /** Of nvfp4, whose layout depends on it: elements of a row, the last size of the buffer. Else 0. */
+  rowLength: number;
 }
 
 /** One axis of a loop nest. */
@@ -88,6 +91,7 @@ export type Instruction =
   | SelectInstruction
   | RoundInstruction
   | StochasticRoundInstruction
+  | QuantizeNvfp4Instruction
   | ReduceInstruction
   | SliceInstruction
   | ConcatInstruction
@@ -185,6 +189,23 @@ export interface StochasticRoundInstruction {
   keyLow: number;
   keyHigh: number;
   stream: number;
+  /** One stride per loop, outermost first. */
+  strides: number[];
+  rowStride: number;
+}
+/**
+ * Blocks of 16 along the row in NVFP4 (op `quantizeNvfp4`); the register holds code times scale. Rows are whole blocks. A
+ * store into a slot of nvfp4 names such an instruction and writes its codes and scales.
+ */
+export interface QuantizeNvfp4Instruction {
+  kind: "quantizeNvfp4";
+  operand: number;
+  /** A scalar. */
+  encodeScale: number;
+  fourOverSix: boolean;
+  nonZero: boolean;
+  /** None, or scalars for rounding by chance: keyLow, keyHigh and stream. The bits belong to the element's place. */
+  random: number[];
   /** One stride per loop, outermost first. */
   strides: number[];
   rowStride: number;

@@ -81,6 +81,12 @@ function formatInstruction(plan: Plan, one: Instruction, loops: readonly Loop[])
       return `round ${one.dtype} ${r(one.operand)}`;
     case "stochasticRound":
       return `round bf16 ${r(one.operand)} by ${r(one.keyLow)} ${r(one.keyHigh)} ${r(one.stream)} at ${formatPlace(one, loops)}`;
+    case "quantizeNvfp4": {
+      const random =
+        one.random.length === 0 ? "" : ` by ${one.random.map(r).join(" ")} at ${formatPlace(one, loops)}`;
+      const options = `${one.fourOverSix ? " four over six" : ""}${one.nonZero ? " without zero" : ""}`;
+      return `quantize nvfp4 ${r(one.operand)} scaled ${r(one.encodeScale)}${options}${random}`;
+    }
     case "reduce":
       return `reduce ${one.function} ${r(one.operand)}`;
     case "slice":

@@ -15,7 +15,7 @@ import {
   text,
 } from "./check.ts";
 
-export const dtypes = ["f32", "bf16", "f16", "i32", "bool"] as const;
+export const dtypes = ["f32", "bf16", "f16", "nvfp4", "i32", "bool"] as const;
 
 const dtype = oneOf(dtypes);
 const fixedSize = integer(1);
@@ -113,6 +113,7 @@ export const attributeChecks: { readonly [K in OpName]: Check } = {
   last: attributes<"last">({ axis: text }),
   broadcast: attributes<"broadcast">({ axes }),
   cast: attributes<"cast">({ dtype }),
+  quantizeNvfp4: attributes<"quantizeNvfp4">({ fourOverSix: boolean, nonZero: boolean }),
   linear: attributes<"linear">({ from: names, to: names }),
   embedding: attributes<"embedding">({ axis: text }),
   rmsNorm: attributes<"rmsNorm">({ axis: text, epsilon: number }),

@@ -64,6 +64,8 @@ const toInt32 = (value: number): number =>
 export function roundTo(dtype: Dtype, value: number): number {
   switch (dtype) {
     case "f32":
+    // Made by a whole block only: what is given has been rounded.
+    case "nvfp4":
       return value;
     case "bf16": {
       float32[0] = value;

@@ -2,7 +2,7 @@
 import { type Axis, sizeEquals } from "../axis.ts";
 import { elementCount, forEachIndex, stridesOf } from "../graph/tensor-array.ts";
 import type { OpDefinition } from "./define.ts";
-import { duplicateAxis, findAxis, isFloat, missingAxis, sizeFor, withoutAxes } from "./shape.ts";
+import { duplicateAxis, findAxis, holdsFloats, isFloat, missingAxis, sizeFor, withoutAxes } from "./shape.ts";
 import { dotVjp, gatherVjp, scatterAddVjp } from "./vjp/tensor.ts";
 
 const dot: OpDefinition<"dot"> = {
@@ -15,7 +15,7 @@ const dot: OpDefinition<"dot"> = {
   },
   arity: { min: 2, max: 2 },
   infer: ([a, b], { contract }) => {
-    if (!isFloat(a!.dtype) || !isFloat(b!.dtype)) return "takes float tensors";
+    if (!holdsFloats(a!.dtype) || !holdsFloats(b!.dtype)) return "takes float tensors";
     if (contract.length === 0) return "needs at least one axis to contract";
     if (new Set(contract).size < contract.length) return "must contract each axis once";
     for (const name of contract) {

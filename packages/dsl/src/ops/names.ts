@@ -97,6 +97,8 @@ interface CompositeAttributes {
 type PointwiseAttributes = { readonly [K in UnaryFunction | BinaryFunction | "select"]: NoAttributes } & {
   readonly cast: { readonly dtype: Dtype };
   readonly stochasticRound: NoAttributes;
+  /** `fourOverSix`: the better of two scales for each block. `nonZero`: no code is zero. */
+  readonly quantizeNvfp4: { readonly fourOverSix: boolean; readonly nonZero: boolean };
 };
 
 export interface OpAttributes

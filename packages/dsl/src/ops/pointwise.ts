@@ -105,7 +105,7 @@ function binary<K extends BinaryFunction>(name: K): OpDefinition<K> {
     arity: { min: 2, max: 2 },
     infer: ([a, b]) => {
       if (a!.dtype !== b!.dtype) return "both sides must have one dtype";
-      if (a!.dtype === "bool") return "takes numbers, not bool";
+      if (a!.dtype === "bool" || a!.dtype === "nvfp4") return `takes numbers, not ${a!.dtype}`;
       const axes = broadcastAxes([a!, b!]);
       return typeof axes === "string" ? axes : { dtype: resultType(a!.dtype), axes };
     },
@@ -155,7 +155,8 @@ const cast: OpDefinition<"cast"> = {
     result: "like x, of the given dtype",
   },
   arity: { min: 1, max: 1 },
-  infer: ([x], { dtype }) => ({ dtype, axes: x!.axes }),
+  infer: ([x], { dtype }) =>
+    dtype === "nvfp4" && x!.dtype !== "nvfp4" ? "nvfp4 is made by quantizeNvfp4" : { dtype, axes: x!.axes },
   meaning: {
     tag: "reference",
     reference: ([x], { dtype }) => mapArrays([x!], dtype, (values) => values[0]!),

@@ -24,8 +24,14 @@ export function typeEquals(a: TensorType, b: TensorType): boolean {
   );
 }
 
+/** What arithmetic takes. */
 export function isFloat(dtype: Dtype): boolean {
   return dtype === "f32" || dtype === "bf16" || dtype === "f16";
+}
+
+/** What products and casts read: the floats, and block formats that only hold them. */
+export function holdsFloats(dtype: Dtype): boolean {
+  return isFloat(dtype) || dtype === "nvfp4";
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Ops that bring values in: inputs, parameters, constants, indices, and state that outlives a run. */
 import type { Axis } from "../axis.ts";
+import { nvfp4Block } from "../formats/index.ts";
 import type { Dtype, TensorType } from "../graph/types.ts";
 import type { OpDefinition } from "./define.ts";
 import { duplicateAxis, findAxis, missingAxis, sizeFor, typeEquals } from "./shape.ts";
@@ -12,7 +13,11 @@ const one = { min: 1, max: 1 };
 
 function distinctAxes(dtype: Dtype, axes: readonly Axis[]): TensorType | string {
   const twice = duplicateAxis(axes);
-  return twice === undefined ? { dtype, axes } : `axis "${twice}" must not stand twice in a tensor`;
+  if (twice !== undefined) return `axis "${twice}" must not stand twice in a tensor`;
+  const last = axes.at(-1)?.size;
+  if (dtype === "nvfp4" && !(typeof last === "number" && last % nvfp4Block === 0))
+    return `nvfp4 needs a last axis of a fixed size that is a multiple of ${nvfp4Block}`;
+  return { dtype, axes };
 }
 
 const input: OpDefinition<"input"> = {

@@ -5,6 +5,7 @@ import type { OpDefinition } from "./define.ts";
 import { movementOps } from "./movement.ts";
 import type { OpName } from "./names.ts";
 import { pointwiseOps } from "./pointwise.ts";
+import { quantizeOps } from "./quantize.ts";
 import { reductionOps } from "./reduction.ts";
 import { stateOps, structureOps } from "./structure.ts";
 
@@ -16,6 +17,7 @@ export const opTable: OpTable = {
   ...structureOps,
   ...stateOps,
   ...pointwiseOps,
+  ...quantizeOps,
   ...reductionOps,
   ...contractionOps,
   ...movementOps,

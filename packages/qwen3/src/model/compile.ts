@@ -13,6 +13,8 @@ import {
   type ProgramInput,
   patternLayers,
   precision,
+  type QuantizedWeight,
+  quantize,
 } from "@weft/compiler";
 import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
 import { type Either, isLeft, right } from "fp-ts/lib/Either.js";
@@ -36,6 +38,8 @@ export interface Qwen3CompileOptions {
   readonly candidates?: number;
   /** Under the policy bf16, products read a rounding of f32 weights: what training does. Default false. */
   readonly roundWeights?: boolean;
+  /** Which parameters are stored in NVFP4, and how. Default: none. */
+  readonly quantized?: (parameter: string) => QuantizedWeight | undefined;
   /** Products beside the weights that it names; `storage` is asked for its parameters too. */
   readonly adapter?: Adapter | undefined;
   readonly fusion?: boolean;
@@ -53,6 +57,7 @@ export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions)
     ...(options.adapter === undefined ? [] : [adapterPass(options.adapter)]),
     kvCache({ capacity: options.capacity, dtype: cacheDtype(options.policy) }),
     ...(options.logits === "last" ? [lastPosition(["logits"])] : []),
+    ...(options.quantized === undefined ? [] : [quantize({ weights: options.quantized })]),
     precision({
       policy: options.policy,
       storage: options.storage,
@@ -104,12 +109,20 @@ function compileEqualLayers(
   const stored = (layer: number) =>
     inLayer.right
       .map(({ name }) => `${layersPath}.${layer}.${name}`)
-      .map((name) => `${options.storage(name)} ${adapted.has(name)}`)
+      .map((name) => {
+        const quantized = JSON.stringify(options.quantized?.(name));
+        return `${options.storage(name)} ${quantized} ${adapted.has(name)}`;
+      })
       .join();
   for (let layer = 2; layer < layers - 1; layer++) if (stored(layer) !== stored(1)) return undefined;
   // The pattern's last layer stands for the model's last one.
-  const storage = (parameter: string) =>
-    options.storage(parameter.replace(`${layersPath}.${last}.`, `${layersPath}.${layers - 1}.`));
+  const own = (parameter: string) =>
+    parameter.replace(`${layersPath}.${last}.`, `${layersPath}.${layers - 1}.`);
+  const { quantized } = options;
+  const ofLayers = {
+    storage: (parameter: string) => options.storage(own(parameter)),
+    ...(quantized === undefined ? {} : { quantized: (parameter: string) => quantized(own(parameter)) }),
+  };
   const adapter =
     options.adapter &&
     renameAdapter(options.adapter, (path) => {
@@ -118,7 +131,7 @@ function compileEqualLayers(
       const start = `${layersPath}.${layer}.`;
       return layer === layers - 1 ? `${layersPath}.${last}.${path.slice(start.length)}` : undefined;
     });
-  const programs = qwen3Programs({ ...config, layers: patternLayers }, { ...options, storage, adapter });
+  const programs = qwen3Programs({ ...config, layers: patternLayers }, { ...options, ...ofLayers, adapter });
   const compiled = compileRepeated(programs, { path: layersPath, layers }, common);
   if (isLeft(compiled)) return compiled;
   return compiled.right === undefined ? undefined : right(compiled.right);

@@ -2,7 +2,10 @@
 import type { Weight } from "@weft/runtime";
 import type { TensorDtype } from "../weights/dtype.ts";
 
-export const fileDtypes = { f32: "F32", bf16: "BF16", f16: "F16", i32: "I32" } as const satisfies Record<
-  Weight["dtype"],
-  TensorDtype
->;
+export const fileDtypes = {
+  f32: "F32",
+  bf16: "BF16",
+  f16: "F16",
+  nvfp4: "U8",
+  i32: "I32",
+} as const satisfies Record<Weight["dtype"], TensorDtype>;

@@ -35,6 +35,8 @@ class Weights {
   WeightSizes sizes() const { return {mapped_bytes_, copies_.bytes()}; }
 
  private:
+  void load_blocks(const WeightOrigin& origin, const char* codes, ThreadPool& pool, const std::atomic<bool>& stop);
+
   std::vector<WeightOrigin> origins_;
   std::vector<const char*> places_;
   Arena copies_;

@@ -61,7 +61,8 @@ std::vector<WeightOrigin> weight_origins(const Napi::Value& value, const Prepare
     if (bound[origin.buffer_index]) throw Error(what + " is bound twice");
     bound[origin.buffer_index] = true;
     origin.dtype = dtype_named(text(entry.Get("dtype"), what), what);
-    if ((origin.dtype == plan::PlanDtype::i32) != (origin.buffer->dtype == plan::PlanDtype::i32))
+    const auto is_own = [](plan::PlanDtype dtype) { return dtype == plan::PlanDtype::i32 || dtype == plan::PlanDtype::nvfp4; };
+    if ((is_own(origin.dtype) || is_own(origin.buffer->dtype)) && origin.dtype != origin.buffer->dtype)
       throw Error(what + ": cannot convert " + plan::name_of(origin.dtype) + " to " + plan::name_of(origin.buffer->dtype));
     const size_t bytes = origin.bytes();
     if (text(entry.Get("kind"), what) == "data") {
@@ -69,11 +70,25 @@ std::vector<WeightOrigin> weight_origins(const Napi::Value& value, const Prepare
       if (size != bytes)
         throw Error(what + ": data has " + std::to_string(size) + " bytes, " + std::to_string(bytes) + " are needed");
       origin.data = size ? data : "";
+      if (origin.is_blocks()) {
+        const auto [scales, scales_size] = bytes_of(entry.Get("scales"), what + ": scales");
+        if (scales_size != origin.scales_bytes())
+          throw Error(what + ": scales have " + std::to_string(scales_size) + " bytes, " +
+                      std::to_string(origin.scales_bytes()) + " are needed");
+        origin.scales_data = scales_size ? scales : "";
+      }
     } else {
       origin.path = text(entry.Get("path"), what + ": path");
       const int64_t offset = integer(entry.Get("offset"), what + ": offset");
       if (offset < 0) throw Error(what + ": offset must not be negative");
       origin.offset = static_cast<size_t>(offset);
+      if (origin.is_blocks()) {
+        const Napi::Object scales = object(entry.Get("scales"), what + ": scales");
+        origin.scales_path = text(scales.Get("path"), what + ": path of the scales");
+        const int64_t begin = integer(scales.Get("offset"), what + ": offset of the scales");
+        if (begin < 0) throw Error(what + ": offset of the scales must not be negative");
+        origin.scales_offset = static_cast<size_t>(begin);
+      }
     }
     origins.push_back(std::move(origin));
   }

@@ -23,6 +23,7 @@ export function scalarRegisters(program: RowProgram): boolean[] {
       case "unary":
       case "round":
       case "stochasticRound":
+      case "quantizeNvfp4":
         scalar.push(scalar[instruction.operand]!);
         break;
       case "binary":
@@ -61,6 +62,7 @@ export function registerLengths(program: RowProgram): Affine[] {
       case "unary":
       case "round":
       case "stochasticRound":
+      case "quantizeNvfp4":
         lengths.push(lengths[instruction.operand]!);
         break;
       case "binary":

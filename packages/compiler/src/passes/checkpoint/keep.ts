@@ -34,7 +34,7 @@ function isComputedOnce(graph: Graph, node: GraphNode, recompute: Recomputation)
   return op === "dot" && recompute === "rows";
 }
 
-const bytesOfDtype: Readonly<Record<string, number>> = { bf16: 2, f16: 2 };
+const bytesOfDtype: Readonly<Record<string, number>> = { bf16: 2, f16: 2, nvfp4: 9 / 16 };
 
 /** At the largest sizes. */
 export function bytesOf({ type: { dtype, axes } }: GraphNode): number {

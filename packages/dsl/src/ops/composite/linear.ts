@@ -1,7 +1,15 @@
 /** Weights at work: products with a matrix, rows of a table. */
 import { maxSize } from "../../axis.ts";
 import type { OpDefinition } from "../define.ts";
-import { duplicateAxis, findAxis, formatType, isFloat, missingAxis, withoutAxes } from "../shape.ts";
+import {
+  duplicateAxis,
+  findAxis,
+  formatType,
+  holdsFloats,
+  isFloat,
+  missingAxis,
+  withoutAxes,
+} from "../shape.ts";
 import { embeddingVjp, linearVjp } from "../vjp/composite.ts";
 import { contractedName, floats, inF32, sameAxes } from "./common.ts";
 
@@ -19,7 +27,7 @@ const linear: OpDefinition<"linear"> = {
   },
   arity: { min: 2, max: 3 },
   infer: ([x, weight, bias], { from, to }) => {
-    if (![x!, weight!, bias ?? x!].every((one) => isFloat(one.dtype))) return floats;
+    if (![x!, bias ?? x!].every((one) => isFloat(one.dtype)) || !holdsFloats(weight!.dtype)) return floats;
     if (from.length === 0) return "needs at least one axis to contract";
     for (const name of from) if (findAxis(x!, name) === undefined) return missingAxis(x!, name);
     const expected = [...to, ...from.map((name) => contractedName(name, to))];
@@ -72,7 +80,7 @@ const embedding: OpDefinition<"embedding"> = {
   infer: ([indices, weight], { axis }) => {
     if (indices!.dtype !== "i32") return "the indices must be i32";
     if (findAxis(weight!, axis) === undefined) return missingAxis(weight!, axis);
-    if (!isFloat(weight!.dtype)) return "the weight must be a float tensor";
+    if (!holdsFloats(weight!.dtype)) return "the weight must be a float tensor";
     const axes = [...indices!.axes, ...withoutAxes(weight!, [axis])];
     const twice = duplicateAxis(axes);
     return twice === undefined ? { dtype: "f32", axes } : `axis "${twice}" must not be in both inputs`;

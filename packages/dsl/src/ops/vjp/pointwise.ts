@@ -2,7 +2,7 @@
 import type { NodeId } from "../../graph/types.ts";
 import type { Vjp, VjpSite } from "../define.ts";
 import { type BinaryFunction, isComparison, type UnaryFunction } from "../scalar.ts";
-import { isFloat } from "../shape.ts";
+import { holdsFloats } from "../shape.ts";
 import { Arithmetic, stop } from "./common.ts";
 
 /** The cotangent of x from x, y = f(x) and the cotangent of y; a text says why there is none. */
@@ -113,6 +113,15 @@ export const selectVjp: Vjp<"select"> = {
 export const castVjp: Vjp<"cast"> = {
   tag: "rule",
   rule: ({ builder, inputs, cotangent }: VjpSite<"cast">) => [
-    isFloat(builder.type(inputs[0]!).dtype) ? cotangent : undefined,
+    holdsFloats(builder.type(inputs[0]!).dtype) ? cotangent : undefined,
   ],
+};
+
+/** As for a cast: the gradient of the scaled value passes. */
+export const quantizeNvfp4Vjp: Vjp<"quantizeNvfp4"> = {
+  tag: "rule",
+  rule: ({ builder, inputs, cotangent }) => {
+    const m = new Arithmetic(builder);
+    return [m.mul(cotangent, inputs[1]!), ...inputs.slice(1).map(() => undefined)];
+  },
 };

@@ -1,0 +1,2 @@
+export { inputEncodeScaleName, tensorScaleName } from "./names.ts";
+export * from "./quantize.ts";

@@ -1,0 +1,187 @@
+/**
+ * quantize: weights in NVFP4, read by products as they are stored.
+ *
+ * - A weight that `storage` names becomes a matrix of codes and block scales: rows, and one axis of all that is contracted.
+ *   What reads it does so through a view. Its tensor scale, where it has one, is a parameter of its own that multiplies the
+ *   result: `x W^T` becomes `(x Q^T) * scale`, which fusion computes where the product ends.
+ * - With `activations`, the products' other side is quantised as well, 16 elements along what is contracted at a time,
+ *   and its scale goes the same way.
+ *
+ * Linears and embeddings are rewritten; anything else that reads such a weight is refused. Goes before `precision`.
+ */
+import {
+  type Axis,
+  type Dtype,
+  type Graph,
+  type GraphBuilder,
+  type GraphNode,
+  maxSize,
+  type NodeId,
+  nvfp4Block,
+  unsupportedProblem,
+  WeftError,
+} from "@weft/dsl";
+import { type Pass, placeOf } from "../pass.ts";
+import { attributesOf, copyNode, rewriteGraph } from "../rewrite.ts";
+import { inputEncodeScaleName, tensorScaleName } from "./names.ts";
+
+/** What a quantised weight's products do with their other side. */
+export type ActivationFormat =
+  /** It stays as it is: the weight is dequantised exactly within the product. */
+  | "none"
+  /** NVFP4, scaled by a parameter (`inputEncodeScaleName`). */
+  | "nvfp4-scaled"
+  /** NVFP4 without a scale of the tensor. */
+  | "nvfp4";
+
+export interface QuantizedWeight {
+  /** Whether values are to be multiplied by a parameter named `tensorScaleName`. */
+  readonly hasTensorScale: boolean;
+  readonly activations: ActivationFormat;
+}
+
+export interface QuantizeOptions {
+  /** How a parameter is stored in NVFP4; undefined for one that is not. */
+  readonly weights: (parameter: string) => QuantizedWeight | undefined;
+}
+
+export function quantize({ weights }: QuantizeOptions): Pass {
+  return {
+    name: "quantize",
+    summary: "weights in NVFP4, their tensors' scales behind the products",
+    run: (graph, log) => {
+      const found = new Map<string, QuantizedWeight>();
+      for (const { op, attributes } of graph.nodes) {
+        const { name } = attributes as { readonly name: string };
+        const weight = op === "parameter" ? weights(name) : undefined;
+        if (weight !== undefined) found.set(name, weight);
+      }
+      if (found.size === 0) return graph;
+      const contracted = contractedAxes(graph, found);
+      return rewriteGraph(graph, (builder, node, inputs) => {
+        if (node.op === "parameter") {
+          const { name, axes } = attributesOf(node, "parameter");
+          if (!found.has(name)) return undefined;
+          return storedMatrix(builder, node, name, axes, contracted.get(name) ?? 1);
+        }
+        const read = weightOf(graph, node);
+        const weight = read === undefined ? undefined : found.get(read);
+        if (weight === undefined) return undefined;
+        const path =
+          weight.activations === "none" || node.op !== "linear"
+            ? "exact in the product"
+            : "both sides in NVFP4";
+        log.fired(`stored as nvfp4, ${path}`, placeOf(node));
+        return scaledProduct(builder, node, inputs, read!, weight);
+      });
+    },
+  };
+}
+
+/** The parameter that a linear or an embedding reads. */
+function weightOf(graph: Graph, { op, inputs }: GraphNode): string | undefined {
+  if (op !== "linear" && op !== "embedding") return undefined;
+  const weight = graph.nodes[inputs[1]!]!;
+  return weight.op === "parameter" ? attributesOf(weight, "parameter").name : undefined;
+}
+
+/** How many trailing axes of each weight a row of its matrix has. */
+function contractedAxes(graph: Graph, found: ReadonlyMap<string, unknown>): ReadonlyMap<string, number> {
+  const contracted = new Map<string, number>();
+  for (const node of graph.nodes) {
+    for (const [index, input] of node.inputs.entries()) {
+      const { op, attributes } = graph.nodes[input]!;
+      const name = op === "parameter" ? (attributes.name as string) : undefined;
+      if (name === undefined || !found.has(name)) continue;
+      const isRead = index === 1 && (node.op === "linear" || node.op === "embedding");
+      if (!isRead) throw refused(node, name, `${node.op} cannot read it`);
+      const count =
+        node.op === "linear"
+          ? attributesOf(node, "linear").from.length
+          : graph.nodes[input]!.type.axes.length - 1;
+      if ((contracted.get(name) ?? count) !== count)
+        throw refused(node, name, "two products contract different axes of it");
+      contracted.set(name, count);
+    }
+  }
+  return contracted;
+}
+
+function refused(node: GraphNode, name: string, given: string): WeftError {
+  return new WeftError([
+    unsupportedProblem("quantize", "a weight in nvfp4 must be read by linears and embeddings alike", {
+      path: name,
+      given: `${given}, at ${placeOf(node)}`,
+      remedy: "leave it in f32 or bf16",
+    }),
+  ]);
+}
+
+/** The matrix as checkpoints keep it, seen with the model's axes. */
+function storedMatrix(
+  builder: GraphBuilder,
+  node: GraphNode,
+  name: string,
+  axes: readonly Axis[],
+  contracted: number,
+): NodeId {
+  const dtype: Dtype = "nvfp4";
+  const inner = axes.slice(axes.length - contracted);
+  const size = inner.reduce((product, one) => product * maxSize(one.size), 1);
+  if (size % nvfp4Block !== 0) {
+    throw refused(node, name, `rows of ${size} elements, which is no multiple of ${nvfp4Block}`);
+  }
+  if (inner.length === 1) return builder.add("parameter", [], { name, dtype, axes });
+  const merged = inner.map((one) => one.name).join("*");
+  const outer = axes.slice(0, axes.length - contracted);
+  const matrix = builder.add("parameter", [], { name, dtype, axes: [...outer, { name: merged, size }] });
+  return builder.add("splitAxis", [matrix], { axis: merged, into: inner });
+}
+
+function scaledProduct(
+  builder: GraphBuilder,
+  node: GraphNode,
+  inputs: readonly NodeId[],
+  name: string,
+  { hasTensorScale, activations }: QuantizedWeight,
+): NodeId {
+  const scalar = (of: string) => builder.add("parameter", [], { name: of, dtype: "f32", axes: [] });
+  const scales = hasTensorScale ? [scalar(tensorScaleName(name))] : [];
+  const scaled = (product: NodeId) =>
+    scales.reduce((value, scale) => builder.add("mul", [value, scale], {}), product);
+  if (node.op === "embedding") return scaled(copyNode(builder, node, inputs));
+  const [x, weight, bias] = inputs as readonly [NodeId, NodeId, NodeId?];
+  let other = x;
+  if (activations !== "none") {
+    const encodeScale = activations === "nvfp4" ? builder.constant(1) : scalar(inputEncodeScaleName(name));
+    if (activations === "nvfp4-scaled") scales.push(builder.add("reciprocal", [encodeScale], {}));
+    const quantized = builder.add("quantizeNvfp4", [inOrder(builder, node, x), encodeScale], {
+      fourOverSix: false,
+      nonZero: false,
+    });
+    other = builder.add("cast", [quantized], { dtype: "f32" });
+  }
+  const product = scaled(builder.add("linear", [other, weight], attributesOf(node, "linear")));
+  if (bias === undefined) return product;
+  const wide = builder.type(bias).dtype === "f32" ? bias : builder.add("cast", [bias], { dtype: "f32" });
+  return builder.add("add", [product, wide], {});
+}
+
+/** Blocks lie along the last axis that is contracted. */
+function inOrder(builder: GraphBuilder, node: GraphNode, x: NodeId): NodeId {
+  const { from } = attributesOf(node, "linear");
+  const { axes } = builder.type(x);
+  const last = axes.at(-1);
+  if (last !== undefined && last.name === from.at(-1) && maxSize(last.size) % nvfp4Block === 0) return x;
+  throw new WeftError([
+    unsupportedProblem(
+      "quantize",
+      "the last axis of what is quantised must be contracted, in whole blocks of 16",
+      {
+        path: placeOf(node),
+        given: axes.map((one) => one.name).join(", "),
+        remedy: "quantise the weights only",
+      },
+    ),
+  ]);
+}
