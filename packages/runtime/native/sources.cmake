@@ -2,6 +2,7 @@
 set(weft_runtime_folder ${CMAKE_CURRENT_LIST_DIR})
 set(weft_runtime_sources
   ${weft_runtime_folder}/affine_bounds.cc
+  ${weft_runtime_folder}/formats/nvfp4.cc
   ${weft_runtime_folder}/loaded/cached_states.cc
   ${weft_runtime_folder}/loaded/index_checks.cc
   ${weft_runtime_folder}/loaded/memory_table.cc

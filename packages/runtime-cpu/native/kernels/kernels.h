@@ -54,6 +54,16 @@ struct GemvArguments {
   size_t y_stride;  // between rows of Y
 };
 
+// A part of a matrix in tiles of NVFP4 (see below) as the W of a product of any direction, each element its code times
+// its scale. Element W(n, k) is that of row first_row + n and place first_place + k of the matrix; turned: of row
+// first_row + k and place first_place + n.
+struct Nvfp4Operand {
+  const uint8_t* tiles;  // of the whole matrix
+  size_t row_length;     // a multiple of 16
+  size_t first_row, first_place;
+  bool turned;
+};
+
 // C[rows][columns] = A[rows][depth] * W[columns][depth]^T, for one panel of columns.
 //
 // One call computes one panel (64 to 256 columns is good; a multiple of `gemm_column_tile` wastes nothing).
@@ -75,6 +85,7 @@ struct GemmArguments {
   size_t c_stride;  // between rows of C
   bool accumulate;  // the product is added to C
   void* scratch;    // gemm_scratch_bytes(...) bytes, 64-byte aligned, one per thread
+  const Nvfp4Operand* w_tiles;  // W where it lies in tiles: `w` and its strides are not read, w_type is f32; or nullptr
 };
 
 // Grouped-query attention over a cache: out = softmax(scale * q . k) v, in f32.
@@ -135,6 +146,44 @@ struct RandomStream {
   uint32_t key_low, key_high, stream;
 };
 
+// NVFP4: blocks of 16 elements along the last axis, four bits each (E2M1), that share a scale (E4M3). A matrix in tiles:
+// rows in groups of 16, padded with zeros to a whole group. A group takes 9 * depth bytes: depth / 8 words of 64 bytes,
+// the w-th of which holds for each row of the group, in order, one u32 with its codes of k = 8 w .. 8 w + 7, lowest nibble
+// first; then depth / 16 times 16 bytes, the scales of the 16 rows for one block. Tiles need no alignment (64 bytes is
+// good), depth is a multiple of 16. Canonical rows, as files have them: two codes a byte, and a scale for each block.
+inline constexpr size_t nvfp4_block = 16;
+inline constexpr size_t nvfp4_group_rows = 16;
+
+// Bytes of [rows][depth] in tiles.
+size_t nvfp4_tiled_bytes(size_t rows, size_t depth);
+
+// How floats become NVFP4; packages/runtime/native/formats/nvfp4.h defines the bytes.
+struct Nvfp4Encoding {
+  float encode_scale;   // values are multiplied by it first; 2^-126 to the largest float
+  bool four_over_six;   // 4 or 6 as the largest code of a block, whichever gives the smaller squared error
+  bool non_zero;        // 0.5 in place of a code of zero
+  bool stochastic;      // codes are rounded up or down by the random bits of the places place, place + 1, ...
+  uint64_t place;       // of the first value
+  RandomStream from;
+};
+
+// Y[rows][columns] = X[rows][depth] * W[columns][depth]^T with W in tiles. For any number of rows an element is the same
+// sum: for each block b = 0, then b = fma(x, e2m1, b) for each of its 16 elements in order, and total = fma(b, scale,
+// total); all blocks in order. (`portable` rounds products.) A range of columns of W gives the bits of the whole, and
+// whole groups waste nothing. The tensor's scale is not part of it.
+struct Nvfp4Arguments {
+  size_t rows, columns, depth;
+  size_t first_column;   // the row of W that is the first of the `columns`
+  const void* x;         // [rows][depth], f32 or bf16; not read when packed_x is given
+  DType x_type;
+  size_t x_stride;       // between rows of X
+  const void* packed_x;  // made by nvfp4_pack from the same rows, depth and x; or nullptr
+  const uint8_t* tiles;  // of the whole W
+  float* y;              // [rows][columns]
+  size_t y_stride;       // between rows of Y
+  void* scratch;         // nvfp4_scratch_bytes(...) bytes, 64-byte aligned, one per thread
+};
+
 // Keys per work item of attention_decode. A constant, so that the split never depends on the thread count.
 inline constexpr size_t attention_chunk_keys = 256;
 
@@ -185,6 +234,32 @@ struct KernelTable {
 
   // True if gemv is expected to beat gemm_panel. Both are correct for every size.
   bool (*prefer_gemv)(size_t rows, size_t columns, size_t depth);
+
+  // Canonical NVFP4 of n floats, whole blocks, of f32; n may be 0. A block with a value that is not finite gets the scale
+  // NaN and codes of zero. Decoded: code times scale, exact.
+  void (*nvfp4_encode)(uint8_t* codes, uint8_t* scales, const float* x, size_t n, const Nvfp4Encoding& encoding);
+  void (*nvfp4_decode)(float* out, const uint8_t* codes, const uint8_t* scales, size_t n);
+  // Elements [first, first + n) of one row of a matrix in tiles; to be stored they are whole blocks. Rows of one group
+  // share no byte, so threads may store different rows at once.
+  void (*nvfp4_load_row)(float* out, const uint8_t* tiles, size_t row, size_t depth, size_t first, size_t n);
+  void (*nvfp4_store_row)(uint8_t* tiles, size_t row, size_t depth, size_t first, size_t n, const float* x,
+                          const Nvfp4Encoding& encoding);
+  // Groups of rows [group_begin, group_end) of a matrix of `rows` rows: canonical to tiles, and back. All pointers are
+  // those of the whole matrix.
+  void (*nvfp4_to_tiles)(uint8_t* tiles, const uint8_t* codes, const uint8_t* scales, size_t rows, size_t depth,
+                         size_t group_begin, size_t group_end);
+  void (*nvfp4_from_tiles)(uint8_t* codes, uint8_t* scales, const uint8_t* tiles, size_t rows, size_t depth,
+                           size_t group_begin, size_t group_end);
+
+  // The product. Up to nvfp4_most_streamed_rows rows W is streamed from memory and X is read where it lies (packed_x is
+  // not used, scratch holds a bf16 X as f32); more rows are multiplied by unpacked panels of W, for which X may be packed
+  // once for the team, in items as by pack_a.
+  size_t nvfp4_most_streamed_rows;
+  void (*nvfp4_multiply)(const Nvfp4Arguments&);
+  size_t (*nvfp4_scratch_bytes)(size_t rows, size_t columns, size_t depth, DType x_type, bool x_is_packed);
+  size_t (*nvfp4_pack_bytes)(size_t rows, size_t depth);
+  size_t (*nvfp4_pack_items)(size_t rows, size_t depth);
+  void (*nvfp4_pack)(const Nvfp4Arguments&, void* packed, size_t item_begin, size_t item_end);
 
   // Attention for few queries: the cache is split into items of one K/V head and attention_chunk_keys keys, whose
   // partial results land in `partials` (shared by all threads, 64-byte aligned); after a barrier, merge items
