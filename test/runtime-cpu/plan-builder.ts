@@ -28,10 +28,11 @@ export const times = (symbol: number, factor = 1, constant = 0): Affine => ({
   terms: [{ symbol, factor }],
 });
 export const loop = (axis: string, extent: Size): Loop => ({ axis, extent: affine(extent) });
-export const slot = (name: string, dtype: PlanDtype, access: Slot["access"]): Slot => ({
+export const slot = (name: string, dtype: PlanDtype, access: Slot["access"], rowLength = 0): Slot => ({
   name,
   dtype,
   access,
+  rowLength,
 });
 export const access = (slot: number, strides: number[], rowStride = 1, offset: Size = 0): Access => ({
   slot,
@@ -106,7 +107,7 @@ export class Body {
   }
 }
 
-const width = { f32: 4, bf16: 2, f16: 2, i32: 4 };
+const width = { f32: 4, bf16: 2, f16: 2, nvfp4: 9 / 16, i32: 4 };
 
 export class PlanBuilder {
   readonly plan: Plan;

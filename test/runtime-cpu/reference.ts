@@ -16,7 +16,7 @@ import type {
   TopKKernel,
   UnaryName,
 } from "@weft/compiler";
-import { randomHalf, roundWith, wordOf } from "@weft/dsl";
+import { decodeNvfp4, encodeNvfp4, randomHalf, roundWith, wordOf } from "@weft/dsl";
 import {
   runAttentionBackward,
   runAttentionForward,
@@ -127,6 +127,18 @@ function runRow(
             return registers[instruction.operand]!.map((value, column) =>
               roundWith(value, randomHalf(first + column * instruction.rowStride, [low!, high!], stream!)),
             );
+          }
+          case "quantizeNvfp4": {
+            const { operand, encodeScale, fourOverSix, nonZero, random, strides, rowStride } = instruction;
+            const [low, high, stream] = random.map((register) => wordOf(registers[register]![0]!));
+            const first = strides.reduce((sum, stride, loop) => sum + stride * index[loop]!, 0);
+            const bits = (at: number) => randomHalf(first + at * rowStride, [low!, high!], stream!);
+            const options = { encodeScale: registers[encodeScale]![0]!, fourOverSix, nonZero };
+            const encoded = encodeNvfp4(
+              registers[operand]!,
+              stream === undefined ? options : { ...options, bits },
+            );
+            return [...decodeNvfp4(encoded)];
           }
           case "reduce": {
             const values = registers[instruction.operand]!;

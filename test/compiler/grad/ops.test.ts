@@ -129,6 +129,8 @@ const expectations: { readonly [K in OpName]: Expectation<K> } = {
   stochasticRound: {
     stop: "an update's result is rounded, and nothing is differentiated through an update",
   },
+  // Its gradient is not that of its steps: test/compiler/passes/quantize.test.ts.
+  quantizeNvfp4: [],
   cast: [{ inputs: [float("f32[s=seq, a=2]")], attributes: { dtype: "f32" } }],
   reduceSum: [
     { inputs: [float("f32[a=2, s=seq, b=3]")], attributes: { axis: "s" } },

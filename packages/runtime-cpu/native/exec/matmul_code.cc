@@ -18,7 +18,10 @@ MatmulCode::MatmulCode(const plan::MatmulKernel& kernel, const plan::SymbolBound
   input_type_ = kernel_dtype(input_storage_);
   for (const plan::MatmulGroup& group : kernel.groups) add_group(group, bounds, threads);
   for (const Group& group : groups_)
-    for (const DType type : group.weight_types) packs_ = packs_ && type == groups_.front().weight_types.front();
+    for (const Operand& weight : group.weights) {
+      packs_ = packs_ && weight == first_weight();
+      has_blocks_ = has_blocks_ || weight.is_blocks;
+    }
   lay_out();
 }
 
@@ -30,14 +33,18 @@ void MatmulCode::add_group(const plan::MatmulGroup& plan_group, const plan::Symb
   group.is_deferred = !group.epilogue.is_chunkable && group.row > widest_whole_row;
   for (const int64_t slot : plan_group.weights) {
     const plan::PlanDtype dtype = kernel_.slots[static_cast<size_t>(slot)].dtype;
-    group.weight_types.push_back(kernel_dtype(dtype));
-    group.column_bytes += depth_ * plan::element_bytes(dtype);
+    const bool is_blocks = dtype == plan::PlanDtype::nvfp4;
+    group.weights.push_back({is_blocks ? DType::f32 : kernel_dtype(dtype), is_blocks});
+    group.column_bytes += is_blocks ? depth_ / 16 * 9 : depth_ * plan::element_bytes(dtype);
   }
   // gemv: pieces small enough that all threads finish together, large enough to be one long read each.
   const int64_t even = plan_group.columns / (threads * gemv_pieces_per_thread);
   const int64_t least = std::max<int64_t>(least_piece_bytes / group.column_bytes, 8);
   const int64_t most = std::max<int64_t>(most_piece_bytes / group.column_bytes, 8);
-  group.gemv = cut(group, std::min(std::clamp(even, least, most), most_gemv_columns));
+  const int64_t target = std::min(std::clamp(even, least, most), most_gemv_columns);
+  // Of a group of rows in tiles, all are read.
+  const bool is_grouped = std::any_of(group.weights.begin(), group.weights.end(), [](const Operand& one) { return one.is_blocks; });
+  group.gemv = cut(group, is_grouped ? (target + 15) / 16 * 16 : target);
   // gemm: a few panels for each thread, in whole register tiles.
   const int64_t tile = static_cast<int64_t>(kernels_.gemm_column_tile);
   const int64_t share = plan_group.columns / (threads * gemm_panels_per_thread) / tile * tile;
@@ -63,13 +70,15 @@ MatmulCode::Cut MatmulCode::cut(const Group& group, int64_t target) const {
 }
 
 bool MatmulCode::by_gemv(int64_t rows) const {
+  if (has_blocks_ && static_cast<size_t>(rows) > kernels_.nvfp4_most_streamed_rows) return false;
   return kernels_.prefer_gemv(static_cast<size_t>(rows), static_cast<size_t>(groups_.front().plan->columns),
                               static_cast<size_t>(depth_));
 }
 
 size_t MatmulCode::packed_tile_bytes(int64_t rows) const {
-  const size_t bytes = kernels_.pack_a_bytes(static_cast<size_t>(rows), static_cast<size_t>(depth_), input_type_,
-                                             groups_.front().weight_types.front());
+  const size_t count = static_cast<size_t>(rows), depth = static_cast<size_t>(depth_);
+  const size_t bytes = first_weight().is_blocks ? kernels_.nvfp4_pack_bytes(count, depth)
+                                                : kernels_.pack_a_bytes(count, depth, input_type_, first_weight().type);
   return (bytes + 63) / 64 * 64;
 }
 
@@ -88,7 +97,7 @@ void MatmulCode::lay_out() {
     ScratchLayout epilogue;
     group.scratch = RowScratch(epilogue, group.epilogue.ops.size(), group.epilogue.scratch_floats);
     program_bytes = std::max(program_bytes, epilogue.bytes());
-    const size_t weights = group.weight_types.size();
+    const size_t weights = group.weights.size();
     if (group.is_deferred) {
       group.products = deferred;
       deferred += static_cast<size_t>(most_rows_ * group.plan->columns) * weights;
@@ -97,11 +106,18 @@ void MatmulCode::lay_out() {
       const int64_t by_gemm = uses_gemm ? tile_rows * group.gemm.panel : 0;
       products = std::max(products, weights * static_cast<size_t>(std::max(by_gemv, by_gemm)));
     }
-    for (const DType type : group.weight_types)
-      if (uses_gemm)
-        gemm = std::max(gemm, kernels_.gemm_scratch_bytes(static_cast<size_t>(tile_rows),
-                                                          static_cast<size_t>(group.gemm.panel),
-                                                          static_cast<size_t>(depth_), input_type_, type, packs_));
+    const size_t depth = static_cast<size_t>(depth_);
+    for (const Operand& weight : group.weights) {
+      const size_t panel = static_cast<size_t>(group.gemm.panel), rows = static_cast<size_t>(tile_rows);
+      if (weight.is_blocks) {
+        for (int64_t few = 1; few <= most_gemv; ++few)
+          gemm = std::max(gemm, kernels_.nvfp4_scratch_bytes(static_cast<size_t>(few), static_cast<size_t>(group.gemv.panel),
+                                                             depth, input_type_, false));
+        if (uses_gemm) gemm = std::max(gemm, kernels_.nvfp4_scratch_bytes(rows, panel, depth, input_type_, packs_));
+      } else if (uses_gemm) {
+        gemm = std::max(gemm, kernels_.gemm_scratch_bytes(rows, panel, depth, input_type_, weight.type, packs_));
+      }
+    }
   }
   own.add(program_bytes);
   const int64_t input_bytes = plan::element_bytes(input_storage_);

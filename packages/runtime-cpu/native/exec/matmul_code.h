@@ -22,6 +22,12 @@ class MatmulCode final : public KernelCode {
   void execute(const StepBinding& step, Worker& worker) const noexcept override;
 
  private:
+  // How a weight is stored.
+  struct Operand {
+    DType type{};             // unless it is blocks
+    bool is_blocks = false;   // nvfp4, in tiles
+    bool operator==(const Operand&) const = default;
+  };
   // How the columns of a group are cut: `pieces` per unit of `unit` columns, each of at most `panel` columns.
   struct Cut {
     int64_t unit = 1, panel = 1, pieces = 1, count = 0;
@@ -32,7 +38,7 @@ class MatmulCode final : public KernelCode {
     RowScratch scratch;
     int64_t row = 0;  // columns of one row of the epilogue
     bool is_deferred = false;
-    std::vector<DType> weight_types;
+    std::vector<Operand> weights;
     int64_t column_bytes = 0;  // of all weights
     Cut gemv, gemm;
     size_t products = 0;  // deferred: floats from the start of the shared products
@@ -49,6 +55,7 @@ class MatmulCode final : public KernelCode {
   Cut cut(const Group& group, int64_t target) const;
   void lay_out();
   bool by_gemv(int64_t rows) const;
+  const Operand& first_weight() const { return groups_.front().weights.front(); }
   size_t packed_tile_bytes(int64_t rows) const;
 
   // Each returns true if execution should halt.
@@ -59,6 +66,8 @@ class MatmulCode final : public KernelCode {
                   int64_t item) const noexcept;
   void multiply(const StepBinding& step, Worker& worker, const Run& run, const Group& group, int64_t tile,
                 int64_t first_column, int64_t columns, const Accumulators& out) const noexcept;
+  void multiply_blocks(const StepBinding& step, Worker& worker, const Run& run, int64_t slot, int64_t tile,
+                       int64_t first_column, int64_t columns, float* products, int64_t pitch) const noexcept;
   void finish_deferred(const StepBinding& step, Worker& worker, const Run& run) const noexcept;
 
   const plan::MatmulKernel& kernel_;
@@ -71,6 +80,7 @@ class MatmulCode final : public KernelCode {
   plan::PlanDtype input_storage_{};
   DType input_type_{};
   bool packs_ = true;  // all weights want the same packed input
+  bool has_blocks_ = false;
 };
 
 }  // namespace weft::cpu

@@ -49,29 +49,42 @@ bool MatmulCode::make_input(const StepBinding& step, Worker& worker, Run& run) c
 }
 
 bool MatmulCode::pack_input(Worker& worker, Run& run) const noexcept {
-  const DType weight_type = groups_.front().weight_types.front();
+  const Operand& weight = first_weight();
+  const DType weight_type = weight.type;
   char* packed = worker.shared + layout_.packed;
   run.packed = packed;
   const size_t tile_bytes = packed_tile_bytes(std::min(most_rows_, gemm_row_tile));
   const auto rows_of_tile = [&](int64_t tile) { return std::min(run.tile_rows, run.rows - tile * run.tile_rows); };
   const auto items_of = [&](int64_t rows) {
-    return static_cast<int64_t>(
-        kernels_.pack_a_items(static_cast<size_t>(rows), static_cast<size_t>(depth_), input_type_, weight_type));
+    const size_t count = static_cast<size_t>(rows), depth = static_cast<size_t>(depth_);
+    return static_cast<int64_t>(weight.is_blocks ? kernels_.nvfp4_pack_items(count, depth)
+                                                 : kernels_.pack_a_items(count, depth, input_type_, weight_type));
   };
   const int64_t full = items_of(run.tile_rows), last = items_of(rows_of_tile(run.tiles - 1));
   int64_t begin, end;
   while (worker.take((run.tiles - 1) * full + last, 1, begin, end)) {
     const int64_t tile = begin / full;
+    const size_t item = static_cast<size_t>(begin - tile * full);
+    char* place = packed + static_cast<size_t>(tile) * tile_bytes;
+    const char* input = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
+    if (weight.is_blocks) {
+      Nvfp4Arguments arguments{};
+      arguments.rows = static_cast<size_t>(rows_of_tile(tile));
+      arguments.depth = arguments.x_stride = static_cast<size_t>(depth_);
+      arguments.x = input;
+      arguments.x_type = input_type_;
+      kernels_.nvfp4_pack(arguments, place, item, item + 1);
+      continue;
+    }
     GemmArguments arguments{};
     arguments.rows = static_cast<size_t>(rows_of_tile(tile));
     arguments.depth = static_cast<size_t>(depth_);
-    arguments.a = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
+    arguments.a = input;
     arguments.a_type = input_type_;
     arguments.a_row_stride = static_cast<size_t>(depth_);
     arguments.a_depth_stride = 1;
     arguments.w_type = weight_type;
-    const size_t item = static_cast<size_t>(begin - tile * full);
-    kernels_.pack_a(arguments, packed + static_cast<size_t>(tile) * tile_bytes, item, item + 1);
+    kernels_.pack_a(arguments, place, item, item + 1);
   }
   return worker.barrier();
 }
@@ -139,11 +152,16 @@ void MatmulCode::multiply(const StepBinding& step, Worker& worker, const Run& ru
                           int64_t first_column, int64_t columns, const Accumulators& out) const noexcept {
   const int64_t rows = std::min(run.tile_rows, run.rows - tile * run.tile_rows);
   const char* input = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
-  for (size_t i = 0; i < group.weight_types.size(); ++i) {
-    const DType type = group.weight_types[i];
-    const char* weight = step.slots[static_cast<size_t>(group.plan->weights[i])].data +
-                         first_column * depth_ * static_cast<int64_t>(element_bytes(type));
+  for (size_t i = 0; i < group.weights.size(); ++i) {
+    const DType type = group.weights[i].type;
+    const int64_t slot = group.plan->weights[i];
     float* products = const_cast<float*>(out.data) + static_cast<int64_t>(i) * out.weight_pitch;
+    if (group.weights[i].is_blocks) {
+      multiply_blocks(step, worker, run, slot, tile, first_column, columns, products, out.row_pitch);
+      continue;
+    }
+    const char* weight =
+        step.slots[static_cast<size_t>(slot)].data + first_column * depth_ * static_cast<int64_t>(element_bytes(type));
     if (run.by_gemv) {
       GemvArguments arguments{};
       arguments.rows = static_cast<size_t>(rows);
@@ -175,6 +193,24 @@ void MatmulCode::multiply(const StepBinding& step, Worker& worker, const Run& ru
     arguments.scratch = worker.scratch + layout_.gemm;
     kernels_.gemm_panel(arguments);
   }
+}
+
+void MatmulCode::multiply_blocks(const StepBinding& step, Worker& worker, const Run& run, int64_t slot, int64_t tile,
+                                 int64_t first_column, int64_t columns, float* products, int64_t pitch) const noexcept {
+  Nvfp4Arguments arguments{};
+  arguments.rows = static_cast<size_t>(std::min(run.tile_rows, run.rows - tile * run.tile_rows));
+  arguments.columns = static_cast<size_t>(columns);
+  arguments.depth = arguments.x_stride = static_cast<size_t>(depth_);
+  arguments.first_column = static_cast<size_t>(first_column);
+  arguments.x = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
+  arguments.x_type = input_type_;
+  if (run.packed)
+    arguments.packed_x = run.packed + static_cast<size_t>(tile) * packed_tile_bytes(std::min(most_rows_, gemm_row_tile));
+  arguments.tiles = reinterpret_cast<const uint8_t*>(step.slots[static_cast<size_t>(slot)].data);
+  arguments.y = products;
+  arguments.y_stride = static_cast<size_t>(pitch);
+  arguments.scratch = worker.scratch + layout_.gemm;
+  kernels_.nvfp4_multiply(arguments);
 }
 
 void MatmulCode::finish_deferred(const StepBinding& step, Worker& worker, const Run& run) const noexcept {

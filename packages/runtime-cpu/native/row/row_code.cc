@@ -73,6 +73,7 @@ class RowCompiler {
       std::visit([&](const auto& kind) { translate(kind, op, length); }, instruction);
       op.is_scalar = length == plan::constant_of(1);
       const bool has_register = op.kind != RowOpKind::store;
+      if (has_register) for_operands(op, [&](size_t operand) { code_.ops[operand].is_read = true; });
       op.is_lasting = has_register && op.depends != all_loops_;
       if (!op.is_scalar && length != row_) code_.is_chunkable = false;
       lengths_.push_back(length);
@@ -102,6 +103,7 @@ class RowCompiler {
     op.dtype = slots_[slot].dtype;
     for (size_t i = 0; i < access.strides.size(); ++i)
       if (access.strides[i] != 0) op.depends |= 1u << i;
+    op.row_elements = static_cast<size_t>(slots_[slot].row_length);
     (writes ? code_.slots_written : code_.slots_read)[slot] = true;
   }
 
@@ -168,6 +170,20 @@ class RowCompiler {
     for (size_t i = 0; i < round.strides.size(); ++i)
       if (round.strides[i] != 0) op.depends |= 1u << i;
   }
+  void translate(const plan::QuantizeNvfp4Instruction& quantize, RowOp& op, plan::Linear& length) {
+    op.kind = RowOpKind::quantize;
+    op.quantize = &quantize;
+    op.is_read = false;
+    take_operands(op, length, {quantize.operand, quantize.encode_scale});
+    for (size_t i = 0; i < quantize.random.size(); ++i) {
+      op.operands[2 + i] = static_cast<int>(quantize.random[i]);
+      op.depends |= code_.ops[static_cast<size_t>(quantize.random[i])].depends;
+    }
+    for (size_t i = 0; i < quantize.strides.size(); ++i)
+      if (quantize.strides[i] != 0) op.depends |= 1u << i;
+    // A cut would have to fall between blocks.
+    code_.is_chunkable = false;
+  }
   void translate(const plan::ReduceInstruction& reduce, RowOp& op, plan::Linear& length) {
     op.kind = reduce.function == plan::ReduceInstructionFunction::sum ? RowOpKind::reduce_sum : RowOpKind::reduce_max;
     take_operands(op, length, {reduce.operand});
@@ -232,7 +248,13 @@ class RowCompiler {
       last_reader[i] = std::max(last_reader[i], i);
       for_operands(code_.ops[i], [&](size_t operand) { last_reader[root_of(operand)] = i; });
     }
-    // The result of a prologue is read after the last operation.
+    // The result of a prologue is read after the last operation, and what a store quantises when it stores.
+    if (count > 0) code_.ops[count - 1].is_read = true;
+    for (size_t i = 0; i < count; ++i) {
+      const RowOp& op = code_.ops[i];
+      if (op.kind != RowOpKind::store || code_.ops[static_cast<size_t>(op.operands[0])].kind != RowOpKind::quantize) continue;
+      for_operands(code_.ops[static_cast<size_t>(op.operands[0])], [&](size_t operand) { last_reader[root_of(operand)] = std::max(last_reader[root_of(operand)], i); });
+    }
     if (count > 0) last_reader[root_of(count - 1)] = count;
     std::vector<size_t> free[2];
     for (size_t i = 0; i < count; ++i) {

@@ -22,7 +22,7 @@ inline constexpr size_t block_rows_limit = 256;
 inline constexpr size_t row_loops_limit = 8;
 
 enum class RowOpKind : uint8_t {
-  load, gather, constant, loop_index, column_index, accumulator, unary, binary, select, round, stochastic_round, reduce_sum, reduce_max,
+  load, gather, constant, loop_index, column_index, accumulator, unary, binary, select, round, stochastic_round, quantize, reduce_sum, reduce_max,
   slice, concat, store,
 };
 
@@ -33,11 +33,14 @@ struct RowOp {
   bool is_scalar = false;   // one value per row
   bool is_lasting = false;  // has a place of its own, see above
   uint32_t depends = 0;     // loops that its value changes with, one bit each
-  int operands[4] = {-1, -1, -1, -1};
+  bool is_read = true;      // quantize: whether anything but stores reads it
+  int operands[5] = {-1, -1, -1, -1, -1};
   const plan::Access* access = nullptr;
   const plan::Affine* length = nullptr;  // nullptr: as the operand's
   const plan::ConcatInstruction* concat = nullptr;
   const plan::StochasticRoundInstruction* stochastic_round = nullptr;
+  const plan::QuantizeNvfp4Instruction* quantize = nullptr;
+  size_t row_elements = 0;  // access of nvfp4: of a row of its matrix
   const plan::Affine* index_offset = nullptr;
   int64_t index_stride = 0, bound = 0;  // gather
   int64_t start = 0, slice_length = 0;  // slice

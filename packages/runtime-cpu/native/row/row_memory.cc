@@ -21,6 +21,7 @@ char* RowRunner::address(const RowOp& op, const RowRegister& self) const {
 }
 
 void RowRunner::load(const RowOp& op, RowRegister& self) noexcept {
+  if (op.dtype == plan::PlanDtype::nvfp4) return load_blocks(op, self);
   const char* memory = address(op, self);
   const int64_t stride = stride_of(op);
   if (self.is_direct) {
@@ -44,6 +45,7 @@ void RowRunner::load(const RowOp& op, RowRegister& self) noexcept {
 }
 
 void RowRunner::gather(const RowOp& op, RowRegister& self) noexcept {
+  if (op.dtype == plan::PlanDtype::nvfp4) return gather_blocks(op, self);
   const RowRegister& index = registers_[op.operands[0]];
   const char* memory = address(op, self);
   const int64_t width = plan::element_bytes(op.dtype);
@@ -65,6 +67,7 @@ void RowRunner::gather(const RowOp& op, RowRegister& self) noexcept {
 }
 
 void RowRunner::store(const RowOp& op, const RowRegister& self) noexcept {
+  if (op.dtype == plan::PlanDtype::nvfp4) return store_blocks(op, self);
   const RowRegister& source = registers_[op.operands[0]];
   const bool source_is_scalar = code_->ops[static_cast<size_t>(op.operands[0])].is_scalar;
   // One value per row, of a row cut into chunks: the first chunk stores it.

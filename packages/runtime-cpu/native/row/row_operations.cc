@@ -24,6 +24,7 @@ void RowRunner::execute(const RowOp& op, RowRegister& self) noexcept {
     case RowOpKind::select: return select(op, self);
     case RowOpKind::round: return round(op, self);
     case RowOpKind::stochastic_round: return stochastic_round(op, self);
+    case RowOpKind::quantize: return quantize(op, self);
     case RowOpKind::reduce_sum:
     case RowOpKind::reduce_max: return reduce(op, self);
     case RowOpKind::slice: {
@@ -141,6 +142,7 @@ void RowRunner::round_row(plan::PlanDtype dtype, float* out, const float* in, in
         kernels_.f16_to_f32(out + begin, bits, size);
       }
       return;
+    case plan::PlanDtype::nvfp4: return;  // quantize makes it
     case plan::PlanDtype::i32:
       for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(to_i32(in[i]));
       return;

@@ -51,7 +51,10 @@ void RowRunner::prepare(const RowCode& code, const BoundSlot* slots, const int64
     if (op.access) {
       const BoundSlot& slot = slots[op.access->slot];
       // By way of an integer: an access that is never made may lie anywhere.
-      const int64_t offset = plan::evaluate(op.access->offset, symbols) * plan::element_bytes(op.dtype);
+      self.first = op.dtype == plan::PlanDtype::nvfp4 ? plan::evaluate(op.access->offset, symbols) : 0;
+      const int64_t offset = op.dtype == plan::PlanDtype::nvfp4
+                                 ? 0
+                                 : plan::evaluate(op.access->offset, symbols) * plan::element_bytes(op.dtype);
       self.memory = reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(slot.data) + static_cast<uintptr_t>(offset));
       self.is_lasting = self.is_lasting && !slot.is_written;
       self.is_direct = op.kind == RowOpKind::load && op.dtype == plan::PlanDtype::f32 && !slot.is_written &&

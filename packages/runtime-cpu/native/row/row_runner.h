@@ -18,7 +18,8 @@ struct GatherFault;
 
 // The state of one operation during a run.
 struct RowRegister {
-  char* memory = nullptr;  // first element at all indices zero
+  char* memory = nullptr;  // first element at all indices zero; of nvfp4 the whole matrix
+  int64_t first = 0;       // of nvfp4: that element
   float* place = nullptr;
   const float* data = nullptr;  // the value: `rows` times `length` floats, `pitch` floats from row to row
   int64_t pitch = 0;
@@ -94,6 +95,13 @@ class RowRunner {
   void round(const RowOp& op, RowRegister& self) noexcept;
   void round_row(plan::PlanDtype dtype, float* out, const float* in, int64_t count) noexcept;
   void stochastic_round(const RowOp& op, RowRegister& self) noexcept;
+  void quantize(const RowOp& op, RowRegister& self) noexcept;
+  Nvfp4Encoding encoding_of(const RowOp& op, int64_t row) const noexcept;
+  void load_blocks(const RowOp& op, RowRegister& self) noexcept;
+  void gather_blocks(const RowOp& op, RowRegister& self) noexcept;
+  void store_blocks(const RowOp& op, const RowRegister& self) noexcept;
+  void read_blocks(const RowOp& op, const RowRegister& self, float* out, int64_t element, int64_t count) noexcept;
+  int64_t first_element(const RowOp& op, const RowRegister& self) const;
   void reduce(const RowOp& op, RowRegister& self) noexcept;
   void concat(const RowOp& op, RowRegister& self) noexcept;
   void store(const RowOp& op, const RowRegister& self) noexcept;

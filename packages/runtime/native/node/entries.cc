@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "formats/nvfp4.h"
 #include "loaded/cached_states.h"
 #include "plan_generated.h"
 #include "weights/convert_elements.h"
@@ -147,17 +148,31 @@ const plan::PlanBuffer& state_named(const plan::Plan& source, const std::string&
   throw Error("[state] the plan has no state \"" + name + "\"");
 }
 
+// What a state's values take outside of the device: nvfp4 as files have it, codes and then scales.
+size_t bytes_outside(const plan::PlanBuffer& state) {
+  return state.dtype == plan::PlanDtype::nvfp4 ? static_cast<size_t>(plan::elements_of(state)) / 16 * 9
+                                               : static_cast<size_t>(state.bytes);
+}
+
 // One state into an array that nobody else sees before the promise resolves: its bytes as they are stored.
 class ReadStateJob final : public ExecutableJob {
  public:
   ReadStateJob(Napi::Env env, ExecutableHandle& handle, const plan::PlanBuffer& state, Napi::Uint8Array array)
-      : ExecutableJob(env, handle), begin_(static_cast<size_t>(state.offset)), bytes_(static_cast<size_t>(state.bytes)),
-        data_(reinterpret_cast<char*>(array.Data())), array_(Napi::Persistent(array)) {}
-  void execute() override { executable_->save_state(begin_, bytes_, data_); }
+      : ExecutableJob(env, handle), state_(state), data_(reinterpret_cast<char*>(array.Data())),
+        array_(Napi::Persistent(array)) {}
+  void execute() override {
+    const size_t begin = static_cast<size_t>(state_.offset), bytes = static_cast<size_t>(state_.bytes);
+    if (state_.dtype != plan::PlanDtype::nvfp4) return executable_->save_state(begin, bytes, data_);
+    const auto tiles = std::make_unique_for_overwrite<char[]>(bytes);
+    executable_->save_state(begin, bytes, tiles.get());
+    const size_t elements = static_cast<size_t>(plan::elements_of(state_)), depth = static_cast<size_t>(state_.shape.back());
+    uint8_t* codes = reinterpret_cast<uint8_t*>(data_);
+    nvfp4_from_tiles(codes, codes + elements / 2, reinterpret_cast<const uint8_t*>(tiles.get()), elements / depth, depth);
+  }
   Napi::Value result(Napi::Env) override { return array_.Value(); }
 
  private:
-  size_t begin_, bytes_;
+  const plan::PlanBuffer& state_;
   char* data_;
   Napi::Reference<Napi::Uint8Array> array_;
 };
@@ -166,7 +181,7 @@ class ReadStateJob final : public ExecutableJob {
 Napi::Value read_state(const Napi::CallbackInfo& info) {
   ExecutableHandle& handle = unwrap<ExecutableHandle>(info[0]);
   const plan::PlanBuffer& state = state_named(handle.idle()->plan(), text(info[1], "name"));
-  const Napi::Uint8Array array = Napi::Uint8Array::New(info.Env(), static_cast<size_t>(state.bytes));
+  const Napi::Uint8Array array = Napi::Uint8Array::New(info.Env(), bytes_outside(state));
   return handle.dispatcher->add(std::make_unique<ReadStateJob>(info.Env(), handle, state, array));
 }
 
@@ -190,16 +205,30 @@ Napi::Value write_state(const Napi::CallbackInfo& info) {
   const std::string given = text(info[3], "dtype");
   plan::PlanDtype dtype = state.dtype;
   bool is_known = false;
-  for (const plan::PlanDtype one : {plan::PlanDtype::f32, plan::PlanDtype::bf16, plan::PlanDtype::f16, plan::PlanDtype::i32})
+  for (const plan::PlanDtype one : {plan::PlanDtype::f32, plan::PlanDtype::bf16, plan::PlanDtype::f16,
+                                    plan::PlanDtype::nvfp4, plan::PlanDtype::i32})
     if (plan::name_of(one) == given) {
       dtype = one;
       is_known = true;
     }
-  if (!is_known || (dtype == plan::PlanDtype::i32) != (state.dtype == plan::PlanDtype::i32))
+  const auto is_own = [](plan::PlanDtype one) { return one == plan::PlanDtype::i32 || one == plan::PlanDtype::nvfp4; };
+  if (!is_known || ((is_own(dtype) || is_own(state.dtype)) && dtype != state.dtype))
     throw Error("[state] values of " + given + " cannot become " + plan::name_of(state.dtype));
   if (!info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
     throw Error("[state] values must be a Uint8Array");
   const Napi::Uint8Array values = info[2].As<Napi::Uint8Array>();
+  if (state.dtype == plan::PlanDtype::nvfp4) {
+    if (values.ByteLength() != bytes_outside(state))
+      throw Error("[state] " + state.name + " takes " + std::to_string(bytes_outside(state)) + " bytes; given " +
+                  std::to_string(values.ByteLength()));
+    const size_t elements = static_cast<size_t>(plan::elements_of(state)), depth = static_cast<size_t>(state.shape.back());
+    const size_t bytes = static_cast<size_t>(state.bytes);
+    auto tiles = std::make_unique_for_overwrite<char[]>(bytes);
+    const uint8_t* codes = values.Data();
+    nvfp4_to_tiles(reinterpret_cast<uint8_t*>(tiles.get()), codes, codes + elements / 2, elements / depth, depth);
+    return handle.dispatcher->add(std::make_unique<WriteStateJob>(info.Env(), handle, static_cast<size_t>(state.offset), bytes,
+                                                                  std::move(tiles)));
+  }
   const size_t own_bytes = static_cast<size_t>(plan::element_bytes(state.dtype)), given_bytes = static_cast<size_t>(plan::element_bytes(dtype));
   const size_t all = static_cast<size_t>(state.bytes) / own_bytes, count = values.ByteLength() / given_bytes;
   const double at = info[4].IsNumber() ? info[4].As<Napi::Number>().DoubleValue() : -1;

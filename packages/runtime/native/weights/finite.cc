@@ -43,6 +43,7 @@ size_t first_not_finite(const char* data, plan::PlanDtype dtype, size_t count) {
     case plan::PlanDtype::f32: return first_with_exponent<uint32_t>(data, count, 0x7f800000u);
     case plan::PlanDtype::bf16: return first_with_exponent<uint16_t>(data, count, 0x7f80u);
     case plan::PlanDtype::f16: return first_with_exponent<uint16_t>(data, count, 0x7c00u);
+    case plan::PlanDtype::nvfp4:
     case plan::PlanDtype::i32: break;
   }
   return no_index;
@@ -53,6 +54,7 @@ const char* name_of_not_finite(const char* data, plan::PlanDtype dtype, size_t i
     case plan::PlanDtype::f32: return name_of_bits<uint32_t>(data, index, 0x7fffffu);
     case plan::PlanDtype::bf16: return name_of_bits<uint16_t>(data, index, 0x7fu);
     case plan::PlanDtype::f16: return name_of_bits<uint16_t>(data, index, 0x3ffu);
+    case plan::PlanDtype::nvfp4:
     case plan::PlanDtype::i32: break;
   }
   return "finite";
