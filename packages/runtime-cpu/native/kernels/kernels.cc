@@ -65,6 +65,8 @@ struct Names {
 
 size_t element_bytes(DType type) { return type == DType::f32 ? 4 : 2; }
 
+size_t nvfp4_tiled_bytes(size_t rows, size_t depth) { return (rows + nvfp4_group_rows - 1) / nvfp4_group_rows * 9 * depth; }
+
 const KernelTable* find_kernels(const char* name) {
   for (const Candidate& candidate : candidates)
     if (strcmp(candidate.table->name, name) == 0) return candidate.runs_here() ? candidate.table : nullptr;

@@ -85,7 +85,7 @@ struct GemmArguments {
   size_t c_stride;  // between rows of C
   bool accumulate;  // the product is added to C
   void* scratch;    // gemm_scratch_bytes(...) bytes, 64-byte aligned, one per thread
-  const Nvfp4Operand* w_tiles;  // W where it lies in tiles: `w` and its strides are not read, w_type is f32; or nullptr
+  const Nvfp4Operand* w_tiles = nullptr;  // W where it lies in tiles: `w` and its strides are not read, w_type is f32
 };
 
 // Grouped-query attention over a cache: out = softmax(scale * q . k) v, in f32.

@@ -97,10 +97,10 @@ inline void micro_rows_dispatch(size_t count, size_t units, const float* a, cons
   }
 }
 
-// Cuts `rows` into blocks of at most micro_rows, as equal as possible: 16 rows are 8 + 8, not 14 + 2.
+// Cuts `rows` into blocks of at most `longest`, as equal as possible: 16 rows are 8 + 8, not 14 + 2.
 struct RowBlocks {
-  explicit RowBlocks(size_t rows)
-      : count((rows + Vec::micro_rows - 1) / Vec::micro_rows),
+  explicit RowBlocks(size_t rows, size_t longest = Vec::micro_rows)
+      : count((rows + longest - 1) / longest),
         base(count == 0 ? 0 : rows / count), longer(count == 0 ? 0 : rows % count) {}
   size_t begin(size_t block) const { return block * base + (block < longer ? block : longer); }
   size_t size(size_t block) const { return base + (block < longer ? 1 : 0); }

@@ -52,6 +52,20 @@ inline Vec::F32 round_with(Vec::F32 x, Vec::I32 half) {
   return Vec::choose(Vec::equal(x, x), Vec::from_bits(rounded), Vec::from_bits(quiet));
 }
 
+// 16 bits for each of n elements from `place` on.
+inline void fill_random_halves(uint16_t* out, uint64_t place, const RandomStream& from, size_t n) {
+  uint16_t halves[random_blocks * block_elements];
+  while (n > 0) {
+    const size_t skipped = place % block_elements;
+    const size_t count = n < random_blocks * block_elements - skipped ? n : random_blocks * block_elements - skipped;
+    random_halves(halves, place / block_elements, from);
+    memcpy(out, halves + skipped, count * sizeof(uint16_t));
+    out += count;
+    place += count;
+    n -= count;
+  }
+}
+
 void stochastic_round_row(float* out, const float* in, uint64_t place, RandomStream from, size_t n) {
   uint16_t halves[random_blocks * block_elements];
   while (n > 0) {

@@ -70,6 +70,19 @@ constexpr KernelTable make_table(const char* name) {
   t.pack_a = pack_a;
   t.prefer_gemv = prefer_gemv;
 
+  t.nvfp4_encode = nvfp4_encode;
+  t.nvfp4_decode = nvfp4_decode;
+  t.nvfp4_load_row = nvfp4_load_row;
+  t.nvfp4_store_row = nvfp4_store_row;
+  t.nvfp4_to_tiles = nvfp4_to_tiles;
+  t.nvfp4_from_tiles = nvfp4_from_tiles;
+  t.nvfp4_most_streamed_rows = nvfp4_streamed_rows;
+  t.nvfp4_multiply = nvfp4_multiply;
+  t.nvfp4_scratch_bytes = nvfp4_scratch_bytes;
+  t.nvfp4_pack_bytes = nvfp4_pack_bytes;
+  t.nvfp4_pack_items = nvfp4_pack_items;
+  t.nvfp4_pack = nvfp4_pack;
+
   t.attention_decode_items = attention_decode_items;
   t.attention_decode_partials_bytes = attention_decode_partials_bytes;
   t.attention_decode_scratch_bytes = attention_decode_scratch_bytes;

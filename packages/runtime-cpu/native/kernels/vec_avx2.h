@@ -92,6 +92,22 @@ struct Vec {
   static I32 shift_right(I32 a) { return _mm256_srli_epi32(a, bits); }
   template <int bits>
   static I32 shift_right_signed(I32 a) { return _mm256_srai_epi32(a, bits); }
+  static I32 shift_right_by(I32 a, I32 counts) { return _mm256_srlv_epi32(a, counts); }
+  static __m128i load_8_bytes(const uint8_t* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
+  static I32 load_bytes(const uint8_t* p) { return _mm256_cvtepu8_epi32(load_8_bytes(p)); }
+  // The permutation reads three bits of each lane: the magnitude.
+  static F32 e2m1(I32 codes) {
+    const F32 magnitude = _mm256_permutevar8x32_ps(_mm256_setr_ps(0, 0.5f, 1, 1.5f, 2, 3, 4, 6), codes);
+    const I32 sign = _mm256_and_si256(_mm256_slli_epi32(codes, 28), _mm256_set1_epi32(INT32_MIN));
+    return _mm256_xor_ps(magnitude, _mm256_castsi256_ps(sign));
+  }
+  // By way of f16, which has one more bit of exponent, and a bias that is larger by 8.
+  static F32 load_e4m3(const uint8_t* p) {
+    const __m128i codes = _mm_cvtepi8_epi16(load_8_bytes(p));
+    const F32 values = _mm256_mul_ps(_mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(codes, 7), _mm_set1_epi16(-0x4080))), set(256));
+    const I32 magnitude = _mm256_and_si256(_mm256_castps_si256(values), _mm256_set1_epi32(INT32_MAX));
+    return choose(less(from_bits(magnitude), set(450)), values, set(__builtin_nanf("")));
+  }
   static I32 to_i32(F32 v) { return _mm256_cvtps_epi32(v); }
   static F32 to_f32(I32 v) { return _mm256_cvtepi32_ps(v); }
 

@@ -88,6 +88,20 @@ struct Vec {
   static I32 shift_right(I32 a) { return _mm512_srli_epi32(a, bits); }
   template <int bits>
   static I32 shift_right_signed(I32 a) { return _mm512_srai_epi32(a, bits); }
+  static I32 shift_right_by(I32 a, I32 counts) { return _mm512_srlv_epi32(a, counts); }
+  static __m128i load_16_bytes(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+  static I32 load_bytes(const uint8_t* p) { return _mm512_cvtepu8_epi32(load_16_bytes(p)); }
+  // The permutation reads four bits of each lane and no more.
+  static F32 e2m1(I32 codes) {
+    return _mm512_permutexvar_ps(codes, _mm512_setr_ps(0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6));
+  }
+  // By way of f16, which has one more bit of exponent, and a bias that is larger by 8.
+  static F32 load_e4m3(const uint8_t* p) {
+    const __m128i codes = load_16_bytes(p);
+    const __m256i halves = _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(codes), 7), _mm256_set1_epi16(-0x4080));
+    const __mmask16 nan = _mm_cmpeq_epi8_mask(_mm_or_si128(codes, _mm_set1_epi8(-128)), _mm_set1_epi8(-1));
+    return _mm512_mask_blend_ps(nan, _mm512_mul_ps(_mm512_cvtph_ps(halves), set(256)), set(__builtin_nanf("")));
+  }
   static I32 to_i32(F32 v) { return _mm512_cvtps_epi32(v); }
   static F32 to_f32(I32 v) { return _mm512_cvtepi32_ps(v); }
 

@@ -96,6 +96,32 @@ struct Vec {
   static I32 shift_right(I32 a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), bits)); }
   template <int bits>
   static I32 shift_right_signed(I32 a) { return vshrq_n_s32(a, bits); }
+  static I32 shift_right_by(I32 a, I32 counts) {
+    return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vnegq_s32(counts)));
+  }
+  static uint16x4_t load_4_bytes(const uint8_t* p) {
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return vget_low_u16(vmovl_u8(vcreate_u8(word)));
+  }
+  static I32 load_bytes(const uint8_t* p) { return vreinterpretq_s32_u32(vmovl_u16(load_4_bytes(p))); }
+  // The two upper bytes of each value are looked up; the index of the others is beyond the table, which gives zero.
+  static F32 e2m1(I32 codes) {
+    static const uint8_t upper[32] = {0, 0, 0x80, 0xc0, 0, 0x40, 0x80, 0xc0, 0, 0, 0x80, 0xc0, 0, 0x40, 0x80, 0xc0,
+                                      0, 0x3f, 0x3f, 0x3f, 0x40, 0x40, 0x40, 0x40, 0x80, 0xbf, 0xbf, 0xbf, 0xc0, 0xc0, 0xc0, 0xc0};
+    const uint8x16x2_t table = {{vld1q_u8(upper), vld1q_u8(upper + 16)}};
+    const uint32x4_t code = vandq_u32(vreinterpretq_u32_s32(codes), vdupq_n_u32(15));
+    const uint32x4_t index = vmlaq_u32(vdupq_n_u32(0x1000ffffu), code, vdupq_n_u32(0x01010000u));
+    return vreinterpretq_f32_u8(vqtbl2q_u8(table, vreinterpretq_u8_u32(index)));
+  }
+  // By way of f16, which has one more bit of exponent, and a bias that is larger by 8.
+  static F32 load_e4m3(const uint8_t* p) {
+    const uint16x4_t codes = load_4_bytes(p);
+    const uint16x4_t sign = vshl_n_u16(vand_u16(codes, vdup_n_u16(0x80)), 8);
+    const uint16x4_t magnitude = vshl_n_u16(vand_u16(codes, vdup_n_u16(0x7f)), 7);
+    const F32 values = vmulq_n_f32(widen_f16(vorr_u16(sign, magnitude)), 256);
+    return choose(vcltq_f32(vabsq_f32(values), vdupq_n_f32(450)), values, set(__builtin_nanf("")));
+  }
   static I32 to_i32(F32 v) { return vcvtnq_s32_f32(v); }
   static F32 to_f32(I32 v) { return vcvtq_f32_s32(v); }
 

@@ -14,6 +14,10 @@
 //   round                     to nearest even, for |x| < 2^22
 //   choose(mask, a, b)        mask ? a : b
 //   multiply_u32              of unsigned lanes: the lower 32 bits, and the upper ones in `high`
+//   shift_right_by            each lane by its own count, below 32
+//   load_bytes                lanes bytes, as whole numbers
+//   e2m1                      the value of the four low bits of each lane, whatever stands above them
+//   load_e4m3                 lanes bytes, all 256 codes; NaN for 0x7f and 0xff
 //   to_i32                    of a vector that holds whole numbers; anything for NaN
 //   reduce_add, reduce_max    over the lanes, in a fixed order
 //   transpose                 a lanes by lanes block in registers
@@ -117,6 +121,15 @@ struct Vec {
   static I32 shift_right(I32 a) { return reinterpret_cast<I32>(reinterpret_cast<U32>(a) >> bits); }
   template <int bits>
   static I32 shift_right_signed(I32 a) { return a >> bits; }
+  static I32 shift_right_by(I32 a, I32 counts) {
+    return reinterpret_cast<I32>(reinterpret_cast<U32>(a) >> reinterpret_cast<U32>(counts));
+  }
+  static I32 load_bytes(const uint8_t* p) { return I32{p[0], p[1], p[2], p[3]}; }
+  static F32 e2m1(I32 codes) {
+    constexpr float values[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
+    return F32{values[codes[0] & 15], values[codes[1] & 15], values[codes[2] & 15], values[codes[3] & 15]};
+  }
+  static F32 load_e4m3(const uint8_t* p) { return F32{widen_e4m3(p[0]), widen_e4m3(p[1]), widen_e4m3(p[2]), widen_e4m3(p[3])}; }
   static I32 to_i32(F32 v) {
     I32 r{};
     for (size_t i = 0; i < lanes; ++i) r[i] = v[i] == v[i] ? static_cast<int32_t>(v[i]) : 0;
@@ -154,6 +167,12 @@ struct Vec {
       return float_of(sign | bits_of(value));
     }
     return float_of(sign | ((magnitude << 13) + (112u << 23)));
+  }
+  static float widen_e4m3(uint8_t code) {
+    const uint32_t sign = static_cast<uint32_t>(code & 0x80u) << 24, magnitude = code & 0x7fu;
+    if (magnitude == 0x7fu) return float_of(sign | 0x7fc00000u);
+    if (magnitude < 8u) return float_of(sign | bits_of(static_cast<float>(magnitude) * 0x1p-9f));
+    return float_of(sign | ((magnitude << 20) + (120u << 23)));
   }
   static uint16_t narrow_f16(float f) {
     const uint32_t bits = bits_of(f), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;

@@ -156,12 +156,28 @@ class Stored {
   Buffer<uint16_t> halves_;
 };
 
+// The 16 bits of an element, by the definition of Philox4x32-10.
+inline uint32_t random_half(uint64_t place, const RandomStream& from) {
+  uint32_t c[4] = {static_cast<uint32_t>(place >> 3), static_cast<uint32_t>(place >> 35), from.stream, 0};
+  uint32_t k[2] = {from.key_low, from.key_high};
+  for (int round = 0; round < 10; ++round, k[0] += 0x9e3779b9, k[1] += 0xbb67ae85) {
+    const uint64_t first = uint64_t{c[0]} * 0xd2511f53, second = uint64_t{c[2]} * 0xcd9e8d57;
+    const uint32_t next[4] = {static_cast<uint32_t>(second >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(second),
+                              static_cast<uint32_t>(first >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(first)};
+    for (int i = 0; i < 4; ++i) c[i] = next[i];
+  }
+  return c[place % 8 / 2] >> (16 * (place % 2)) & 0xffff;
+}
+
 inline const char* name_of(DType type) { return type == DType::f32 ? "f32" : type == DType::bf16 ? "bf16" : "f16"; }
 
 void test_rows(const KernelTable& kernels);
 void test_conversions(const KernelTable& kernels);
 void test_matmul(const KernelTable& kernels);
 void test_attention(const KernelTable& kernels);
+void test_nvfp4_definition();
+void test_nvfp4(const KernelTable& kernels);
+void test_nvfp4_products(const KernelTable& kernels);
 void test_threads();
 
 }  // namespace weft::cpu::test

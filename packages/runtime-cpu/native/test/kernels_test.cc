@@ -15,12 +15,15 @@ int main(int argc, char** argv) {
     test_conversions(*kernels);
     test_matmul(*kernels);
     test_attention(*kernels);
+    test_nvfp4(*kernels);
+    test_nvfp4_products(*kernels);
     std::printf("%-20s %s\n", *name, counts.failed == failed ? "ok" : "FAILED");
   }
   for (const char* name : {"avx2", "avx512", "avx512bf16", "neon"})
     if (find_kernels(name) == nullptr) std::printf("%-20s skipped: this processor or build lacks it\n", name);
   check(find_kernels("no such") == nullptr, "an unknown name gives nullptr");
   check(std::strstr(best_kernels().name, "emulated") == nullptr, "the emulated table is never the best one");
+  test_nvfp4_definition();
   if (argc == 1) test_threads();
   std::printf("%ld passed, %ld failed\n", counts.passed, counts.failed);
   return counts.failed == 0 ? 0 : 1;
