@@ -56,7 +56,11 @@ test("no weights: what is there instead decides the advice", async () => {
   refusedWith(openCheckpoint(join(file, "beyond a file")), "must exist");
   refusedWith(openCheckpoint("with a \0 in it"), "must exist");
   await inDirectory((directory) => {
-    refusedWith(openCheckpoint(directory), "must hold model.safetensors or", "given neither");
+    refusedWith(
+      openCheckpoint(directory),
+      "must hold model.safetensors, model.safetensors.index.json or a .dat file",
+      "given none of them",
+    );
     writeFileSync(join(directory, "pytorch_model.bin"), "");
     refusedWith(
       openCheckpoint(directory),

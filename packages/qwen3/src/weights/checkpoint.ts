@@ -1,4 +1,4 @@
-/** A checkpoint directory's tensors: one safetensors file, or shards with an index. */
+/** A checkpoint directory's tensors: one safetensors file, shards with an index, or one `.dat` stream. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
@@ -13,10 +13,13 @@ import {
   unlessProblems,
   userProblem,
 } from "../config/problems.ts";
+import { type DatFile, openDat } from "./dat/open.ts";
 import type { TensorEntry } from "./header.ts";
 import { openSafetensors } from "./safetensors.ts";
 
 export interface Checkpoint {
+  /** How the files are written. */
+  readonly kind: "safetensors" | "dat";
   /** The directory, or the single file, that was opened. */
   readonly source: string;
   readonly files: readonly string[];
@@ -31,10 +34,10 @@ const indexName = "model.safetensors.index.json";
 const refetch = "fetch the checkpoint again; all its files must be there";
 
 /**
- * Opens `model.safetensors`, or the shards that `model.safetensors.index.json` lists, of a directory; `path` may
- * also be one safetensors file. Only headers are read.
+ * Opens `model.safetensors`, or the shards that `model.safetensors.index.json` lists, of a directory, or its `.dat` file
+ * where it has neither; `path` may also be one file. Only headers are read.
  *
- * Left: no weights, a shard that is absent or damaged, an index that names a tensor its shard does not hold, a
+ * Left: no weights, several `.dat` files, a shard that is absent or damaged, an index that names a tensor its shard does not hold, a
  * tensor in two shards; all of these together.
  */
 export function openCheckpoint(path: string): Either.Either<Problems, Checkpoint> {
@@ -42,19 +45,42 @@ export function openCheckpoint(path: string): Either.Either<Problems, Checkpoint
   if (kind === "absent") {
     return refuse(path, "must exist", { given: "no such directory", remedy: "check the path of the model" });
   }
-  if (kind === "file") return openFiles(path, [path], undefined);
+  if (kind === "file") return isDat(path) ? openStream(path, path) : openFiles(path, [path], undefined);
   const single = join(path, singleName);
   if (existsSync(single)) return openFiles(path, [single], undefined);
   const index = join(path, indexName);
   if (existsSync(index)) return openIndexed(path, index);
+  const streams = namesIn(path).filter(isDat);
+  if (streams.length === 1) return openStream(path, join(path, streams[0]!));
   return noWeights(path);
 }
 
+const isDat = (name: string) => name.endsWith(".dat");
+
+function openStream(source: string, file: string): Checked<Checkpoint> {
+  return Either.map(
+    ({ entries }: DatFile): Checkpoint => ({
+      kind: "dat",
+      source,
+      files: [file],
+      tensors: new Map(entries.map((entry) => [entry.name, entry])),
+      tensorBytes: entries.reduce((sum, { begin, end }) => sum + end - begin, 0),
+    }),
+  )(openDat(file));
+}
+
 function noWeights(directory: string): Checked<never> {
-  const names = namesIn(directory).filter((name) => /\.(safetensors|bin|gguf|pt|pth)$/.test(name));
+  const names = namesIn(directory).filter((name) => /\.(safetensors|dat|bin|gguf|pt|pth)$/.test(name));
   const others = names.filter((name) => name.endsWith(".safetensors"));
-  return refuse(directory, `must hold ${singleName} or ${indexName}`, {
-    given: names.length === 0 ? "neither" : names.slice(0, 5).join(", "),
+  const streams = names.filter(isDat);
+  if (streams.length > 1) {
+    return refuse(directory, "must hold one .dat file", {
+      given: streams.slice(0, 5).join(", "),
+      remedy: "give the path of the one that is meant",
+    });
+  }
+  return refuse(directory, `must hold ${singleName}, ${indexName} or a .dat file`, {
+    given: names.length === 0 ? "none of them" : names.slice(0, 5).join(", "),
     remedy:
       others.length === 1
         ? `rename ${others[0]} to ${singleName}, or give its path`
@@ -176,5 +202,5 @@ function openFiles(source: string, files: readonly string[], index: Index | unde
       }),
     );
   }
-  return unlessProblems(problems, () => ({ source, files, tensors, tensorBytes }));
+  return unlessProblems(problems, () => ({ kind: "safetensors", source, files, tensors, tensorBytes }));
 }

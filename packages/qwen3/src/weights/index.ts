@@ -1,5 +1,6 @@
 export { type BoundWeights, bindWeights, type RequiredTensor } from "./bind.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
+export * from "./dat/index.ts";
 export {
   bfloat16ToFloat32,
   bytesOf,
@@ -11,6 +12,7 @@ export {
 } from "./dtype.ts";
 export { parseSafetensorsHeader, type SafetensorsFile, type TensorEntry } from "./header.ts";
 export { checkFinite, findNonFinite, type NonFinite, nonFiniteProblem } from "./non-finite.ts";
+export * from "./nvfp4/index.ts";
 export { readTensor, readTensorBytes } from "./read.ts";
 export { openSafetensors } from "./safetensors.ts";
 export { type TensorToWrite, writeSafetensors } from "./write.ts";

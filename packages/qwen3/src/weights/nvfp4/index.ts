@@ -1,0 +1,4 @@
+export { type StoredWeights, storedWeights } from "./find.ts";
+export type { FilePart, Nvfp4Format, QuantizedLinear, StoredScale } from "./quantized-linear.ts";
+export { readPart } from "./read-part.ts";
+export { checkScales, scaleCodesOf } from "./scale-codes.ts";
