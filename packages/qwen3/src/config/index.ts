@@ -11,3 +11,4 @@ export {
   readQwen3Config,
   type StoredDtype,
 } from "./qwen3-config.ts";
+export { type QuantizationConfig, readQuantizationConfigs } from "./quantization/index.ts";

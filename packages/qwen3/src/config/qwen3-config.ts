@@ -19,6 +19,7 @@ import {
   unsupportedProblem,
   userProblem,
 } from "./problems.ts";
+import { parseQuantizationConfig } from "./quantization/index.ts";
 import { ropeThetaOf } from "./rope.ts";
 
 /** How the checkpoint says its floating point tensors are stored; a hint, each tensor carries its own type. */
@@ -258,16 +259,8 @@ function refusals(fields: Fields): Problem[] {
   }
   if (fields.has("layer_types")) problems.push(...layerTypeProblems(fields, layers));
   if (fields.has("quantization_config")) {
-    problems.push(
-      unsupportedProblem(
-        file,
-        "quantization_config must be absent: quantised checkpoints are not built yet",
-        {
-          given: showGiven(fields.get("quantization_config")),
-          remedy: "use the float32, float16 or bfloat16 checkpoint of the model",
-        },
-      ),
-    );
+    const quantization = parseQuantizationConfig(fields.get("quantization_config"), file);
+    if (Either.isLeft(quantization)) problems.push(...quantization.left);
   }
   // A misspelt optional key would silently leave its fallback in force, and the model would compute something else.
   const given = Object.keys(fields.object).filter((key) => !knownKeys.has(key));
