@@ -11,6 +11,7 @@ const commands = [
   "loss",
   "train",
   "merge",
+  "quantize",
   "summary",
   "dump",
   "explain",

@@ -13,6 +13,7 @@ import { logitsCommand } from "./commands/logits.ts";
 import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
 import { mergeCommand } from "./commands/merge.ts";
+import { quantizeCommand } from "./commands/quantize.ts";
 import { summaryCommand } from "./commands/summary.ts";
 import { trainCommand } from "./commands/train.ts";
 import { packageVersion } from "./version.ts";
@@ -45,6 +46,7 @@ export function createProgram(): Command {
     lossCommand(),
     trainCommand(),
     mergeCommand(),
+    quantizeCommand(),
     summaryCommand(),
     dumpCommand(),
     explainCommand(),

@@ -4,6 +4,7 @@ export {
   readGenerationConfig,
   stopTokenIds,
 } from "./generation-config.ts";
+export { type QuantizationConfig, readQuantizationConfigs } from "./quantization/index.ts";
 export {
   type ConfigError,
   parseQwen3Config,
@@ -11,4 +12,3 @@ export {
   readQwen3Config,
   type StoredDtype,
 } from "./qwen3-config.ts";
-export { type QuantizationConfig, readQuantizationConfigs } from "./quantization/index.ts";

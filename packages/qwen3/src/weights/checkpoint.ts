@@ -27,6 +27,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   /** Sum over all tensors. */
   readonly tensorBytes: number;
+  /** The `__metadata__` of all files together; a `.dat` stream has none. */
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 const singleName = "model.safetensors";
@@ -65,6 +67,7 @@ function openStream(source: string, file: string): Checked<Checkpoint> {
       files: [file],
       tensors: new Map(entries.map((entry) => [entry.name, entry])),
       tensorBytes: entries.reduce((sum, { begin, end }) => sum + end - begin, 0),
+      metadata: {},
     }),
   )(openDat(file));
 }
@@ -166,6 +169,7 @@ function openFiles(source: string, files: readonly string[], index: Index | unde
   const tensors = new Map<string, TensorEntry>();
   const opened = new Set<string>();
   let tensorBytes = 0;
+  const metadata: Record<string, string> = {};
   for (const file of files) {
     const shard = openSafetensors(file);
     if (Either.isLeft(shard)) {
@@ -173,6 +177,7 @@ function openFiles(source: string, files: readonly string[], index: Index | unde
       continue;
     }
     opened.add(file);
+    Object.assign(metadata, shard.right.metadata);
     for (const entry of shard.right.entries) {
       const other = tensors.get(entry.name);
       if (other !== undefined) {
@@ -202,5 +207,12 @@ function openFiles(source: string, files: readonly string[], index: Index | unde
       }),
     );
   }
-  return unlessProblems(problems, () => ({ kind: "safetensors", source, files, tensors, tensorBytes }));
+  return unlessProblems(problems, () => ({
+    kind: "safetensors",
+    source,
+    files,
+    tensors,
+    tensorBytes,
+    metadata,
+  }));
 }

@@ -1,4 +1,5 @@
 /** Where everything of a `.dat` stream comes to lie, known from shapes alone: writers put each tensor at its place. */
+import type { FileLayout } from "../file-layout.ts";
 import { type DatElementType, datElements } from "./element-types.ts";
 import { encodeLeb128 } from "./leb128.ts";
 
@@ -8,20 +9,12 @@ export interface DatTensor {
   readonly shape: readonly number[];
 }
 
-export interface DatLayout {
-  readonly bytes: number;
-  /** Count, keys, types and sizes, with where they go. */
-  readonly fixed: readonly { readonly at: number; readonly bytes: Uint8Array }[];
-  /** Where the bytes of each tensor begin, in the order given. */
-  readonly begins: readonly number[];
-}
-
 export function datBytes({ elementType, shape }: Pick<DatTensor, "elementType" | "shape">): number {
   return shape.reduce((product, size) => product * size, datElements[elementType].bytes as number);
 }
 
 /** Tensors in the order of the stream; keys are not empty and each is there once. */
-export function datLayout(tensors: readonly DatTensor[]): DatLayout {
+export function datLayout(tensors: readonly DatTensor[]): FileLayout {
   const fixed: { at: number; bytes: Uint8Array }[] = [];
   const begins: number[] = [];
   let at = 0;

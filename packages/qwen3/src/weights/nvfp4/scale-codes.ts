@@ -3,8 +3,8 @@ import { decodeE4m3, encodeE4m3, nanE4m3 } from "@weft/dsl";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, type Problem, type Problems, refuse, unlessProblems } from "../../config/problems.ts";
 import { float16ToFloat32 } from "../dtype.ts";
-import { readPart } from "./read-part.ts";
 import type { QuantizedLinear } from "./quantized-linear.ts";
+import { readPart } from "./read-part.ts";
 
 /**
  * [N, K/16] codes, row by row, all of them finite and none below 0.

@@ -1,0 +1,2 @@
+export { type QuantizeOptions, quantizeCheckpoint } from "./quantize.ts";
+export type { LinearReport, QuantizeReport } from "./report.ts";

@@ -1,0 +1,98 @@
+/** The first pass, which only reads: the largest magnitude of what will be encoded, and everything that is no number. */
+import { nvfp4Block, nvfp4EncodeScale } from "@weft/dsl";
+import * as Either from "fp-ts/lib/Either.js";
+import { type Checked, type Problem, unlessProblems } from "../config/problems.ts";
+import {
+  findNonFinite,
+  type Nvfp4Format,
+  nonFiniteProblem,
+  type QuantizedLinear,
+  type StoredWeights,
+  scaleCodesOf,
+} from "../weights/index.ts";
+import { addBlocks, type BlockSums, noBlocks } from "./block-statistics.ts";
+import type { LinearToEncode } from "./items.ts";
+import { codesOfRows, rowPieces, rowValues } from "./rows.ts";
+
+export interface Measured {
+  /** Largest magnitude of each linear to encode, by parameter. */
+  readonly amax: ReadonlyMap<string, number>;
+  /** Of the linears that are taken as they are. */
+  readonly taken: ReadonlyMap<string, BlockSums>;
+}
+
+/** Told what has been read; throws where the work is to stop. */
+export type OnBytes = (bytes: number) => void;
+
+/** Left: each tensor with NaN, infinity or a broken scale, by its name. */
+export async function measure(
+  stored: StoredWeights,
+  encode: readonly LinearToEncode[],
+  onBytes: OnBytes,
+): Promise<Checked<Measured>> {
+  const problems: Problem[] = [];
+  const amax = new Map<string, number>();
+  const taken = new Map<string, BlockSums>();
+  for (const linear of encode) {
+    const largest = await amaxOf(linear, onBytes);
+    if (Number.isNaN(largest)) problems.push(...(await nonFinite(linear)));
+    else amax.set(linear.name, largest);
+  }
+  for (const linear of stored.linears.values()) {
+    const sums = await takenSums(linear, onBytes);
+    if (Either.isLeft(sums)) problems.push(...sums.left);
+    else taken.set(linear.name, sums.right);
+  }
+  const encoded = new Set(encode.map(({ entry }) => entry.name));
+  for (const entry of stored.plain.values()) {
+    if (encoded.has(entry.name)) continue;
+    const found = await findNonFinite(entry);
+    onBytes(entry.end - entry.begin);
+    if (Either.isLeft(found)) problems.push(...found.left);
+    else if (found.right !== undefined) problems.push(nonFiniteProblem(found.right, entry.file));
+  }
+  return unlessProblems(problems, () => ({ amax, taken }));
+}
+
+/** NaN where an element is not finite. */
+async function amaxOf({ entry }: LinearToEncode, onBytes: OnBytes): Promise<number> {
+  let amax = 0;
+  for (const rows of rowPieces(entry.shape)) {
+    const values = await rowValues(entry, rows);
+    let allFinite = true;
+    for (let i = 0; i < values.length; i++) {
+      const magnitude = Math.abs(values[i]!);
+      if (magnitude > amax) amax = magnitude;
+      // NaN is not smaller than anything.
+      if (!(magnitude < Number.POSITIVE_INFINITY)) allFinite = false;
+    }
+    if (!allFinite) return Number.NaN;
+    onBytes(((entry.end - entry.begin) / entry.shape[0]!) * rows.count);
+  }
+  return amax;
+}
+
+async function nonFinite({ entry }: LinearToEncode): Promise<readonly Problem[]> {
+  const found = await findNonFinite(entry);
+  if (Either.isLeft(found)) return found.left;
+  return found.right === undefined ? [] : [nonFiniteProblem(found.right, entry.file)];
+}
+
+async function takenSums(linear: QuantizedLinear, onBytes: OnBytes): Promise<Checked<BlockSums>> {
+  const scales = await scaleCodesOf(linear);
+  if (Either.isLeft(scales)) return scales;
+  const sums = noBlocks();
+  const blocks = linear.shape[1] / nvfp4Block;
+  for (const rows of rowPieces(linear.shape)) {
+    const codes = await codesOfRows(linear, rows);
+    const own = scales.right.subarray(rows.first * blocks, (rows.first + rows.count) * blocks);
+    addBlocks(sums, codes, own, linear.tensorScale);
+    onBytes(codes.length);
+  }
+  onBytes(linear.scales.bytes);
+  return Either.right(sums);
+}
+
+/** What values are multiplied by before they are encoded; a `.dat` stream has no place for another than 1. */
+export const encodeScaleFor = (format: Nvfp4Format, amax: number): number =>
+  format === "dat" ? 1 : nvfp4EncodeScale(amax);

@@ -1,0 +1,44 @@
+/** Rows of a matrix in a file, a few megabytes at a time. */
+import type { FilePart, QuantizedLinear, TensorEntry } from "../weights/index.ts";
+import { bfloat16ToFloat32, float16ToFloat32, readPart } from "../weights/index.ts";
+
+/** So many elements are in memory at once; a row is never cut. */
+const pieceElements = 2 ** 20;
+
+export interface Rows {
+  readonly first: number;
+  readonly count: number;
+}
+
+export function* rowPieces([rows, columns]: readonly number[]): Generator<Rows> {
+  const most = Math.max(1, Math.floor(pieceElements / columns!));
+  for (let first = 0; first < rows!; first += most) yield { first, count: Math.min(most, rows! - first) };
+}
+
+export const partOf = ({ name, file, begin, end }: TensorEntry): FilePart => ({
+  name,
+  path: file,
+  offset: begin,
+  bytes: end - begin,
+});
+
+/** The bytes of some rows of a part that has `rows` of them. */
+export function rowBytes(
+  part: FilePart,
+  rows: number,
+  { first, count }: Rows,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const each = part.bytes / rows;
+  return readPart(part, first * each, count * each);
+}
+
+/** Values of some rows of an F32, F16 or BF16 matrix, exactly. */
+export async function rowValues(entry: TensorEntry, rows: Rows): Promise<Float32Array> {
+  const { buffer } = await rowBytes(partOf(entry), entry.shape[0]!, rows);
+  if (entry.dtype === "F32") return new Float32Array(buffer);
+  const bits = new Uint16Array(buffer);
+  return entry.dtype === "BF16" ? bfloat16ToFloat32(bits) : float16ToFloat32(bits);
+}
+
+export const codesOfRows = (linear: QuantizedLinear, rows: Rows) =>
+  rowBytes(linear.codes, linear.shape[0], rows);

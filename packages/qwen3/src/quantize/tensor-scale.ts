@@ -1,0 +1,54 @@
+/**
+ * The scale of a tensor in another format's form. compressed-tensors divides by one number where ModelOpt multiplies by
+ * another; each is the other's inverse, rounded to f32, and about one in seven does not come back from that. Where it
+ * does not, the file keeps the original beside the tensors, in its metadata, so that nothing is lost on the way back.
+ */
+import { factorOf, type Nvfp4Format, type StoredScale } from "../weights/index.ts";
+
+/** Key of the metadata; its value is JSON, from the name of a tensor in the other format to its number. */
+export const originalsKey = "weft.nvfp4.original_scales";
+
+export interface ConvertedScale {
+  readonly value: number;
+  /** Whether weights are exactly what they were. */
+  readonly isExact: boolean;
+  /** The number comes back only if the file remembers it. */
+  readonly isLost: boolean;
+}
+
+export const formOf = (format: Exclude<Nvfp4Format, "dat">): StoredScale["form"] =>
+  format === "modelopt" ? "multiply" : "divide";
+
+/**
+ * @param original what the metadata remembers under the name that the number will have
+ */
+export function convertScale(
+  stored: Pick<StoredScale, "value" | "form">,
+  form: StoredScale["form"],
+  original: number | undefined,
+): ConvertedScale {
+  if (stored.form === form) return { value: stored.value, isExact: true, isLost: false };
+  const inverse = (value: number) => Math.fround(1 / value);
+  // Metadata of other weights, or an edited number, is not believed.
+  const value =
+    original !== undefined && inverse(original) === stored.value ? original : inverse(stored.value);
+  const isExact = factorOf({ value, form }) === factorOf(stored);
+  return { value, isExact, isLost: inverse(value) !== stored.value };
+}
+
+/** What a file remembers; nothing where it says nothing, or something else. */
+export function originalsOf(metadata: Readonly<Record<string, string>>): ReadonlyMap<string, number> {
+  const text = Object.hasOwn(metadata, originalsKey) ? metadata[originalsKey]! : "{}";
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed !== "object" || parsed === null) return new Map();
+    return new Map(
+      Object.entries(parsed).filter(
+        (entry): entry is [string, number] =>
+          typeof entry[1] === "number" && entry[1] === Math.fround(entry[1]),
+      ),
+    );
+  } catch {
+    return new Map();
+  }
+}

@@ -1,0 +1,133 @@
+/** The second pass: every byte of the new file at its place, each linear encoded once. */
+import { open } from "node:fs/promises";
+import { decodeE4m3, encodeE4m3, encodeNvfp4, nvfp4Block } from "@weft/dsl";
+import * as Either from "fp-ts/lib/Either.js";
+import { userProblem, WeftError } from "../config/problems.ts";
+import type { FileLayout } from "../weights/file-layout.ts";
+import {
+  type FilePart,
+  type Nvfp4Format,
+  type QuantizedLinear,
+  readPart,
+  scaleCodesOf,
+} from "../weights/index.ts";
+import { addBlocks, type BlockSums, noBlocks } from "./block-statistics.ts";
+import type { LinearToEncode } from "./items.ts";
+import { encodeScaleFor, type OnBytes } from "./measure.ts";
+import { type Output, outputBytes } from "./outputs.ts";
+import { rowPieces, rowValues } from "./rows.ts";
+import { formOf } from "./tensor-scale.ts";
+
+const copyBytes = 2 ** 22;
+
+export interface WriteOptions {
+  readonly format: Nvfp4Format;
+  readonly fourOverSix: boolean;
+  readonly amax: ReadonlyMap<string, number>;
+  readonly onBytes: OnBytes;
+}
+
+type Put = (bytes: Uint8Array, at: number) => Promise<void>;
+
+/** @returns what became of each linear that was encoded. @throws WeftError and the errors of a disk that refuses. */
+export async function writeOutputs(
+  file: string,
+  outputs: readonly Output[],
+  layout: FileLayout,
+  options: WriteOptions,
+): Promise<ReadonlyMap<LinearToEncode, BlockSums>> {
+  const sums = new Map<LinearToEncode, BlockSums>();
+  const handle = await open(file, "wx");
+  try {
+    const put: Put = async (bytes, at) => {
+      for (let done = 0; done < bytes.length; ) {
+        done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
+      }
+    };
+    for (const { at, bytes } of layout.fixed) await put(bytes, at);
+    const places = new Map<LinearToEncode, Partial<Record<"codes" | "scales" | "tensorScale", number>>>();
+    for (const [index, output] of outputs.entries()) {
+      const at = layout.begins[index]!;
+      const { fill } = output;
+      switch (fill.from) {
+        case "copy":
+          await copy(fill.part, at, put, options.onBytes);
+          break;
+        case "number":
+          await put(f32(fill.value), at);
+          break;
+        case "scales":
+          await put(await rescaled(fill.linear, fill.factor), at);
+          options.onBytes(outputBytes(output));
+          break;
+        case "encoder":
+          places.set(fill.linear, { ...places.get(fill.linear), [fill.part]: at });
+          break;
+        default:
+          fill satisfies never;
+      }
+    }
+    for (const [linear, { codes, scales, tensorScale }] of places) {
+      sums.set(linear, await encode(linear, codes!, scales!, tensorScale, put, options));
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return sums;
+}
+
+const f32 = (value: number) => new Uint8Array(Float32Array.of(value).buffer);
+
+async function copy(part: FilePart, at: number, put: Put, onBytes: OnBytes): Promise<void> {
+  for (let done = 0; done < part.bytes; done += copyBytes) {
+    const bytes = await readPart(part, done, Math.min(copyBytes, part.bytes - done));
+    await put(bytes, at + done);
+    onBytes(bytes.length);
+  }
+}
+
+/** Codes of the block scales times a factor, each of which must be a value of E4M3. */
+async function rescaled(linear: QuantizedLinear, factor: number): Promise<Uint8Array> {
+  const codes = await scaleCodesOf(linear);
+  if (Either.isLeft(codes)) throw new WeftError(codes.left);
+  if (factor === 1) return codes.right;
+  return codes.right.map((code) => {
+    const scaled = decodeE4m3(code) * factor;
+    const own = encodeE4m3(scaled);
+    if (decodeE4m3(own) === scaled) return own;
+    throw new WeftError([
+      userProblem(linear.scales.path, "block scales times the tensor's scale must be values that E4M3 has", {
+        given: `${decodeE4m3(code)} x ${factor}`,
+        path: linear.name,
+        remedy: "a .dat file has no scale of a tensor: quantise a plain checkpoint to it instead",
+      }),
+    ]);
+  });
+}
+
+async function encode(
+  { name, entry }: LinearToEncode,
+  codesAt: number,
+  scalesAt: number,
+  tensorScaleAt: number | undefined,
+  put: Put,
+  { format, fourOverSix, amax, onBytes }: WriteOptions,
+): Promise<BlockSums> {
+  const sums = noBlocks();
+  const encodeScale = encodeScaleFor(format, amax.get(name)!);
+  const factor = Math.fround(1 / encodeScale);
+  const columns = entry.shape[1]!;
+  for (const rows of rowPieces(entry.shape)) {
+    const values = await rowValues(entry, rows);
+    const { codes, scales } = encodeNvfp4(values, { encodeScale, fourOverSix });
+    addBlocks(sums, codes, scales, factor, values);
+    await put(codes, codesAt + (rows.first * columns) / 2);
+    await put(scales, scalesAt + (rows.first * columns) / nvfp4Block);
+    onBytes(codes.length + scales.length);
+  }
+  if (tensorScaleAt !== undefined && format !== "dat") {
+    await put(f32(formOf(format) === "divide" ? encodeScale : factor), tensorScaleAt);
+  }
+  return sums;
+}
