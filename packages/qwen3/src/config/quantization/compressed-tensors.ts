@@ -12,6 +12,8 @@ interface Group {
 }
 
 export const packedFormat = "nvfp4-pack-quantized";
+/** Each group names its own format. */
+const mixedFormat = "mixed-precision";
 const remedy = "use an NVFP4 checkpoint without it, or a plain one";
 
 export function compressedTensorsConfig(given: JsonObject, place: string): Checked<QuantizationConfig> {
@@ -20,8 +22,7 @@ export function compressedTensorsConfig(given: JsonObject, place: string): Check
     problems.push(unsupportedProblem(place, requirement, { given: showGiven(value), remedy }));
   };
   const { format, config_groups: groups, transform_config: transforms, sparsity_config: sparsity } = given;
-  // A mixed checkpoint names the format of each group.
-  if (format !== packedFormat && format !== "mixed-precision") {
+  if (format !== packedFormat && format !== mixedFormat) {
     refuse(`format must be ${packedFormat}`, format);
   }
   if (isObject(transforms) && Object.keys(transforms).length > 0) {
@@ -68,7 +69,7 @@ function groupOf(group: unknown, name: string, format: unknown, place: string): 
     );
   };
   const given = isObject(group) ? group : {};
-  const own = given.format ?? format;
+  const own = given.format ?? (format === mixedFormat ? undefined : packedFormat);
   if (own !== packedFormat) refuse(`format must be ${packedFormat}`, own);
   if (!isNvfp4(given.weights)) {
     refuse("weights must be floats of 4 bits in groups of 16, symmetric", given.weights);

@@ -102,16 +102,10 @@ function partsOf(module: string, parts: Module): Parts | Problem[] | undefined {
   const [own, other] = format === "modelopt" ? [multiplies, divides] : [divides, multiplies];
   const wanted = format === "modelopt" ? "weight_scale_2" : "weight_global_scale";
   const problems: Problem[] = [];
-  if (scales === undefined) problems.push(missingPart(codes.file, name, "weight_scale", codes.name));
-  if (own === undefined) {
-    problems.push(
-      missingPart(
-        codes.file,
-        name,
-        wanted,
-        other === undefined ? codes.name : `${codes.name} with ${other.name}`,
-      ),
-    );
+  const missing = [scales === undefined ? ["weight_scale"] : [], own === undefined ? [wanted] : []].flat();
+  if (missing.length > 0) {
+    const beside = other === undefined ? codes.name : `${codes.name} with ${other.name}`;
+    problems.push(missingPart(codes.file, name, missing.join(" and "), beside));
   }
   const [input, foreignInput] =
     format === "modelopt"
