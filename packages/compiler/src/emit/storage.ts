@@ -7,6 +7,8 @@ import {
   type NodeId,
   type StateSpec,
   type SymbolSpec,
+  unsupportedProblem,
+  WeftError,
 } from "@weft/dsl";
 import type { SymbolicSum } from "../fusion/affine.ts";
 import type { Affine, Kernel, PlanBuffer, PlanDtype, PlanSymbol } from "../plan/types.ts";
@@ -30,6 +32,15 @@ export function bufferBytes(dtype: PlanDtype, shape: readonly number[]): number 
   const rowLength = shape.at(-1)!;
   const rows = count / rowLength;
   return (Math.ceil(rows / nvfp4Rows) * nvfp4Rows * rowLength * 9) / 16;
+}
+
+function blocksElsewhere(name: string): WeftError {
+  return new WeftError([
+    unsupportedProblem("emit", "blocks of nvfp4 must be a weight, or written to a state by what makes them", {
+      given: name,
+      remedy: "cast them to f32, or write them to a state",
+    }),
+  ]);
 }
 
 export class PlanAssembly {
@@ -71,6 +82,7 @@ export class PlanAssembly {
   addBuffer(name: string, kind: PlanBuffer["class"], dtype: Dtype, axes: readonly Axis[]): number {
     const shape = axes.map((one) => maxSize(one.size));
     const own = planDtype(dtype);
+    if (own === "nvfp4" && kind !== "weights" && kind !== "state") throw blocksElsewhere(name);
     const bytes = bufferBytes(own, shape);
     this.buffers.push({ name, class: kind, dtype: own, shape, bytes, offset: 0, positions: -1 });
     return this.buffers.length - 1;

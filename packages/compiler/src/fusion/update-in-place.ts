@@ -7,6 +7,8 @@
  *    read what the first pass wrote;
  * 4. whoever else reads the old value can do so before.
  *
+ * Blocks of nvfp4 are never read by what makes them: their kernel writes them behind all readers of the old ones.
+ *
  * Otherwise the value is stored as any other, and a copy writes the state.
  */
 import { type GraphNode, type NodeId, typeEquals } from "@weft/dsl";
@@ -25,6 +27,9 @@ export function readBeforeUpdate(growth: Growth, write: GraphNode): GraphNode | 
   const others = graph.nodes.filter((one) => one !== write && stateOf(one) === stateOf(write));
   const [read] = others;
   const kind = classified.kinds[write.inputs[0]!];
+  const isBlocks = graph.nodes[write.inputs[0]!]!.op === "quantizeNvfp4";
+  if (isBlocks)
+    return read?.op === "stateRead" && others.every(({ op }) => op === "stateRead") ? read : undefined;
   const isUpdate = others.length === 1 && read?.op === "stateRead" && read.id < write.id;
   return isUpdate && (kind === "map" || kind === "reduce") ? read : undefined;
 }
@@ -76,7 +81,7 @@ function refuseUpdate(
       if (!isWhole || [...view.strides].join() !== own) return "the state is read at other places";
     }
   }
-  if (!isRead) return "another kernel reads the old value";
+  if (!isRead && value.op !== "quantizeNvfp4") return "another kernel reads the old value";
   if (!typeEquals(value.type, read.type)) return "the value is a part of the state";
   return partition.refuseTogether(new Set([...nodes, write.id]));
 }

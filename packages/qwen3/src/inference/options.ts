@@ -5,6 +5,7 @@ import type { Device } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
 import { type Problem, type Problems, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
 import type { Qwen3Config } from "../config/qwen3-config.ts";
+import type { Activations } from "./stored-model.ts";
 
 /** Devices that are made by their name. */
 export const deviceNames = ["cpu", "cuda", "cuda-sim"] as const;
@@ -18,6 +19,11 @@ export interface OpenOptions {
    * `bf16` (the default on GPUs): matrices are stored as bf16, converted at load where the file has another type; so are keys and values.
    */
   readonly dtype?: PrecisionPolicy | undefined;
+  /**
+   * Where weights are in NVFP4: `plain` (the default) dequantises them exactly within each product; `nvfp4` quantises what
+   * they are multiplied with as well, by the checkpoint's own input scales where it has them.
+   */
+  readonly activations?: Activations | undefined;
   /** The most tokens of a context. Default: what the model was trained for, at most 4096. */
   readonly capacity?: number | undefined;
   /** The most tokens of one prefill step. Default 512, at most the capacity. */
@@ -59,6 +65,7 @@ export interface OpenProgress {
 
 /** The options with their defaults, as they take effect. */
 export interface ResolvedOpenOptions {
+  readonly activations: Activations;
   readonly dtype: PrecisionPolicy;
   readonly capacity: number;
   readonly chunk: number;
@@ -103,6 +110,9 @@ export function resolveOpenOptions(
   const dtype = options.dtype ?? usual.dtype;
   if (dtype !== "f32" && dtype !== "bf16")
     complain("dtype must be f32 or bf16", dtype, "leave it out for the default");
+  const activations = options.activations ?? "plain";
+  if (activations !== "plain" && activations !== "nvfp4")
+    complain("activations must be plain or nvfp4", activations, "leave it out for plain");
   const logits = options.logits ?? "last";
   if (logits !== "last" && logits !== "all") complain("logits must be last or all", logits, "leave it out");
   const { device } = options;
@@ -119,6 +129,7 @@ export function resolveOpenOptions(
   }
   return unlessProblems(problems, () => ({
     dtype,
+    activations,
     capacity,
     chunk: Math.min(chunk, capacity),
     logits,

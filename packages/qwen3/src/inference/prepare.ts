@@ -3,8 +3,8 @@
  * questions (how much memory, which kernels, why) stops here.
  */
 import type { Compiled } from "@weft/compiler";
-import { type Dtype, maxSize, type Parameter, parametersOf } from "@weft/dsl";
-import { cacheDirectory, type FileWeight, type WeightSource } from "@weft/runtime";
+import { type Parameter, parametersOf } from "@weft/dsl";
+import { cacheDirectory, type Weight, type WeightSource } from "@weft/runtime";
 import { sequenceS } from "fp-ts/lib/Apply.js";
 import * as Either from "fp-ts/lib/Either.js";
 import { pipe } from "fp-ts/lib/function.js";
@@ -18,18 +18,18 @@ import {
 import { kindOfPath } from "../config/json-file.ts";
 import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
-import {
-  type BoundWeights,
-  bindWeights,
-  type Checkpoint,
-  openCheckpoint,
-  type RequiredTensor,
-  type TensorDtype,
-} from "../weights/index.ts";
+import { type Checkpoint, openCheckpoint, type RequiredTensor } from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 import { planKey, readPlan, writePlan } from "./plan-cache.ts";
-import { storedShape } from "./stored-shape.ts";
+import {
+  asStored,
+  bindStored,
+  quantizedAs,
+  type StoredModel,
+  storageOf,
+  weightSource,
+} from "./stored-model.ts";
 
 export interface PreparedQwen3 {
   readonly directory: string;
@@ -37,18 +37,13 @@ export interface PreparedQwen3 {
   readonly generationConfig: GenerationConfig;
   readonly checkpoint: Checkpoint;
   /** Of the model's parameters and of the adapter's, by their names in the graph. */
-  readonly bound: BoundWeights;
+  readonly bound: StoredModel;
   readonly adapter: OpenedAdapter | undefined;
   readonly options: ResolvedOpenOptions;
   readonly compiled: Compiled;
   /** Where a device finds each weight of the plan. */
   readonly weights: WeightSource;
 }
-
-/** The stored types that can be computed with. */
-const storedDtypes = { F32: "f32", BF16: "bf16", F16: "f16" } as const satisfies Partial<
-  Record<TensorDtype, Dtype>
->;
 
 /**
  * Reads the headers of a checkpoint directory and compiles its model; no weight is read.
@@ -76,7 +71,7 @@ export function prepareQwen3(
   return pipe(
     parts,
     Either.bind("parameters", ({ config }) => modelParameters(config)),
-    Either.bind("base", ({ parameters, checkpoint }) => bindWeights(asStored(parameters), checkpoint)),
+    Either.bind("base", ({ parameters, checkpoint }) => bindStored(parameters, checkpoint)),
     Either.bind("adapter", ({ config }) =>
       options.adapter === undefined ? Either.right(undefined) : openAdapter(options.adapter, config),
     ),
@@ -106,7 +101,8 @@ export interface CheckpointWeights {
   readonly directory: string;
   readonly config: Qwen3Config;
   /** Shapes are those of the model's axes. */
-  readonly weights: Readonly<Record<string, FileWeight>>;
+  readonly weights: Readonly<Record<string, Weight>>;
+  readonly stored: StoredModel;
 }
 
 /** Reads the headers of a checkpoint directory. Left: as `prepareQwen3`, but for generation_config.json. */
@@ -116,11 +112,12 @@ export function readCheckpointWeights(directory: string): Either.Either<Problems
   return pipe(
     sequenceS(collecting)({ config: readQwen3Config(directory), checkpoint }),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
-    Either.bind("bound", ({ parameters, checkpoint }) => bindWeights(asStored(parameters), checkpoint)),
+    Either.bind("bound", ({ parameters, checkpoint }) => bindStored(parameters, checkpoint)),
     Either.map(({ config, parameters, bound }) => ({
       directory,
       config,
       weights: weightSource(parameters, bound),
+      stored: bound,
     })),
   );
 }
@@ -128,19 +125,9 @@ export function readCheckpointWeights(directory: string): Either.Either<Problems
 export const modelParameters = (config: Qwen3Config): Checked<readonly Parameter[]> =>
   parametersOf(qwen3Model(config));
 
-const asStored = (parameters: readonly Parameter[]): RequiredTensor[] =>
-  parameters.map(({ name, axes }) => ({
-    name,
-    shape: storedShape(axes),
-    dtypes: Object.keys(storedDtypes) as TensorDtype[],
-  }));
-
-const dtypeOf = (bound: BoundWeights, name: string): "f32" | "bf16" | "f16" =>
-  storedDtypes[bound.tensors.get(name)!.dtype as keyof typeof storedDtypes];
-
 interface CompiledParts {
   readonly config: Qwen3Config;
-  readonly bound: BoundWeights;
+  readonly bound: StoredModel;
   readonly adapter: OpenedAdapter | undefined;
   readonly options: ResolvedOpenOptions;
 }
@@ -149,14 +136,15 @@ function compileBound(
   { config, bound, adapter, options }: CompiledParts,
   record: boolean,
 ): Checked<Compiled> {
-  const { dtype, capacity, chunk, logits, observe, candidates, fusion } = options;
+  const { dtype, capacity, chunk, logits, observe, candidates, fusion, activations } = options;
   return compileQwen3(config, {
     capacity,
     chunk,
     policy: dtype,
     storage: (name) =>
       // Vectors (norms, biases) are small and sensitive: they stay as they are under any policy.
-      dtype === "bf16" && bound.tensors.get(name)!.shape.length > 1 ? "bf16" : dtypeOf(bound, name),
+      dtype === "bf16" && (bound.tensors.get(name)?.shape.length ?? 0) > 1 ? "bf16" : storageOf(bound, name),
+    quantized: bound.linears.size === 0 ? undefined : (name) => quantizedAs(bound, name, activations),
     logits,
     observe,
     candidates,
@@ -170,32 +158,14 @@ function compileBound(
 function compiledBefore(parts: CompiledParts, directory: string | false): Checked<Compiled> {
   const { config, bound, adapter, options } = parts;
   if (directory === false || directory === "") return compileBound(parts, false);
-  const stored = [...bound.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape.length]);
+  const stored = [
+    ...[...bound.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape.length]),
+    ...[...bound.linears.keys()].map((name) => [name, quantizedAs(bound, name, options.activations)]),
+  ];
   const key = planKey([{ ...config, file: "" }, options, stored, adapter?.adapter ?? null]);
   const found = readPlan(directory, key);
   if (found !== undefined) return Either.right(found);
   const compiled = compileBound(parts, false);
   if (Either.isRight(compiled)) writePlan(directory, key, compiled.right);
   return compiled;
-}
-
-/** Files as they are: the device converts what the plan stores otherwise. Shapes are those of the model's axes. */
-function weightSource(
-  parameters: readonly Parameter[],
-  bound: BoundWeights,
-): Readonly<Record<string, FileWeight>> {
-  return Object.fromEntries(
-    parameters.map(({ name, axes }) => {
-      const entry = bound.tensors.get(name)!;
-      const weight: FileWeight = {
-        kind: "file",
-        path: entry.file,
-        offset: entry.begin,
-        bytes: entry.end - entry.begin,
-        dtype: dtypeOf(bound, name),
-        shape: axes.map(({ size }) => maxSize(size)),
-      };
-      return [name, weight];
-    }),
-  );
 }

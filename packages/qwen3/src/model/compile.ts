@@ -15,6 +15,7 @@ import {
   precision,
   type QuantizedWeight,
   quantize,
+  type TrainedBlocks,
 } from "@weft/compiler";
 import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
 import { type Either, isLeft, right } from "fp-ts/lib/Either.js";
@@ -39,7 +40,7 @@ export interface Qwen3CompileOptions {
   /** Under the policy bf16, products read a rounding of f32 weights: what training does. Default false. */
   readonly roundWeights?: boolean;
   /** Which parameters are stored in NVFP4, and how. Default: none. */
-  readonly quantized?: (parameter: string) => QuantizedWeight | undefined;
+  readonly quantized?: ((parameter: string) => QuantizedWeight | TrainedBlocks | undefined) | undefined;
   /** Products beside the weights that it names; `storage` is asked for its parameters too. */
   readonly adapter?: Adapter | undefined;
   readonly fusion?: boolean;

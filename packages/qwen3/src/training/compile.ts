@@ -16,10 +16,13 @@ import {
   packDocuments,
   parameterStates,
   precision,
+  type QuantizedWeight,
+  quantize,
   type Recomputation,
   type RecomputationRung,
   recomputeBy,
   rungAt,
+  type TrainedBlocks,
   type UpdateRule,
 } from "@weft/compiler";
 import {
@@ -44,6 +47,9 @@ import { type Qwen3CompileOptions, qwen3Programs } from "../model/compile.ts";
  */
 export type TrainingProgram = "train" | "accumulate" | "update" | "loss" | "gradients";
 
+/** How a parameter is read in NVFP4; undefined for one that is not. */
+export type Quantized = (parameter: string) => QuantizedWeight | TrainedBlocks | undefined;
+
 export interface TrainingCompileOptions {
   /** The most tokens of one pass. */
   readonly sequence: number;
@@ -55,6 +61,8 @@ export interface TrainingCompileOptions {
   readonly trainable: (parameter: string) => boolean;
   /** Added to every program; `trainable` and `storage` are asked for its parameters too. */
   readonly adapter?: Adapter;
+  /** Which weights products read in NVFP4: those that are trained from blocks that each update remakes. */
+  readonly quantized?: Quantized | undefined;
   /** Default: `adamW`. */
   readonly rule?: UpdateRule;
   /** Updates of weights that are stored as bf16 are rounded at random. */
@@ -134,7 +142,12 @@ export function trainingPrograms(
     ...(adapter === undefined ? [] : adapterParameters(adapter).map(({ name }) => name)),
   ];
   const trained = names.filter((name) => trainable(name));
-  const forward: Pass[] = [...(adapter === undefined ? [] : [adapterPass(adapter)]), packDocuments()];
+  const { quantized } = options;
+  const forward: Pass[] = [
+    ...(adapter === undefined ? [] : [adapterPass(adapter)]),
+    ...(quantized === undefined ? [] : [quantize({ weights: quantized })]),
+    packDocuments(),
+  ];
   // Under bf16, products read a rounding of an f32 master.
   const stored = precision({ policy, storage, roundWeights: true });
   const gradients: Pass[] = [...forward, grad({ loss, parameters: trained }), stored];
@@ -164,6 +177,7 @@ export function trainingPrograms(
     storage,
     roundWeights: true,
     ...(adapter === undefined ? {} : { adapter }),
+    ...(quantized === undefined ? {} : { quantized }),
   }).map((one) => ({
     ...one,
     passes: [...one.passes, shared],

@@ -12,7 +12,7 @@ import type { Pass, PassLog } from "../pass.ts";
 import { placeOf } from "../pass.ts";
 import { copyNode, dropDead, liveNodes } from "../rewrite.ts";
 import { keptValues, type Recomputation } from "./keep.ts";
-import { isFree, isGiven, type Sides, sidesOf } from "./sides.ts";
+import { isFree, type Sides, sidesOf } from "./sides.ts";
 
 export interface CheckpointOptions {
   /** The output that is the loss. */
@@ -87,9 +87,9 @@ class Rewriting {
   }
 
   #mayComputeAgain(id: NodeId, block: string, kept: ReadonlySet<NodeId>): boolean {
-    const { blockOf, isBackward } = this.#sides;
+    const { blockOf, isBackward, isGiven } = this.#sides;
     const node = this.#graph.nodes[id]!;
-    return blockOf[id] === block && !isBackward[id] && !kept.has(id) && !isGiven(node) && !isFree(node);
+    return blockOf[id] === block && !isBackward[id] && !kept.has(id) && !isGiven[id] && !isFree(node);
   }
 
   #computeAgain(id: NodeId, block: string, kept: ReadonlySet<NodeId>, reader: GraphNode): NodeId {
@@ -104,6 +104,7 @@ class Rewriting {
     const given = node.inputs.map((input) => this.#graph.nodes[input]!);
     // Where nothing else is read, what is given at the start must say that this is the second time.
     // An index stays what it is: kernels compute it where they want it, and look through its arithmetic.
+    const isGiven = (one: GraphNode) => this.#sides.isGiven[one.id]!;
     const reads = (one: GraphNode) => !isGiven(one) && !isFree(one) && one.type.dtype !== "i32";
     const isArgument = (one: GraphNode) => one.op === "input";
     const waiting = given.some(reads) ? reads : given.some(isArgument) ? isArgument : isGiven;

@@ -4,7 +4,7 @@
  */
 import { type Graph, type GraphNode, maxSize, type NodeId, opTable } from "@weft/dsl";
 import { minimumCut } from "./minimum-cut.ts";
-import { isFree, isGiven, type Sides } from "./sides.ts";
+import { isFree, type Sides } from "./sides.ts";
 
 /**
  * What is computed a second time on the way back rather than kept, from cheap to dear. `rows`: what lies between products
@@ -47,13 +47,13 @@ export function bytesOf({ type: { dtype, axes } }: GraphNode): number {
  */
 export function keptValues(
   graph: Graph,
-  { blockOf, isBackward }: Sides,
+  { blockOf, isBackward, isGiven }: Sides,
   block: string,
   recompute: Recomputation,
 ): ReadonlySet<NodeId> {
   const isOwn = (id: NodeId) => {
     const node = graph.nodes[id]!;
-    return blockOf[id] === block && !isBackward[id] && !isGiven(node) && !isFree(node);
+    return blockOf[id] === block && !isBackward[id] && !isGiven[id] && !isFree(node);
   };
   const own = graph.nodes.flatMap(({ id }) => (isOwn(id) ? [id] : []));
   const wanted = new Set<NodeId>();
@@ -86,7 +86,7 @@ export function keptValues(
     if (isComputedOnce(graph, node, recompute)) sources.push(to);
     for (const input of node.inputs) {
       const from = graph.nodes[input]!;
-      if (isGiven(from) || isFree(from)) continue;
+      if (isGiven[input] || isFree(from)) continue;
       if (!isOwn(input) && !numberOf.has(input)) sources.push(number(input));
       edges.push([number(input), to]);
     }

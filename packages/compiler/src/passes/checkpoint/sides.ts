@@ -17,6 +17,8 @@ export interface Sides {
   readonly needsHead: readonly boolean[];
   /** Whether it does and is not on that way itself: it belongs to the way back. */
   readonly isBackward: readonly boolean[];
+  /** Whether a node lies in memory before the step begins. */
+  readonly isGiven: readonly boolean[];
   /** In the order of the way forward. */
   readonly blocks: readonly string[];
 }
@@ -36,7 +38,7 @@ export function sidesOf(graph: Graph, loss: string): Sides {
   const blocks = new Set(
     graph.nodes.flatMap(({ id }) => (onTheWay[id] && blockOf[id] !== undefined ? [blockOf[id]] : [])),
   );
-  return { blockOf, needsHead, isBackward, blocks: [...blocks] };
+  return { blockOf, needsHead, isBackward, isGiven: givenNodes(graph), blocks: [...blocks] };
 }
 
 function lossOf(graph: Graph, loss: string): NodeId {
@@ -64,9 +66,14 @@ function ancestorsOf(graph: Graph, root: NodeId): boolean[] {
 const outside: ReadonlySet<string> = new Set(["input", "parameter", "stateRead"]);
 const anywhere: ReadonlySet<string> = new Set(["constant", "iota", "symbol"]);
 
-/** Lies in memory before the step begins. */
-export function isGiven({ op }: GraphNode): boolean {
-  return outside.has(op);
+/** Arguments, weights and states; a weight's blocks and how they are seen, because the last update has left them. */
+function givenNodes(graph: Graph): boolean[] {
+  const isBlocks: boolean[] = [];
+  for (const { id, op, inputs } of graph.nodes) {
+    const isMade = op === "quantizeNvfp4" && inputs.every((input) => outside.has(graph.nodes[input]!.op));
+    isBlocks[id] = isMade || (op === "splitAxis" && isBlocks[inputs[0]!] === true);
+  }
+  return graph.nodes.map(({ id, op }) => outside.has(op) || isBlocks[id]!);
 }
 
 /** Costs nothing, wherever it is wanted. */

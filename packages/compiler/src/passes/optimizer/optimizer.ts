@@ -17,6 +17,7 @@ import { finite, sumOfSquares } from "./global-norm.ts";
 import { commonFields, hyperparametersInput, roundingFields, type UpdateRule } from "./rules.ts";
 import { optimizerStates, readState } from "./states.ts";
 import { TrainedGraph, Writes } from "./trained-graph.ts";
+import { writeBlocks } from "./write-blocks.ts";
 
 /** Outputs that the pass adds: f32[]. */
 export const optimizerOutputs = {
@@ -117,7 +118,10 @@ export function optimizer(options: OptimizerOptions): Pass {
           writes.put(state.name, add("select", [sound, state.value, state.old], {}));
         }
         const stored = isNarrow ? rounded(update.weight, name) : update.weight;
-        writes.put(name, add("select", [sound, stored, old], {}));
+        const next = add("select", [sound, stored, old], {});
+        writes.put(name, next);
+        const blocks = site.blocks.get(name);
+        if (blocks !== undefined) writeBlocks(builder, writes, name, next, blocks);
         if (sums === undefined) continue;
         // Zero wherever it is, as a value of this kernel: nothing is less than itself, NaN included.
         const never = add("less", [gradient, gradient], {});

@@ -1,6 +1,7 @@
 /** Parameters as states: weights that a program writes, or reads while another program of the plan writes them. */
-import type { GraphBuilder, GraphNode, NodeId, TensorType } from "@weft/dsl";
+import type { Graph, GraphBuilder, GraphNode, NodeId, TensorType } from "@weft/dsl";
 import type { Pass } from "../pass.ts";
+import { blocksName, encodeScaleName } from "../quantize/names.ts";
 import { attributesOf, rewriteGraph } from "../rewrite.ts";
 
 const streamPrefix = "optimizer.stream.";
@@ -10,6 +11,8 @@ export const optimizerStates = {
   firstMoment: (parameter: string) => `optimizer.firstMoment.${parameter}`,
   secondMoment: (parameter: string) => `optimizer.secondMoment.${parameter}`,
   momentum: (parameter: string) => `optimizer.momentum.${parameter}`,
+  /** f32[]: the largest magnitude of a parameter that is read in NVFP4. Its next blocks are scaled by it. */
+  largest: (parameter: string) => `optimizer.largest.${parameter}`,
   /** The gradients of the passes since the last update, each weighed by its number of counted tokens. */
   gradient: (parameter: string) => `optimizer.gradient.${parameter}`,
   /** A weight of the plan, f32[]: the stream of random bits that the parameter is rounded with. */
@@ -48,12 +51,36 @@ export function parameterStates(trained: (name: string) => boolean): Pass {
   return {
     name: "parameterStates",
     summary: "trained parameters are states, shared with the programs that train them",
-    run: (graph, log) =>
-      rewriteGraph(graph, (builder, node) => {
-        const name = parameterIn(node, trained);
+    run: (graph, log) => {
+      const blocks = blocksIn(graph, trained);
+      return rewriteGraph(graph, (builder, node) => {
+        const own = blocks.ofNode.get(node.id);
+        if (own !== undefined) return readState(builder, blocksName(own), node.type);
+        const name = parameterIn(node, (one) => trained(one) || blocks.scales.has(one));
         if (name === undefined) return undefined;
         log.fired("a parameter is a state", name);
         return readState(builder, name, node.type);
-      }),
+      });
+    },
   };
+}
+
+/** The blocks of trained parameters that a graph makes: states, too, which an update leaves behind. */
+export interface TrainedBlocksIn {
+  /** The parameter, by the node that makes its blocks. */
+  readonly ofNode: ReadonlyMap<NodeId, string>;
+  /** Names of what they are scaled by. */
+  readonly scales: ReadonlySet<string>;
+}
+
+export function blocksIn(graph: Graph, trained: (name: string) => boolean): TrainedBlocksIn {
+  const ofNode = new Map<NodeId, string>();
+  for (const { id, op, inputs } of graph.nodes) {
+    if (op !== "quantizeNvfp4") continue;
+    const source = graph.nodes[inputs[0]!]!;
+    const weight = source.op === "cast" ? graph.nodes[source.inputs[0]!]! : source;
+    const name = parameterIn(weight, trained);
+    if (name !== undefined) ofNode.set(id, name);
+  }
+  return { ofNode, scales: new Set([...ofNode.values()].map(encodeScaleName)) };
 }

@@ -5,13 +5,15 @@ import {
   type GraphNode,
   type NodeId,
   nearestName,
+  type OpAttributes,
   type Origin,
   userProblem,
   WeftError,
 } from "@weft/dsl";
 import { gradientOutput } from "../grad/grad.ts";
-import { copyNode, dropDead, liveNodes } from "../rewrite.ts";
-import { optimizerStates, parameterIn, readState } from "./states.ts";
+import { blocksName } from "../quantize/names.ts";
+import { attributesOf, copyNode, dropDead, liveNodes } from "../rewrite.ts";
+import { blocksIn, optimizerStates, parameterIn, readState } from "./states.ts";
 
 /** Writes of states, put behind everything that reads the old values. */
 export class Writes {
@@ -41,6 +43,8 @@ export class TrainedGraph {
   readonly loss: NodeId;
   readonly #graph: Graph;
   readonly #source: string;
+  /** How the blocks of parameters are made that the graph reads in NVFP4. */
+  readonly blocks = new Map<string, OpAttributes["quantizeNvfp4"]>();
   readonly #parameters = new Map<string, { readonly node: GraphNode; readonly copy: NodeId }>();
   readonly #outputs: ReadonlyMap<string, NodeId>;
 
@@ -59,13 +63,20 @@ export class TrainedGraph {
     for (const state of graph.states) this.builder.declareState(state);
     const copies: NodeId[] = [];
     const live = liveNodes(graph);
+    const blocks = blocksIn(graph, (one) => trained.has(one));
     for (const node of graph.nodes) {
       if (!live[node.id]) continue;
       this.builder.origin = node.origin;
       const name = parameterIn(node, (one) => trained.has(one));
+      const scale = parameterIn(node, (one) => blocks.scales.has(one));
+      const quantized = blocks.ofNode.get(node.id);
       const inputs = node.inputs.map((id) => copies[id]!);
+      const state = quantized === undefined ? (name ?? scale) : blocksName(quantized);
       const copy =
-        name === undefined ? copyNode(this.builder, node, inputs) : readState(this.builder, name, node.type);
+        state === undefined
+          ? copyNode(this.builder, node, inputs)
+          : readState(this.builder, state, node.type);
+      if (quantized !== undefined) this.blocks.set(quantized, attributesOf(node, "quantizeNvfp4"));
       copies[node.id] = copy;
       if (name !== undefined) this.#parameters.set(name, { node, copy });
     }

@@ -1,2 +1,2 @@
-export { inputEncodeScaleName, tensorScaleName } from "./names.ts";
+export { blocksName, encodeScaleName, inputEncodeScaleName, tensorScaleName } from "./names.ts";
 export * from "./quantize.ts";

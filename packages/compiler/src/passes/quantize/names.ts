@@ -3,5 +3,11 @@
 /** The f32 scale of a whole tensor: values are code x block scale x this. */
 export const tensorScaleName = (parameter: string): string => `${parameter}.tensor_scale`;
 
+/** Of a weight under training: 2688 over its largest magnitude; 1 over it is the tensor's scale. */
+export const encodeScaleName = (parameter: string): string => `${parameter}.encode_scale`;
+
+/** A weight under training in NVFP4, a state beside the weight itself. */
+export const blocksName = (parameter: string): string => `${parameter}.nvfp4`;
+
 /** By what the input of a product is multiplied before it is quantised: 2688 over the largest magnitude expected. */
 export const inputEncodeScaleName = (parameter: string): string => `${parameter}.input_encode_scale`;

@@ -7,7 +7,11 @@
  * - With `activations`, the products' other side is quantised as well, 16 elements along what is contracted at a time,
  *   and its scale goes the same way.
  *
- * Linears and embeddings are rewritten; anything else that reads such a weight is refused. Goes before `precision`.
+ * - A weight under training stays as it is, and products read its blocks (`quantizeNvfp4`), which are an op of the graph:
+ *   the gradient passes them unchanged to the weight. `optimizer` and `parameterStates` make a state of them.
+ *
+ * Linears and embeddings are rewritten; anything else that reads such a weight is refused. Goes before `grad` and
+ * `precision`.
  */
 import {
   type Axis,
@@ -23,7 +27,7 @@ import {
 } from "@weft/dsl";
 import { type Pass, placeOf } from "../pass.ts";
 import { attributesOf, copyNode, rewriteGraph } from "../rewrite.ts";
-import { inputEncodeScaleName, tensorScaleName } from "./names.ts";
+import { encodeScaleName, inputEncodeScaleName, tensorScaleName } from "./names.ts";
 
 /** What a quantised weight's products do with their other side. */
 export type ActivationFormat =
@@ -40,17 +44,25 @@ export interface QuantizedWeight {
   readonly activations: ActivationFormat;
 }
 
+/** A weight that training updates: blocks are made from it by each update. */
+export interface TrainedBlocks {
+  readonly fourOverSix: boolean;
+}
+
 export interface QuantizeOptions {
   /** How a parameter is stored in NVFP4; undefined for one that is not. */
-  readonly weights: (parameter: string) => QuantizedWeight | undefined;
+  readonly weights: (parameter: string) => QuantizedWeight | TrainedBlocks | undefined;
 }
+
+const isTrained = (weight: QuantizedWeight | TrainedBlocks): weight is TrainedBlocks =>
+  "fourOverSix" in weight;
 
 export function quantize({ weights }: QuantizeOptions): Pass {
   return {
     name: "quantize",
     summary: "weights in NVFP4, their tensors' scales behind the products",
     run: (graph, log) => {
-      const found = new Map<string, QuantizedWeight>();
+      const found = new Map<string, QuantizedWeight | TrainedBlocks>();
       for (const { op, attributes } of graph.nodes) {
         const { name } = attributes as { readonly name: string };
         const weight = op === "parameter" ? weights(name) : undefined;
@@ -62,15 +74,13 @@ export function quantize({ weights }: QuantizeOptions): Pass {
         if (node.op === "parameter") {
           const { name, axes } = attributesOf(node, "parameter");
           if (!found.has(name)) return undefined;
-          return storedMatrix(builder, node, name, axes, contracted.get(name) ?? 1);
+          return storedMatrix(builder, node, name, axes, contracted.get(name) ?? 1, found.get(name)!);
         }
         const read = weightOf(graph, node);
         const weight = read === undefined ? undefined : found.get(read);
         if (weight === undefined) return undefined;
-        const path =
-          weight.activations === "none" || node.op !== "linear"
-            ? "exact in the product"
-            : "both sides in NVFP4";
+        const isExact = isTrained(weight) || weight.activations === "none" || node.op !== "linear";
+        const path = isExact ? "exact in the product" : "both sides in NVFP4";
         log.fired(`stored as nvfp4, ${path}`, placeOf(node));
         return scaledProduct(builder, node, inputs, read!, weight);
       });
@@ -124,36 +134,53 @@ function storedMatrix(
   name: string,
   axes: readonly Axis[],
   contracted: number,
+  weight: QuantizedWeight | TrainedBlocks,
 ): NodeId {
-  const dtype: Dtype = "nvfp4";
+  const trained = isTrained(weight) ? weight : undefined;
+  const dtype: Dtype = trained === undefined ? "nvfp4" : attributesOf(node, "parameter").dtype;
+  const blocks = (matrix: NodeId) =>
+    trained === undefined
+      ? matrix
+      : builder.add("quantizeNvfp4", [matrix, scalar(builder, encodeScaleName(name))], {
+          fourOverSix: trained.fourOverSix,
+          nonZero: false,
+        });
   const inner = axes.slice(axes.length - contracted);
   const size = inner.reduce((product, one) => product * maxSize(one.size), 1);
   if (size % nvfp4Block !== 0) {
     throw refused(node, name, `rows of ${size} elements, which is no multiple of ${nvfp4Block}`);
   }
-  if (inner.length === 1) return builder.add("parameter", [], { name, dtype, axes });
-  const merged = inner.map((one) => one.name).join("*");
+  if (inner.length === 1) return blocks(builder.add("parameter", [], { name, dtype, axes }));
+  const merged = inner.map((one) => one.name).join("_");
   const outer = axes.slice(0, axes.length - contracted);
   const matrix = builder.add("parameter", [], { name, dtype, axes: [...outer, { name: merged, size }] });
-  return builder.add("splitAxis", [matrix], { axis: merged, into: inner });
+  return builder.add("splitAxis", [blocks(matrix)], { axis: merged, into: inner });
 }
+
+const scalar = (builder: GraphBuilder, name: string): NodeId =>
+  builder.add("parameter", [], { name, dtype: "f32", axes: [] });
 
 function scaledProduct(
   builder: GraphBuilder,
   node: GraphNode,
   inputs: readonly NodeId[],
   name: string,
-  { hasTensorScale, activations }: QuantizedWeight,
+  weight: QuantizedWeight | TrainedBlocks,
 ): NodeId {
-  const scalar = (of: string) => builder.add("parameter", [], { name: of, dtype: "f32", axes: [] });
-  const scales = hasTensorScale ? [scalar(tensorScaleName(name))] : [];
+  const activations = isTrained(weight) ? "none" : weight.activations;
+  const scales = isTrained(weight)
+    ? [builder.add("reciprocal", [scalar(builder, encodeScaleName(name))], {})]
+    : weight.hasTensorScale
+      ? [scalar(builder, tensorScaleName(name))]
+      : [];
   const scaled = (product: NodeId) =>
     scales.reduce((value, scale) => builder.add("mul", [value, scale], {}), product);
   if (node.op === "embedding") return scaled(copyNode(builder, node, inputs));
-  const [x, weight, bias] = inputs as readonly [NodeId, NodeId, NodeId?];
+  const [x, matrix, bias] = inputs as readonly [NodeId, NodeId, NodeId?];
   let other = x;
   if (activations !== "none") {
-    const encodeScale = activations === "nvfp4" ? builder.constant(1) : scalar(inputEncodeScaleName(name));
+    const encodeScale =
+      activations === "nvfp4" ? builder.constant(1) : scalar(builder, inputEncodeScaleName(name));
     if (activations === "nvfp4-scaled") scales.push(builder.add("reciprocal", [encodeScale], {}));
     const quantized = builder.add("quantizeNvfp4", [inOrder(builder, node, x), encodeScale], {
       fourOverSix: false,
@@ -161,7 +188,7 @@ function scaledProduct(
     });
     other = builder.add("cast", [quantized], { dtype: "f32" });
   }
-  const product = scaled(builder.add("linear", [other, weight], attributesOf(node, "linear")));
+  const product = scaled(builder.add("linear", [other, matrix], attributesOf(node, "linear")));
   if (bias === undefined) return product;
   const wide = builder.type(bias).dtype === "f32" ? bias : builder.add("cast", [bias], { dtype: "f32" });
   return builder.add("add", [product, wide], {});

@@ -1,0 +1,39 @@
+/**
+ * The 4-bit form of a weight, remade by the kernel that updates it, once for each update.
+ *
+ * A tensor has one scale, and its largest magnitude is known when all of it is updated: so each update scales by the
+ * largest that the one before has left. What has grown since saturates at it, by the last step's change at most.
+ */
+import type { GraphBuilder, NodeId, OpAttributes } from "@weft/dsl";
+import { blocksName, encodeScaleName } from "../quantize/names.ts";
+import { optimizerStates, readState } from "./states.ts";
+import type { Writes } from "./trained-graph.ts";
+
+const scalar = { dtype: "f32", axes: [] } as const;
+/** The largest code times the largest scale. */
+const largestNvfp4 = 2688;
+const largestF32 = (2 - 2 ** -23) * 2 ** 127;
+
+export function writeBlocks(
+  builder: GraphBuilder,
+  writes: Writes,
+  name: string,
+  weight: NodeId,
+  how: OpAttributes["quantizeNvfp4"],
+): void {
+  const add = builder.add.bind(builder);
+  const largest = readState(builder, optimizerStates.largest(name), scalar);
+  const isZero = add("equal", [largest, builder.constant(0)], {});
+  const quotient = add("div", [builder.constant(largestNvfp4), largest], {});
+  const finite = add("min", [quotient, builder.constant(largestF32)], {});
+  const scale = add("select", [isZero, builder.constant(1), finite], {});
+  const wide = builder.type(weight).dtype === "f32" ? weight : add("cast", [weight], { dtype: "f32" });
+  writes.put(blocksName(name), add("quantizeNvfp4", [wide, scale], how));
+  writes.put(encodeScaleName(name), scale);
+  const magnitudes = add("abs", [wide], {});
+  const { axes } = builder.type(magnitudes);
+  const next = axes
+    .toReversed()
+    .reduce((value, { name: axis }) => add("reduceMax", [value], { axis }), magnitudes);
+  writes.put(optimizerStates.largest(name), next);
+}
