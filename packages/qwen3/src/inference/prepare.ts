@@ -29,6 +29,7 @@ import {
   type StoredModel,
   storageOf,
   weightSource,
+  withOwnHead,
 } from "./stored-model.ts";
 
 export interface PreparedQwen3 {
@@ -70,6 +71,7 @@ export function prepareQwen3(
   });
   return pipe(
     parts,
+    Either.map((read) => ({ ...read, config: withOwnHead(read.config, read.checkpoint) })),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
     Either.bind("base", ({ parameters, checkpoint }) => bindStored(parameters, checkpoint)),
     Either.bind("adapter", ({ config }) =>
@@ -111,6 +113,7 @@ export function readCheckpointWeights(directory: string): Either.Either<Problems
   if (Either.isLeft(checkpoint) && kindOfPath(directory) === "absent") return checkpoint;
   return pipe(
     sequenceS(collecting)({ config: readQwen3Config(directory), checkpoint }),
+    Either.map((read) => ({ ...read, config: withOwnHead(read.config, read.checkpoint) })),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
     Either.bind("bound", ({ parameters, checkpoint }) => bindStored(parameters, checkpoint)),
     Either.map(({ config, parameters, bound }) => ({

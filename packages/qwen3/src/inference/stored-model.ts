@@ -8,6 +8,7 @@ import {
 import { type Dtype, maxSize, type Parameter } from "@weft/dsl";
 import type { DataWeight, FileWeight, Weight } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
+import type { Qwen3Config } from "../config/index.ts";
 import { type Checked, type Problem, unlessProblems, userProblem } from "../config/problems.ts";
 import {
   type BoundWeights,
@@ -41,6 +42,17 @@ export const asStored = (parameters: readonly Parameter[]): RequiredTensor[] =>
     shape: storedShape(axes),
     dtypes: Object.keys(storedDtypes) as TensorDtype[],
   }));
+
+/**
+ * The configuration that the tensors call for: a head in NVFP4 beside the embedding is a head of its own, though the
+ * model was tied when it was trained.
+ */
+export function withOwnHead(config: Qwen3Config, checkpoint: Checkpoint): Qwen3Config {
+  if (!config.tiedEmbeddings) return config;
+  const stored = storedWeights(checkpoint);
+  const hasHead = Either.isRight(stored) && stored.right.linears.has("lm_head.weight");
+  return hasHead ? { ...config, tiedEmbeddings: false } : config;
+}
 
 /** Left: every parameter that is missing, misshapen or wrongly typed, and every quantised linear that is broken. */
 export function bindStored(parameters: readonly Parameter[], checkpoint: Checkpoint): Checked<StoredModel> {
