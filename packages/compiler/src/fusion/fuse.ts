@@ -25,7 +25,7 @@ import { sumBehind } from "./scatter-add.ts";
 import { joinSiblings } from "./siblings.ts";
 import { settleStates } from "./state-order.ts";
 import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
-import { joinUpdate, readBeforeUpdate } from "./update-in-place.ts";
+import { isWrittenWhereMade, joinUpdate, readBeforeUpdate } from "./update-in-place.ts";
 
 export interface FuseOptions {
   /** false: every primitive is a kernel of its own, and products take the general route. */
@@ -57,13 +57,13 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     partition.form(nodesOf(group));
     groups.push(group);
   };
-  const updates: { readonly write: GraphNode; readonly read: GraphNode }[] = [];
+  const updates: { readonly write: GraphNode; readonly read: GraphNode | undefined }[] = [];
   // Kernels that stand alone are told apart first, so that the order check sees them.
   for (const node of graph.nodes) {
     const kind = classified.kinds[node.id]!;
     if (!partition.isFree(node.id)) continue;
     const read = options.enabled ? readBeforeUpdate(growth, node) : undefined;
-    if (read !== undefined) updates.push({ write: node, read });
+    if (read !== undefined || isWrittenWhereMade(growth, node)) updates.push({ write: node, read });
     else if (kind === "attend") add(formAttention(growth, node));
     else if (kind === "lossHead") add(formLossHead(growth, node, options.lossChunk!));
     else if (kind === "topK") add({ kind: "topK", node: node.id });

@@ -168,6 +168,13 @@ function isReadFromMemory(context: FusionContext, id: NodeId): boolean {
   });
 }
 
+/** A state's new value, or what is made of it element by element: to reduce it elsewhere would read all of it again. */
+function isWritten({ graph, consumers }: FusionContext, id: NodeId): boolean {
+  const { op, inputs } = graph.nodes[id]!;
+  const value = op === "abs" ? inputs[0]! : id;
+  return consumers[value]!.some((reader) => graph.nodes[reader]!.op === "stateWrite");
+}
+
 /** Gives back what would be stored only to spare its reader a cheap repetition. */
 export function prune(growth: Growth, nodes: Set<NodeId>, fixed: ReadonlySet<NodeId>): void {
   const { context } = growth;
@@ -179,8 +186,10 @@ export function prune(growth: Growth, nodes: Set<NodeId>, fixed: ReadonlySet<Nod
     for (const id of [...nodes].sort((a, b) => b - a)) {
       if (fixed.has(id) || outputs.has(id)) continue;
       if (consumers[id]!.some((consumer) => nodes.has(consumer))) continue;
-      // A cast belongs to the value that it stores.
-      if (graph.nodes[id]!.op === "cast") continue;
+      // A cast belongs to the value that it stores, and so do blocks.
+      const { op, inputs } = graph.nodes[id]!;
+      if (op === "cast" || op === "quantizeNvfp4") continue;
+      if (context.classified.kinds[id] === "reduce" && isWritten(context, inputs[0]!)) continue;
       if (isReadFromMemory(context, id)) continue;
       const sources = new Set(graph.nodes[id]!.inputs.filter((input) => nodes.has(input)));
       if (context.classified.kinds[id] === "view") {

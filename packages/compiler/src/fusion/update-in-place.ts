@@ -7,7 +7,7 @@
  *    read what the first pass wrote;
  * 4. whoever else reads the old value can do so before.
  *
- * Blocks of nvfp4 are never read by what makes them: their kernel writes them behind all readers of the old ones.
+ * Blocks of nvfp4, and single numbers, are written by what makes them where that does not read the state.
  *
  * Otherwise the value is stored as any other, and a copy writes the state.
  */
@@ -27,11 +27,21 @@ export function readBeforeUpdate(growth: Growth, write: GraphNode): GraphNode | 
   const others = graph.nodes.filter((one) => one !== write && stateOf(one) === stateOf(write));
   const [read] = others;
   const kind = classified.kinds[write.inputs[0]!];
-  const isBlocks = graph.nodes[write.inputs[0]!]!.op === "quantizeNvfp4";
-  if (isBlocks)
-    return read?.op === "stateRead" && others.every(({ op }) => op === "stateRead") ? read : undefined;
   const isUpdate = others.length === 1 && read?.op === "stateRead" && read.id < write.id;
   return isUpdate && (kind === "map" || kind === "reduce") ? read : undefined;
+}
+
+/**
+ * Blocks are stored by what makes them and nowhere else; single numbers may be, and no copy is worth a kernel. Who else
+ * reads the old value comes before, by the order that states ask for.
+ */
+export function isWrittenWhereMade(growth: Growth, { op, inputs }: GraphNode): boolean {
+  if (op !== "stateWrite") return false;
+  const { graph, classified } = growth.context;
+  const value = graph.nodes[inputs[0]!]!;
+  if (value.op === "quantizeNvfp4") return true;
+  const kind = classified.kinds[value.id];
+  return value.type.axes.length === 0 && (kind === "map" || kind === "reduce");
 }
 
 /** Adds the write to the group that computes its value. @returns whether it fits there. */
@@ -39,12 +49,14 @@ export function joinUpdate(
   growth: Growth,
   groups: readonly FusedGroup[],
   write: GraphNode,
-  read: GraphNode,
+  read: GraphNode | undefined,
 ): boolean {
   const index = growth.partition.groupOf[write.inputs[0]!]!;
   const group = groups[index];
   if (group?.kind !== "rows") return false;
-  const reason = refuseUpdate(growth, group, write, read);
+  const updates = read !== undefined ? refuseUpdate(growth, group, write, read) : "the state is not read";
+  const reason =
+    updates !== undefined && isWrittenWhereMade(growth, write) ? refuseWrite(growth, group, write) : updates;
   if (reason !== undefined) {
     growth.refuse("update in place", placeOf(write), reason);
     return false;
@@ -52,6 +64,19 @@ export function joinUpdate(
   (group.nodes as Set<NodeId>).add(write.id);
   growth.partition.extend(index, [write.id]);
   return true;
+}
+
+function refuseWrite(
+  { context: { graph, classified }, partition }: Growth,
+  { nodes }: FusedRows,
+  write: GraphNode,
+): string | undefined {
+  const bases = [...nodes].flatMap((id) =>
+    graph.nodes[id]!.inputs.map((input) => classified.views[input]?.base),
+  );
+  if (bases.some((base) => base !== undefined && stateOf(graph.nodes[base]!) === stateOf(write)))
+    return "the kernel reads the state";
+  return partition.refuseTogether(new Set([...nodes, write.id]));
 }
 
 function refuseUpdate(
@@ -81,7 +106,7 @@ function refuseUpdate(
       if (!isWhole || [...view.strides].join() !== own) return "the state is read at other places";
     }
   }
-  if (!isRead && value.op !== "quantizeNvfp4") return "another kernel reads the old value";
+  if (!isRead) return "another kernel reads the old value";
   if (!typeEquals(value.type, read.type)) return "the value is a part of the state";
   return partition.refuseTogether(new Set([...nodes, write.id]));
 }

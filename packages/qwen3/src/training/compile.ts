@@ -9,6 +9,7 @@ import {
   expandBlock,
   grad,
   lowering,
+  makeBlocks,
   optimizer,
   type Pass,
   type PrecisionPolicy,
@@ -22,6 +23,7 @@ import {
   type RecomputationRung,
   recomputeBy,
   rungAt,
+  scalesBehind,
   type TrainedBlocks,
   type UpdateRule,
 } from "@weft/compiler";
@@ -43,9 +45,9 @@ import { type Qwen3CompileOptions, qwen3Programs } from "../model/compile.ts";
 
 /**
  * `train`: one pass, one update. `accumulate` and `update`: several passes, one update. `loss`: forward only.
- * `gradients`: the loss and each gradient as an output.
+ * `gradients`: the loss and each gradient as an output. `blocks`: makes the NVFP4 form of what is trained from the weights.
  */
-export type TrainingProgram = "train" | "accumulate" | "update" | "loss" | "gradients";
+export type TrainingProgram = "train" | "accumulate" | "update" | "loss" | "gradients" | "blocks";
 
 /** How a parameter is read in NVFP4; undefined for one that is not. */
 export type Quantized = (parameter: string) => QuantizedWeight | TrainedBlocks | undefined;
@@ -150,7 +152,13 @@ export function trainingPrograms(
   ];
   // Under bf16, products read a rounding of an f32 master.
   const stored = precision({ policy, storage, roundWeights: true });
-  const gradients: Pass[] = [...forward, grad({ loss, parameters: trained }), stored];
+  const inBlocks = quantized === undefined ? [] : trained.filter((name) => quantized(name) !== undefined);
+  const gradients: Pass[] = [
+    ...forward,
+    grad({ loss, parameters: trained }),
+    ...(inBlocks.length === 0 ? [] : [scalesBehind(inBlocks)]),
+    stored,
+  ];
   const backward = [
     ...gradients,
     ...lowering(kernelsOf(options)),
@@ -168,6 +176,7 @@ export function trainingPrograms(
     update: [...backward, optimizer({ loss, accumulatedTokens: tokens, ...update })],
     loss: [...forward, stored, shared],
     gradients: [...backward, shared],
+    blocks: [...forward, stored, makeBlocks(trainable)],
   };
   const programs = options.programs.map((name): ProgramInput => ({ name, graph, passes: passes[name] }));
   if (generation === undefined) return programs;

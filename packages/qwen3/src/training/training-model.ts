@@ -20,11 +20,13 @@ import { orRaise } from "../inference/checkpoint-text.ts";
 import type { Engine } from "../inference/engine.ts";
 import type { LanguageModel } from "../inference/language-model.ts";
 import { modelParameters } from "../inference/prepare.ts";
+import { layersPath } from "../model/block.ts";
 import { checkTokenIds } from "../text/token-ids.ts";
 import type { TrainingBatch } from "./batch.ts";
 import {
   type CompiledTraining,
   compileTraining,
+  type Quantized,
   type TrainingCompileOptions,
   type TrainingProgram,
   trainingLength,
@@ -62,6 +64,11 @@ export interface TrainingOptions {
    * products of bf16; each update is rounded at random, so that small ones keep their effect on average.
    */
   readonly trainedDtype?: "f32" | "bf16";
+  /**
+   * Trained weights that products read in NVFP4: blocks that every update remakes, from master weights that stay as
+   * `trainedDtype` has them. The gradient counts the rounding as the identity. Default: none.
+   */
+  readonly quantize?: QuantizeTraining;
   /** Default: `train` and `loss`. */
   readonly programs?: readonly TrainingProgram[];
   readonly generation?: TrainingCompileOptions["generation"];
@@ -77,6 +84,13 @@ export interface TrainingOptions {
   readonly record?: boolean;
 }
 
+export interface QuantizeTraining {
+  /** Which weights, by name. Default: all linears of the layers. */
+  readonly weights?: (parameter: string) => boolean;
+  /** Tries two scales for each block and takes the better one. Default false. */
+  readonly fourOverSix?: boolean;
+}
+
 /**
  * Compiles the programs of a training run. Weights that are not trained are stored as `weights` has them.
  * @throws WeftError for what the compiler refuses
@@ -90,10 +104,15 @@ export function compileTrainingModel(
   const { policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
   const { adapter, trainable } = trainedBy(config, options);
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
+  const quantized = quantizedBy(options, trainable);
   return orRaise(
     compileTraining(config, {
       sequence: options.sequence,
-      programs: options.programs ?? ["train", "loss"],
+      programs: [
+        ...(options.programs ?? ["train", "loss"]),
+        ...(quantized === undefined ? [] : (["blocks"] as const)),
+      ],
+      quantized,
       policy,
       trainable,
       storage: (name) => (trainable(name) ? trainedDtype : floatOf(name)),
@@ -110,6 +129,19 @@ export function compileTrainingModel(
     }),
   );
 }
+
+/** What is read in blocks; undefined where nothing is. */
+function quantizedBy(
+  { quantize }: Pick<TrainingOptions, "quantize">,
+  trainable: (parameter: string) => boolean,
+): Quantized | undefined {
+  if (quantize === undefined) return undefined;
+  const { weights = isLayerLinear, fourOverSix = false } = quantize;
+  return (name) => (weights(name) && trainable(name) ? { fourOverSix } : undefined);
+}
+
+const isLayerLinear = (parameter: string) =>
+  parameter.startsWith(`${layersPath}.`) && parameter.endsWith("_proj.weight");
 
 /** @throws WeftError with every option that makes no sense */
 function checkOptions({ rule, recompute, activationBudget, lossChunk }: TrainingOptions): void {
@@ -198,11 +230,24 @@ export async function openTrainingModel(
       for (const { at, values } of weightParts(weight))
         await executable.writeState(name, values, { dtype: weight.dtype, at });
     }
+    await makeBlocks(executable);
     return new TrainingModel(config, executable, names, { ...options, adapter });
   } catch (error) {
     executable[Symbol.dispose]();
     throw error;
   }
+}
+
+/** The blocks of the weights as they are. What was read with other ones before counts no more. */
+async function makeBlocks(executable: Executable): Promise<void> {
+  const { plan } = executable;
+  if (!plan.programs.some((one) => one.name === "blocks")) return;
+  // The program depends on none of them.
+  const free = plan.symbols.filter(({ sum }) => sum.length === 0);
+  await executable.run("blocks", {
+    symbols: Object.fromEntries(free.map(({ name }) => [name, 1])),
+    inputs: {},
+  });
 }
 
 export class TrainingModel {

@@ -13,8 +13,8 @@
 import {
   type GraphBuilder,
   type GraphNode,
+  holdsFloats,
   inferType,
-  isFloat,
   type NodeId,
   type OpDefinition,
   opTable,
@@ -105,7 +105,7 @@ function carryingNodes(
   const carrying = new Set<NodeId>();
   for (const id of order) {
     const node = builder.node(id);
-    if (!isFloat(node.type.dtype)) continue;
+    if (!holdsFloats(node.type.dtype)) continue;
     const stops = opTable[node.op].vjp.tag === "stop" && node.op !== "stateRead";
     const passes = !stops && sourcesOf(id).some((source) => carrying.has(source));
     if (passes || targets.has(id)) carrying.add(id);

@@ -1,4 +1,5 @@
 export * from "./accumulate.ts";
+export { makeBlocks } from "./make-blocks.ts";
 export * from "./optimizer.ts";
 export * from "./rules.ts";
 export { optimizerStates, parameterOfStream, parameterStates } from "./states.ts";

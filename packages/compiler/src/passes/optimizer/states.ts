@@ -1,7 +1,7 @@
 /** Parameters as states: weights that a program writes, or reads while another program of the plan writes them. */
 import type { Graph, GraphBuilder, GraphNode, NodeId, TensorType } from "@weft/dsl";
 import type { Pass } from "../pass.ts";
-import { blocksName, encodeScaleName } from "../quantize/names.ts";
+import { blocksName, encodeScaleName, tensorScaleName } from "../quantize/names.ts";
 import { attributesOf, rewriteGraph } from "../rewrite.ts";
 
 const streamPrefix = "optimizer.stream.";
@@ -82,5 +82,8 @@ export function blocksIn(graph: Graph, trained: (name: string) => boolean): Trai
     const name = parameterIn(weight, trained);
     if (name !== undefined) ofNode.set(id, name);
   }
-  return { ofNode, scales: new Set([...ofNode.values()].map(encodeScaleName)) };
+  return {
+    ofNode,
+    scales: new Set([...ofNode.values()].flatMap((name) => [encodeScaleName(name), tensorScaleName(name)])),
+  };
 }

@@ -5,7 +5,7 @@
  * largest that the one before has left. What has grown since saturates at it, by the last step's change at most.
  */
 import type { GraphBuilder, NodeId, OpAttributes } from "@weft/dsl";
-import { blocksName, encodeScaleName } from "../quantize/names.ts";
+import { blocksName, encodeScaleName, tensorScaleName } from "../quantize/names.ts";
 import { optimizerStates, readState } from "./states.ts";
 import type { Writes } from "./trained-graph.ts";
 
@@ -13,6 +13,34 @@ const scalar = { dtype: "f32", axes: [] } as const;
 /** The largest code times the largest scale. */
 const largestNvfp4 = 2688;
 const largestF32 = (2 - 2 ** -23) * 2 ** 127;
+
+/** 2688 over the largest magnitude, 1 for a tensor of zeros. */
+export function encodeScaleOf(builder: GraphBuilder, largest: NodeId): NodeId {
+  const add = builder.add.bind(builder);
+  const isZero = add("equal", [largest, builder.constant(0)], {});
+  const quotient = add("div", [builder.constant(largestNvfp4), largest], {});
+  const finite = add("min", [quotient, builder.constant(largestF32)], {});
+  return add("select", [isZero, builder.constant(1), finite], {});
+}
+
+/** The largest magnitude of a tensor. */
+export function largestOf(builder: GraphBuilder, value: NodeId): NodeId {
+  const { axes } = builder.type(value);
+  return axes
+    .toReversed()
+    .reduce(
+      (rest, { name: axis }) => builder.add("reduceMax", [rest], { axis }),
+      builder.add("abs", [value], {}),
+    );
+}
+
+/** Both forms of a tensor's scale: the one that values are encoded by, and its inverse behind the products. */
+export function writeScales(builder: GraphBuilder, writes: Writes, name: string, scale: NodeId): void {
+  writes.put(encodeScaleName(name), scale);
+  const inverse = builder.add("reciprocal", [scale], {});
+  builder.declareState({ name: tensorScaleName(name), type: scalar });
+  writes.put(tensorScaleName(name), inverse);
+}
 
 export function writeBlocks(
   builder: GraphBuilder,
@@ -23,17 +51,9 @@ export function writeBlocks(
 ): void {
   const add = builder.add.bind(builder);
   const largest = readState(builder, optimizerStates.largest(name), scalar);
-  const isZero = add("equal", [largest, builder.constant(0)], {});
-  const quotient = add("div", [builder.constant(largestNvfp4), largest], {});
-  const finite = add("min", [quotient, builder.constant(largestF32)], {});
-  const scale = add("select", [isZero, builder.constant(1), finite], {});
+  const scale = encodeScaleOf(builder, largest);
   const wide = builder.type(weight).dtype === "f32" ? weight : add("cast", [weight], { dtype: "f32" });
   writes.put(blocksName(name), add("quantizeNvfp4", [wide, scale], how));
-  writes.put(encodeScaleName(name), scale);
-  const magnitudes = add("abs", [wide], {});
-  const { axes } = builder.type(magnitudes);
-  const next = axes
-    .toReversed()
-    .reduce((value, { name: axis }) => add("reduceMax", [value], { axis }), magnitudes);
-  writes.put(optimizerStates.largest(name), next);
+  writeScales(builder, writes, name, scale);
+  writes.put(optimizerStates.largest(name), largestOf(builder, wide));
 }

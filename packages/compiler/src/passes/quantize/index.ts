@@ -1,2 +1,3 @@
 export { blocksName, encodeScaleName, inputEncodeScaleName, tensorScaleName } from "./names.ts";
 export * from "./quantize.ts";
+export { scalesBehind } from "./scales-behind.ts";

@@ -3,7 +3,7 @@
 /** The f32 scale of a whole tensor: values are code x block scale x this. */
 export const tensorScaleName = (parameter: string): string => `${parameter}.tensor_scale`;
 
-/** Of a weight under training: 2688 over its largest magnitude; 1 over it is the tensor's scale. */
+/** Of a weight under training: 2688 over its largest magnitude, the inverse of its tensor's scale. */
 export const encodeScaleName = (parameter: string): string => `${parameter}.encode_scale`;
 
 /** A weight under training in NVFP4, a state beside the weight itself. */

@@ -168,11 +168,8 @@ function scaledProduct(
   weight: QuantizedWeight | TrainedBlocks,
 ): NodeId {
   const activations = isTrained(weight) ? "none" : weight.activations;
-  const scales = isTrained(weight)
-    ? [builder.add("reciprocal", [scalar(builder, encodeScaleName(name))], {})]
-    : weight.hasTensorScale
-      ? [scalar(builder, tensorScaleName(name))]
-      : [];
+  const isScaled = isTrained(weight) || weight.hasTensorScale;
+  const scales = isScaled ? [scalar(builder, tensorScaleName(name))] : [];
   const scaled = (product: NodeId) =>
     scales.reduce((value, scale) => builder.add("mul", [value, scale], {}), product);
   if (node.op === "embedding") return scaled(copyNode(builder, node, inputs));
