@@ -71,12 +71,22 @@ async function takenApart(format: string, folder: string): Promise<void> {
   }
 }
 
+async function logitsOf(model: string, tokens: readonly number[]) {
+  using opened = await openOn("cpu", model, { capacity: 16, logits: "all" });
+  const { outputs } = await opened.executable.run("prefill", {
+    symbols: { seq: tokens.length, past: 0, dropped: 0 },
+    inputs: { tokens: Int32Array.from(tokens) },
+  });
+  const width = opened.config.vocabSize;
+  return tokens.map((_, at) => outputs.logits!.subarray(at * width, (at + 1) * width));
+}
+
 for (const { format, library, quantized } of [
   { format: "compressed-tensors", library: "compressed-tensors", quantized: 13 },
   { format: "modelopt", library: "nvidia-modelopt", quantized: 14 },
   { format: "dat", library: "ml_dtypes", quantized: 15 },
 ]) {
-  test(`${format}: taken apart, the model has the logits that ${library} and transformers give it`, () =>
+  test(`${format}: taken apart and as it is, the model has the logits that ${library} and transformers give it`, () =>
     inDirectory(async (folder) => {
       const told = JSON.parse(readFileSync(join(folderOf(format), "reference.json"), "utf8")) as Told;
       assert.match(told.versions[library]!, /^\d+\.\d+/);
@@ -87,14 +97,11 @@ for (const { format, library, quantized } of [
       for (const config of right(readQuantizationConfigs(folderOf(format))))
         right(checkAgreement(config, stored));
       await takenApart(format, folder);
-      using opened = await openOn("cpu", folder, { capacity: 16, logits: "all" });
-      const { outputs } = await opened.executable.run("prefill", {
-        symbols: { seq: told.tokens.length, past: 0, dropped: 0 },
-        inputs: { tokens: Int32Array.from(told.tokens) },
-      });
-      const width = opened.config.vocabSize;
-      const logits = told.tokens.map((_, at) => outputs.logits!.subarray(at * width, (at + 1) * width));
-      assert.ok(largestDifference(logits, told.logits) < tolerance);
+      assert.ok(largestDifference(await logitsOf(folder, told.tokens), told.logits) < tolerance);
+      // As it is stored: the directory, and for one weight file what lies beside it.
+      assert.ok(largestDifference(await logitsOf(folderOf(format), told.tokens), told.logits) < tolerance);
+      const [file] = checkpoint.files;
+      assert.ok(largestDifference(await logitsOf(file!, told.tokens), told.logits) < tolerance);
     }));
 }
 

@@ -31,6 +31,14 @@ export interface Addon extends SharedAddon {
     isa: string,
     weights: readonly BoundWeight[] | undefined,
   ): MemoryTable;
+  nvfp4Encode(
+    values: Uint8Array,
+    dtype: string,
+    encodeScale: number,
+    fourOverSix: boolean,
+  ): { codes: Uint8Array; scales: Uint8Array };
+  nvfp4Decode(codes: Uint8Array, scales: Uint8Array): Float32Array;
+  amax(values: Uint8Array, dtype: string): number;
   load(
     device: DeviceHandle,
     plan: PlanHandle,

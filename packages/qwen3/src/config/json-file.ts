@@ -1,5 +1,6 @@
 /** Small JSON files of a checkpoint directory, with errors that name the file. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, messageOf, refuse, showGiven } from "./problems.ts";
 
@@ -17,6 +18,9 @@ export function kindOfPath(path: string): "file" | "directory" | "other" | "abse
     return "absent";
   }
 }
+
+/** The directory that a path means: that of a file is the one that holds it. */
+export const directoryOf = (path: string): string => (kindOfPath(path) === "file" ? dirname(path) : path);
 
 /** The names in a directory, sorted; none where it cannot be read. */
 export function namesIn(directory: string): readonly string[] {

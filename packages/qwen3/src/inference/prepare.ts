@@ -15,10 +15,10 @@ import {
   readGenerationConfig,
   readQwen3Config,
 } from "../config/index.ts";
-import { kindOfPath } from "../config/json-file.ts";
+import { directoryOf, kindOfPath } from "../config/json-file.ts";
 import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
-import { type Checkpoint, openCheckpoint, type RequiredTensor } from "../weights/index.ts";
+import { type Checkpoint, checkQuantization, openCheckpoint, type RequiredTensor } from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 import { planKey, readPlan, writePlan } from "./plan-cache.ts";
@@ -47,20 +47,23 @@ export interface PreparedQwen3 {
 }
 
 /**
- * Reads the headers of a checkpoint directory and compiles its model; no weight is read.
+ * Reads the headers of a checkpoint and compiles its model; no weight is read.
+ *
+ * @param path its directory, or one file of weights with everything else beside it
  *
  * Left: everything that is wrong with config.json, generation_config.json and the weight files together; then all
  * missing or misshapen weights together; then all options that make no sense.
  * @param onCompile called when the files are read and compiling begins
  */
 export function prepareQwen3(
-  directory: string,
+  path: string,
   { record = true, planCache = cacheDirectory("plans"), ...options }: OpenOptions = {},
   onCompile: () => void = () => {},
 ): Either.Either<Problems, PreparedQwen3> {
-  const checkpoint = openCheckpoint(directory);
+  const checkpoint = openCheckpoint(path);
   // Without the directory, what it should hold is no cause of its own.
-  if (Either.isLeft(checkpoint) && kindOfPath(directory) === "absent") return checkpoint;
+  if (Either.isLeft(checkpoint) && kindOfPath(path) === "absent") return checkpoint;
+  const directory = directoryOf(path);
   const config = readQwen3Config(directory);
   const parts = sequenceS(collecting)({
     config,
@@ -71,6 +74,7 @@ export function prepareQwen3(
   });
   return pipe(
     parts,
+    Either.chainFirst(({ checkpoint }) => checkQuantization(directory, checkpoint)),
     Either.map((read) => ({ ...read, config: withOwnHead(read.config, read.checkpoint) })),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
     Either.bind("base", ({ parameters, checkpoint }) => bindStored(parameters, checkpoint)),
@@ -107,12 +111,14 @@ export interface CheckpointWeights {
   readonly stored: StoredModel;
 }
 
-/** Reads the headers of a checkpoint directory. Left: as `prepareQwen3`, but for generation_config.json. */
-export function readCheckpointWeights(directory: string): Either.Either<Problems, CheckpointWeights> {
-  const checkpoint = openCheckpoint(directory);
-  if (Either.isLeft(checkpoint) && kindOfPath(directory) === "absent") return checkpoint;
+/** Reads the headers of a checkpoint. Left: as `prepareQwen3`, but for generation_config.json. */
+export function readCheckpointWeights(path: string): Either.Either<Problems, CheckpointWeights> {
+  const checkpoint = openCheckpoint(path);
+  if (Either.isLeft(checkpoint) && kindOfPath(path) === "absent") return checkpoint;
+  const directory = directoryOf(path);
   return pipe(
     sequenceS(collecting)({ config: readQwen3Config(directory), checkpoint }),
+    Either.chainFirst(({ checkpoint }) => checkQuantization(directory, checkpoint)),
     Either.map((read) => ({ ...read, config: withOwnHead(read.config, read.checkpoint) })),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
     Either.bind("bound", ({ parameters, checkpoint }) => bindStored(parameters, checkpoint)),

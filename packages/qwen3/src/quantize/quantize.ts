@@ -2,12 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { sequenceS } from "fp-ts/lib/Apply.js";
 import * as Either from "fp-ts/lib/Either.js";
-import { type JsonObject, kindOfPath, readJsonObject } from "../config/json-file.ts";
+import { directoryOf, type JsonObject, kindOfPath, readJsonObject } from "../config/json-file.ts";
 import {
   type Checked,
+  collecting,
   messageOf,
-  type Problem,
   type Problems,
   refuse,
   unlessProblems,
@@ -22,7 +23,7 @@ import { datLayout } from "../weights/dat/index.ts";
 import type { FileLayout } from "../weights/file-layout.ts";
 import {
   type Checkpoint,
-  checkAgreement,
+  checkQuantization,
   type Nvfp4Format,
   openCheckpoint,
   storedWeights,
@@ -101,34 +102,29 @@ interface Source {
 function sourceOf({ model, exclude = [], head = false }: QuantizeOptions): Checked<Source> {
   const checkpoint = openCheckpoint(model);
   if (Either.isLeft(checkpoint)) return checkpoint;
-  const directory = kindOfPath(model) === "file" ? dirname(model) : model;
+  const directory = directoryOf(model);
   const config = readQwen3Config(directory);
   if (Either.isLeft(config)) return config;
-  const stored = storedWeights(checkpoint.right);
-  const quantization = readQuantizationConfigs(directory);
-  const problems: Problem[] = [];
-  if (Either.isLeft(stored)) problems.push(...stored.left);
-  if (Either.isLeft(quantization)) problems.push(...quantization.left);
-  if (Either.isRight(stored) && Either.isRight(quantization)) {
-    for (const one of quantization.right) {
-      const agreement = checkAgreement(one, stored.right);
-      if (Either.isLeft(agreement)) problems.push(...agreement.left);
-    }
-  }
-  const sound = unlessProblems(problems, () => (stored as Either.Right<StoredWeights>).right);
-  if (Either.isLeft(sound)) return sound;
-  const encode = linearsToEncode(checkpoint.right, sound.right, { exclude, head });
-  if (Either.isLeft(encode)) return encode;
-  const json = readJsonObject(join(directory, "config.json"), "fetch it again");
-  return Either.map((json: JsonObject) => ({
-    directory,
-    checkpoint: checkpoint.right,
-    stored: sound.right,
-    encode: encode.right,
-    config: json,
-    quantization: (quantization as Either.Right<readonly QuantizationConfig[]>).right,
-    tied: config.right.tiedEmbeddings,
-  }))(json);
+  const agreed = checkQuantization(directory, checkpoint.right);
+  if (Either.isLeft(agreed)) return agreed;
+  const found = sequenceS(collecting)({
+    stored: storedWeights(checkpoint.right),
+    quantization: readQuantizationConfigs(directory),
+    json: readJsonObject(join(directory, "config.json"), "fetch it again"),
+  });
+  if (Either.isLeft(found)) return found;
+  const { stored, quantization, json } = found.right;
+  return Either.map(
+    (encode: readonly LinearToEncode[]): Source => ({
+      directory,
+      checkpoint: checkpoint.right,
+      stored,
+      encode,
+      config: json,
+      quantization,
+      tied: config.right.tiedEmbeddings,
+    }),
+  )(linearsToEncode(checkpoint.right, stored, { exclude, head }));
 }
 
 async function quantizeSource(source: Source, options: QuantizeOptions): Promise<Checked<QuantizeReport>> {

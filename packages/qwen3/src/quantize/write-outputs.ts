@@ -55,6 +55,7 @@ export async function writeOutputs(
           break;
         case "number":
           await put(f32(fill.value), at);
+          options.onBytes(4);
           break;
         case "scales":
           await put(await rescaled(fill.linear, fill.factor), at);
@@ -128,6 +129,7 @@ async function encode(
   }
   if (tensorScaleAt !== undefined && format !== "dat") {
     await put(f32(formOf(format) === "divide" ? encodeScale : factor), tensorScaleAt);
+    onBytes(4);
   }
   return sums;
 }

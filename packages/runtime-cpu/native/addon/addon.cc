@@ -1,6 +1,7 @@
 // The entries of the addon that are the CPU's own. TypeScript's side (packages/runtime-cpu/src) gives them their public form.
 #include <napi.h>
 
+#include "addon/formats.h"
 #include "addon/handles.h"
 #include "addon/processor.h"
 #include "error.h"
@@ -94,6 +95,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("createDevice", Napi::Function::New<entry<create_device>>(env));
   exports.Set("disposeDevice", Napi::Function::New<entry<dispose_device>>(env));
   exports.Set("predict", Napi::Function::New<entry<predict>>(env));
+  exports.Set("nvfp4Encode", Napi::Function::New<entry<encode_nvfp4_entry>>(env));
+  exports.Set("nvfp4Decode", Napi::Function::New<entry<decode_nvfp4_entry>>(env));
+  exports.Set("amax", Napi::Function::New<entry<amax_entry>>(env));
   exports.Set("load", Napi::Function::New<entry<load>>(env));
   return exports;
 }

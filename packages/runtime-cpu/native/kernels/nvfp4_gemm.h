@@ -30,6 +30,7 @@ inline void nvfp4_micro_kernel(size_t blocks, const float* x, const float* w, co
       for (size_t v = 0; v < vectors; ++v) sum[r][v] = Vec::zero();
     WEFT_UNROLL(4)
     for (size_t k = 0; k < nvfp4_block; ++k, x += rows, w += nvfp4_tile) {
+      __builtin_prefetch(x + rows * nvfp4_block, 0, 3);  // the next block's, or the next rows', from a farther cache
       Vec::F32 column[vectors];
       WEFT_UNROLL(8)
       for (size_t v = 0; v < vectors; ++v) column[v] = Vec::load(w + v * Vec::lanes);

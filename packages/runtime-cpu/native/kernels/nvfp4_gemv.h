@@ -10,10 +10,10 @@ namespace {
 constexpr size_t nvfp4_streamed_rows = 8;
 constexpr size_t nvfp4_strips_per_group = nvfp4_group_rows / Vec::lanes;
 
-// Strips side by side when each needs a sum for `rows` rows of X.
+// Strips side by side when each needs a sum for `rows` rows of X. The totals may wait in memory.
 constexpr size_t nvfp4_strips(size_t rows) {
-  const size_t fit = (Vec::accumulators < 24 ? 4 : 8) / rows;
-  return fit < 1 ? 1 : fit > 4 ? 4 : fit;
+  const size_t sums = Vec::accumulators < 24 ? 8 : 16;
+  return 4 * rows <= sums ? 4 : 2 * rows <= sums ? 2 : 1;
 }
 
 // Writes the columns of a strip that lie in [first, end); y is row 0, column `first` of the result.

@@ -1,6 +1,6 @@
 // How near the kernels come to the machine: bytes, GB/s, GFLOP/s and the share of the bandwidth or multiply-add rate
 // measured in this very run (best of several, since other work shares the machine).
-//   kernels_bench [table] [threads] [gemv|gemm|decode|prefill|threads]
+//   kernels_bench [table] [threads] [gemv|gemm|decode|prefill|threads|nvfp4]
 #include <time.h>
 
 #include <algorithm>
@@ -166,6 +166,93 @@ void bench_gemm(const void* weights, DType a_type, DType w_type, size_t rows, si
   report(name, seconds, 0, 2.0 * static_cast<double>(rows * columns * depth));
 }
 
+// Encodes and decodes one megabyte of f32 after the other, and stores rows of tiles; the bytes are those of the floats.
+void bench_nvfp4_formats(const float* values, size_t count) {
+  constexpr size_t part = size_t{1} << 18, depth = 1024, rows = part / depth;
+  const size_t parts = std::min<size_t>(count / part, 64);
+  auto codes = allocate<uint8_t>(parts * part / 2);
+  auto scales = allocate<uint8_t>(parts * part / nvfp4_block);
+  auto tiles = allocate<uint8_t>(parts * nvfp4_tiled_bytes(rows, depth));
+  auto out = allocate<float>(part);
+  WorkCounter work;
+  const auto measure = [&](const char* name, double bytes, auto&& step) {
+    const double seconds = best_of([&] {
+      work.reset();
+      pool->run([&](int) noexcept {
+        size_t begin, end;
+        while (work.take(parts, 1, begin, end)) step(begin);
+      });
+    });
+    report(name, seconds, bytes * static_cast<double>(parts), 0);
+  };
+  const double f32_bytes = 4.0 * part, bytes = 9.0 / 16 * part;
+  for (int kind = 0; kind < 3; ++kind) {
+    const Nvfp4Encoding encoding{7.5f, kind == 1, false, kind == 2, 0, {1, 2, 3}};
+    constexpr const char* names[] = {"nvfp4 encode (bytes of f32)", "nvfp4 encode four over six", "nvfp4 encode stochastic"};
+    measure(names[kind], f32_bytes, [&](size_t i) noexcept {
+      kernels->nvfp4_encode(codes.get() + i * part / 2, scales.get() + i * part / nvfp4_block, values + i * part, part, encoding);
+    });
+  }
+  measure("nvfp4 decode (bytes of f32)", f32_bytes, [&](size_t i) noexcept {
+    kernels->nvfp4_decode(out.get(), codes.get() + i * part / 2, scales.get() + i * part / nvfp4_block, part);
+  });
+  measure("nvfp4 to tiles (bytes of nvfp4)", bytes, [&](size_t i) noexcept {
+    kernels->nvfp4_to_tiles(tiles.get() + i * nvfp4_tiled_bytes(rows, depth), codes.get() + i * part / 2,
+                            scales.get() + i * part / nvfp4_block, rows, depth, 0, rows / nvfp4_group_rows);
+  });
+  measure("nvfp4 from tiles (bytes of nvfp4)", bytes, [&](size_t i) noexcept {
+    kernels->nvfp4_from_tiles(codes.get() + i * part / 2, scales.get() + i * part / nvfp4_block,
+                              tiles.get() + i * nvfp4_tiled_bytes(rows, depth), rows, depth, 0, rows / nvfp4_group_rows);
+  });
+  measure("nvfp4 load rows (bytes of f32)", f32_bytes, [&](size_t i) noexcept {
+    for (size_t row = 0; row < rows; ++row)
+      kernels->nvfp4_load_row(out.get() + row * depth, tiles.get() + i * nvfp4_tiled_bytes(rows, depth), row, depth, 0, depth);
+  });
+}
+
+// One matrix in tiles after the other, as bench_gemv does. Any bytes are codes; scales are made ordinary.
+void bench_nvfp4_multiply(uint8_t* tiles, size_t rows, size_t columns, size_t depth) {
+  const size_t matrix = nvfp4_tiled_bytes(columns, depth), count = rows > 8 ? 1 : std::max<size_t>(1, pool_bytes / matrix);
+  const size_t group_bytes = matrix / (columns / nvfp4_group_rows);
+  for (size_t i = 0; i < count * (columns / nvfp4_group_rows); ++i)
+    std::memset(tiles + i * group_bytes + 8 * depth, 0x38, depth);
+  auto x = allocate<float>(rows * depth);
+  auto y = allocate<float>(rows * columns);
+  fill_random(x.get(), rows * depth);
+  const size_t threads = static_cast<size_t>(pool->size()), panel = rows > 8 ? 128 : 64;
+  const bool packs = rows > kernels->nvfp4_most_streamed_rows;
+  const size_t scratch_bytes = (kernels->nvfp4_scratch_bytes(rows, panel, depth, DType::f32, packs) + 4095) / 4096 * 4096;
+  auto scratch = allocate<char>(scratch_bytes * threads + 1);
+  auto packed = allocate<char>(kernels->nvfp4_pack_bytes(rows, depth));
+  const size_t pack_items = kernels->nvfp4_pack_items(rows, depth);
+  std::vector<WorkCounter> work(count);
+  WorkCounter pack_work;
+  const double seconds = best_of([&] {
+    for (auto& w : work) w.reset();
+    pack_work.reset();
+    pool->run([&](int t) noexcept {
+      Nvfp4Arguments g{rows, 0, depth, 0, x.get(), DType::f32, depth, nullptr, nullptr, nullptr, columns,
+                       scratch.get() + static_cast<size_t>(t) * scratch_bytes};
+      size_t begin, end;
+      if (packs) {
+        while (pack_work.take(pack_items, 4, begin, end)) kernels->nvfp4_pack(g, packed.get(), begin, end);
+        pool->barrier();
+        g.packed_x = packed.get();
+      }
+      for (size_t i = 0; i < count; ++i) {
+        while (work[i].take(columns, panel, begin, end)) {
+          g.tiles = tiles + i * matrix, g.first_column = begin, g.columns = end - begin, g.y = y.get() + begin;
+          kernels->nvfp4_multiply(g);
+        }
+        pool->barrier();
+      }
+    });
+  });
+  char name[100];
+  std::snprintf(name, sizeof name, "nvfp4 %zu x %zu x %zu", rows, columns, depth);
+  report(name, seconds / static_cast<double>(count), static_cast<double>(matrix), 2.0 * static_cast<double>(rows * columns * depth));
+}
+
 AttentionArguments attention_shape(size_t queries, size_t past, DType type, size_t capacity) {
   const size_t heads = 16, kv_heads = 8, head_dim = 128;
   return {queries, heads, kv_heads, head_dim, past + queries, past, true, 0.088388f, nullptr, heads * head_dim, nullptr, nullptr, type,
@@ -276,6 +363,16 @@ int main(int argc, char** argv) {
   if (wanted("decode")) bench_decode(memory, 1023, DType::f32);
   if (wanted("gemm")) bench_gemm(memory, DType::f32, DType::f32, 512, 3072, 1024, true);
   if (wanted("prefill")) bench_prefill(memory, 512, 0, DType::f32);
+  if (wanted("nvfp4")) {
+    bench_nvfp4_formats(floats, pool_bytes / 4);
+    auto* tiles = reinterpret_cast<uint8_t*>(halves.get());
+    for (size_t rows : {1, 2, 4, 8, 16, 512}) {
+      bench_nvfp4_multiply(tiles, rows, 1024, 1024);
+      bench_nvfp4_multiply(tiles, rows, 3072, 1024);
+      bench_nvfp4_multiply(tiles, rows, 1024, 3072);
+    }
+    fill_random(floats, pool_bytes / 4);
+  }
   measure_machine(memory);
   return 0;
 }

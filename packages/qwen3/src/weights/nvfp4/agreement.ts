@@ -1,9 +1,15 @@
 /** Holds what a checkpoint says of itself against its tensors. */
 import * as Either from "fp-ts/lib/Either.js";
 import { type Problem, type Problems, unlessProblems, userProblem } from "../../config/problems.ts";
-import { type ModuleTest, moduleTest, type QuantizationConfig } from "../../config/quantization/index.ts";
+import {
+  type ModuleTest,
+  moduleTest,
+  type QuantizationConfig,
+  readQuantizationConfigs,
+} from "../../config/quantization/index.ts";
+import type { Checkpoint } from "../checkpoint.ts";
 import type { TensorEntry } from "../header.ts";
-import type { StoredWeights } from "./find.ts";
+import { type StoredWeights, storedWeights } from "./find.ts";
 
 const remedy = "fetch config and weights again; they are not of one checkpoint";
 /** Of the tensors that contradict in one way so many are named. */
@@ -48,6 +54,26 @@ export function checkAgreement(
       .filter(({ name }) => isTarget(moduleOf(name)) && !isIgnored(moduleOf(name)))
       .map(({ name }) => name),
   );
+  return unlessProblems(problems, () => undefined);
+}
+
+/**
+ * Holds the configurations of a directory against its checkpoint.
+ *
+ * Left: linears that are broken, as `storedWeights` has it, configurations as `readQuantizationConfigs`, and what does not
+ * agree; all together.
+ */
+export function checkQuantization(directory: string, checkpoint: Checkpoint): Either.Either<Problems, void> {
+  const problems: Problem[] = [];
+  const stored = storedWeights(checkpoint);
+  const configs = readQuantizationConfigs(directory);
+  for (const one of [stored, configs]) if (Either.isLeft(one)) problems.push(...one.left);
+  if (Either.isRight(stored) && Either.isRight(configs)) {
+    for (const config of configs.right) {
+      const agreed = checkAgreement(config, stored.right);
+      if (Either.isLeft(agreed)) problems.push(...agreed.left);
+    }
+  }
   return unlessProblems(problems, () => undefined);
 }
 

@@ -3,7 +3,7 @@
  * formats, and a checkpoint may hold plain and quantised layers side by side.
  */
 import * as Either from "fp-ts/lib/Either.js";
-import { type Problem, type Problems, unlessProblems } from "../../config/problems.ts";
+import { type Checked, type Problem, type Problems, unlessProblems } from "../../config/problems.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import type { TensorEntry } from "../header.ts";
 import { twoForms } from "./parts.ts";
@@ -26,12 +26,21 @@ export interface StoredWeights {
  * positive number, a linear that is there in two forms; all together, each with the tensor's name.
  */
 export function storedWeights(checkpoint: Checkpoint): Either.Either<Problems, StoredWeights> {
-  const { linears: found, problems: broken } =
+  const known = found.get(checkpoint) ?? findLinears(checkpoint);
+  found.set(checkpoint, known);
+  return known;
+}
+
+/** What is opened does not change, and several parts of opening a model ask. */
+const found = new WeakMap<Checkpoint, Either.Either<Problems, StoredWeights>>();
+
+function findLinears(checkpoint: Checkpoint): Checked<StoredWeights> {
+  const { linears: all, problems: broken } =
     checkpoint.kind === "dat" ? datParts(checkpoint) : safetensorsParts(checkpoint);
   const problems: Problem[] = [...broken];
   const linears = new Map<string, QuantizedLinear>();
   const plain = new Map(checkpoint.tensors);
-  for (const parts of found) {
+  for (const parts of all) {
     for (const part of [parts.codes, parts.scales, parts.tensorScale, parts.inputScale]) {
       if (part !== undefined) plain.delete(part.name);
     }

@@ -1,4 +1,4 @@
-export { checkAgreement } from "./agreement.ts";
+export { checkAgreement, checkQuantization } from "./agreement.ts";
 export { type StoredWeights, storedWeights } from "./find.ts";
 export type { FilePart, Nvfp4Format, QuantizedLinear, StoredScale } from "./quantized-linear.ts";
 export { readPart } from "./read-part.ts";

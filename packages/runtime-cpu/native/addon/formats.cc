@@ -1,0 +1,106 @@
+#include "addon/formats.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+
+#include "error.h"
+#include "kernels.h"
+#include "node/values.h"
+
+namespace weft::cpu {
+namespace {
+
+// Floats of one pass through the first cache.
+constexpr size_t part_elements = 2048;
+
+struct Floats {
+  Floats(const Napi::Value& values, const Napi::Value& dtype) {
+    const std::string name = text(dtype, "dtype");
+    if (name == "f32") type = DType::f32;
+    else if (name == "bf16") type = DType::bf16;
+    else if (name == "f16") type = DType::f16;
+    else throw Error("dtype must be f32, bf16 or f16, not " + name);
+    const Bytes bytes = bytes_of(values, "values");
+    if (bytes.size % element_bytes(type) != 0)
+      throw Error("values: " + std::to_string(bytes.size) + " bytes are no whole number of " + name);
+    data = bytes.data;
+    count = bytes.size / element_bytes(type);
+  }
+
+  // Calls use(floats, first, count) with one part after the other. The bytes need no alignment.
+  template <class Use>
+  void for_each_part(const KernelTable& kernels, Use use) const {
+    alignas(64) float values[part_elements];
+    alignas(64) uint16_t halves[part_elements];
+    for (size_t first = 0; first < count; first += part_elements) {
+      const size_t size = std::min(part_elements, count - first);
+      const char* from = data + first * element_bytes(type);
+      std::memcpy(type == DType::f32 ? static_cast<void*>(values) : halves, from, size * element_bytes(type));
+      if (type == DType::bf16) kernels.bf16_to_f32(values, halves, size);
+      if (type == DType::f16) kernels.f16_to_f32(values, halves, size);
+      use(values, first, size);
+    }
+  }
+
+  DType type;
+  const char* data;
+  size_t count;
+};
+
+uint8_t* bytes_in(const Napi::Uint8Array& array) {
+  return static_cast<uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+}
+
+}  // namespace
+
+Napi::Value encode_nvfp4_entry(const Napi::CallbackInfo& info) {
+  const Floats values(info[0], info[1]);
+  if (values.count % nvfp4_block != 0)
+    throw Error("values: " + std::to_string(values.count) + " elements are no whole number of blocks of 16");
+  if (!info[2].IsNumber()) throw Error("encodeScale must be a number");
+  const double wanted = info[2].As<Napi::Number>().DoubleValue();
+  // Of a smaller one the inverse is infinite.
+  if (!(wanted >= double{FLT_MIN} && wanted <= double{FLT_MAX}))
+    throw Error("encodeScale must be from 2^-126 to the largest f32, not " + std::to_string(wanted));
+  Nvfp4Encoding encoding{};
+  encoding.encode_scale = static_cast<float>(wanted);
+  encoding.four_over_six = info[3].ToBoolean();
+  const Napi::Uint8Array codes = Napi::Uint8Array::New(info.Env(), values.count / 2);
+  const Napi::Uint8Array scales = Napi::Uint8Array::New(info.Env(), values.count / nvfp4_block);
+  const KernelTable& kernels = best_kernels();
+  values.for_each_part(kernels, [&](const float* floats, size_t first, size_t count) {
+    kernels.nvfp4_encode(bytes_in(codes) + first / 2, bytes_in(scales) + first / nvfp4_block, floats, count, encoding);
+  });
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("codes", codes);
+  result.Set("scales", scales);
+  return result;
+}
+
+Napi::Value decode_nvfp4_entry(const Napi::CallbackInfo& info) {
+  const Bytes codes = bytes_of(info[0], "codes"), scales = bytes_of(info[1], "scales");
+  const size_t count = scales.size * nvfp4_block;
+  if (codes.size != count / 2)
+    throw Error("codes: " + std::to_string(codes.size) + " bytes, but " + std::to_string(scales.size) + " scales are those of " +
+                std::to_string(count / 2));
+  Napi::Float32Array values = Napi::Float32Array::New(info.Env(), count);
+  best_kernels().nvfp4_decode(values.Data(), reinterpret_cast<const uint8_t*>(codes.data),
+                              reinterpret_cast<const uint8_t*>(scales.data), count);
+  return values;
+}
+
+Napi::Value amax_entry(const Napi::CallbackInfo& info) {
+  const Floats values(info[0], info[1]);
+  const KernelTable& kernels = best_kernels();
+  float largest = 0;
+  values.for_each_part(kernels, [&](float* floats, size_t, size_t count) {
+    kernels.unary[static_cast<size_t>(UnaryOp::abs)](floats, floats, count);
+    const float own = kernels.reduce_max(floats, count);
+    if (!(own <= largest) && !std::isnan(largest)) largest = own;
+  });
+  return Napi::Number::New(info.Env(), double{largest});
+}
+
+}  // namespace weft::cpu

@@ -1,0 +1,15 @@
+// Storage formats for programs that convert weights: no device, no plan.
+#pragma once
+
+#include <napi.h>
+
+namespace weft::cpu {
+
+// nvfp4Encode(values, dtype, encodeScale, fourOverSix): { codes, scales }, of whole blocks; `values` is bytes of dtype.
+Napi::Value encode_nvfp4_entry(const Napi::CallbackInfo& info);
+// nvfp4Decode(codes, scales): a Float32Array.
+Napi::Value decode_nvfp4_entry(const Napi::CallbackInfo& info);
+// amax(values, dtype): the largest magnitude; NaN where there is one.
+Napi::Value amax_entry(const Napi::CallbackInfo& info);
+
+}  // namespace weft::cpu

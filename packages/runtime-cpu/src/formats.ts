@@ -1,0 +1,47 @@
+/**
+ * NVFP4 by the vector kernels, for programs that convert weights. All of it is done before a call returns, on its thread:
+ * give tensors of any size in slices of some megabytes.
+ */
+import type { Nvfp4Values } from "@weft/dsl";
+import { nativeCall } from "@weft/runtime";
+import { addon } from "./addon.ts";
+
+const native = nativeCall("runtime-cpu");
+
+/** How the elements of a tensor lie in a file, little-endian. */
+type FloatDtype = "f32" | "bf16" | "f16";
+
+/**
+ * The bytes that `encodeNvfp4` gives, at some gigabytes of f32 per second and thread.
+ * @param values bytes of whole blocks of 16 elements; of any alignment
+ * @param encodeScale by what values are multiplied first (`nvfp4EncodeScale`), from 2^-126 to the largest f32
+ * @param fourOverSix tries 4 and 6 as the largest code of each block
+ * @returns two codes a byte, and one scale for each block. A block with an element that is not finite has the scale NaN.
+ * @throws WeftError for elements that fill no whole blocks, and a scale out of range.
+ * @example
+ * const { codes, scales } = nvfp4Encode(bytes, "bf16", nvfp4EncodeScale(amax(bytes, "bf16")));
+ */
+export function nvfp4Encode(
+  values: Uint8Array,
+  dtype: FloatDtype,
+  encodeScale = 1,
+  fourOverSix = false,
+): Nvfp4Values {
+  return native(() => addon().nvfp4Encode(values, dtype, encodeScale, fourOverSix));
+}
+
+/**
+ * Code times scale of each element, exact: what `decodeNvfp4` gives.
+ * @throws WeftError when there are not eight bytes of codes for each scale.
+ */
+export function nvfp4Decode({ codes, scales }: Nvfp4Values): Float32Array {
+  return native(() => addon().nvfp4Decode(codes, scales));
+}
+
+/**
+ * The largest magnitude, 0 of no elements. NaN where an element is NaN, and infinity where one is infinite and none NaN.
+ * @param values bytes of the dtype, of any alignment
+ */
+export function amax(values: Uint8Array, dtype: FloatDtype): number {
+  return native(() => addon().amax(values, dtype));
+}

@@ -1,0 +1,108 @@
+/** `weft quantize`: what it prints, writes and refuses. */
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { root, tied, weft, weftProcess, withFolder } from "./command.ts";
+
+const fixture = (format: string) => join(root, "test/fixtures/nvfp4", format);
+
+test("a table of every weight, a summary, and a checkpoint that can be quantised no further", () =>
+  withFolder(async (folder) => {
+    const out = join(folder, "out");
+    const { code, stdout, stderr } = await weft(
+      "quantize",
+      tied,
+      "--out",
+      out,
+      "--exclude",
+      "*.v_proj",
+      "--head",
+    );
+    assert.is(code, 0, stderr);
+    const lines = stdout.trimEnd().split("\n");
+    assert.match(lines[0]!, /^weight +shape +amax +relative error +zero blocks$/);
+    assert.match(
+      stdout,
+      /^model\.layers\.0\.self_attn\.q_proj\.weight +\[64, 64\] +0\.5703 +0\.0947 +0\.00 %$/m,
+    );
+    assert.not.match(stdout, "v_proj");
+    assert.match(stdout, /^lm_head\.weight /m);
+    assert.match(lines.at(-2)!, /^13 weights quantised; 0\.1 MB$/);
+    assert.is(lines.at(-1), `model: ${out}`);
+    assert.equal(readdirSync(out).sort(), [
+      "config.json",
+      "model.safetensors",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
+    const again = await weft(
+      "quantize",
+      out,
+      "--format",
+      "modelopt",
+      "--out",
+      join(folder, "again"),
+      "--json",
+    );
+    assert.is(again.code, 0, again.stderr);
+    const report = JSON.parse(again.stdout);
+    assert.is(report.linears.length, 13);
+    assert.ok(report.linears.every((one: { how: string }) => one.how === "taken"));
+    assert.ok(existsSync(join(folder, "again/hf_quant_config.json")));
+  }));
+
+test("what another format cannot say is remarked, never hidden", () =>
+  withFolder(async (folder) => {
+    const there = await weft("quantize", fixture("modelopt"), "--out", join(folder, "a"));
+    assert.is(there.code, 0);
+    assert.match(there.stdout, "taken as it was");
+    assert.match(there.stdout, "14 taken as they were");
+    assert.match(
+      there.stderr,
+      /differ by a rounding of it in model\.layers\S+ and \d+ more; converting back gives/,
+    );
+    const dat = await weft("quantize", fixture("dat"), "--format", "dat", "--out", join(folder, "b"));
+    assert.is(dat.code, 0);
+    assert.is(dat.stderr, "");
+  }));
+
+test("wrong usage and bad input leave nothing behind", () =>
+  withFolder(async (folder) => {
+    const cases: readonly [readonly string[], RegExp][] = [
+      [["quantize", tied], /\[quantize\] needs a directory for the quantised model; give --out DIR/],
+      [["quantize", tied, "--out", folder], /must not exist yet; given a directory; give a new directory/],
+      [
+        ["quantize", tied, "--format", "gguf", "--out", join(folder, "x")],
+        /Allowed choices are compressed-tensors/,
+      ],
+      [["quantize", join(folder, "none"), "--out", join(folder, "x")], /must exist; given no such directory/],
+      [
+        ["quantize", tied, "--exclude", "q_proj", "--out", join(folder, "x")],
+        /must name a linear that would be quantised/,
+      ],
+    ];
+    for (const [argv, told] of cases) {
+      const { code, stdout, stderr } = await weft(...argv);
+      assert.is(code, 2, stderr);
+      assert.is(stdout, "");
+      assert.match(stderr, told);
+    }
+    assert.equal(readdirSync(folder), []);
+    mkdirSync(join(folder, "empty"));
+    const { stderr } = await weft("quantize", join(folder, "empty"), "--out", join(folder, "x"));
+    assert.match(stderr, /must hold model\.safetensors, model\.safetensors\.index\.json or a \.dat file/);
+  }));
+
+test("as a process: a place that cannot be written to is told with what the system says", () =>
+  withFolder(async (folder) => {
+    const file = join(folder, "file");
+    writeFileSync(file, "");
+    const { code, stdout, stderr } = await weftProcess(["quantize", tied, "--out", join(file, "out")]);
+    assert.is(code, 2);
+    assert.is(stdout, "");
+    assert.match(stderr, /must be writable; given E(EXIST|NOTDIR): .*; check the path, its permissions/);
+    assert.equal(readdirSync(folder), ["file"]);
+  }));
+
+test.run();
