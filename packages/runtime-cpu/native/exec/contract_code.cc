@@ -22,8 +22,28 @@ struct Operand {
   plan::PlanDtype dtype{};
   int64_t width = 4;
   const int64_t* strides = nullptr;
+  // Of nvfp4, whose memory is the whole matrix: the first element, and elements of a row.
+  int64_t first = 0, row_length = 0;
 
   const char* at(int64_t element) const { return memory + element * width; }
+
+  // Neighbouring elements.
+  void read(const KernelTable& kernels, float* out, int64_t element, size_t count) const {
+    if (dtype != plan::PlanDtype::nvfp4) return read_elements(kernels, out, at(element), dtype, count);
+    for (size_t done = 0; done < count;) {
+      const int64_t from = first + element + static_cast<int64_t>(done), place = from % row_length;
+      const size_t size = std::min(count - done, static_cast<size_t>(row_length - place));
+      kernels.nvfp4_load_row(out + done, reinterpret_cast<const uint8_t*>(memory), static_cast<size_t>(from / row_length),
+                             static_cast<size_t>(row_length), static_cast<size_t>(place), size);
+      done += size;
+    }
+  }
+  float one(const KernelTable& kernels, int64_t element) const {
+    if (dtype != plan::PlanDtype::nvfp4) return read_element(at(element), dtype);
+    float value;
+    read(kernels, &value, element, 1);
+    return value;
+  }
 };
 
 }  // namespace
@@ -52,9 +72,12 @@ void ContractCode::execute(const StepBinding& step, Worker& worker) const noexce
     const size_t slot = static_cast<size_t>(access.slot);
     bound.dtype = kernel_.slots[slot].dtype;
     bound.width = plan::element_bytes(bound.dtype);
-    bound.memory = reinterpret_cast<const char*>(
-        reinterpret_cast<uintptr_t>(step.slots[slot].data) +
-        static_cast<uintptr_t>(plan::evaluate(access.offset, worker.symbols) * bound.width));
+    const int64_t offset = plan::evaluate(access.offset, worker.symbols);
+    const bool is_blocks = bound.dtype == plan::PlanDtype::nvfp4;
+    bound.row_length = kernel_.slots[slot].row_length;
+    bound.first = is_blocks ? offset : 0;
+    bound.memory = reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(step.slots[slot].data) +
+                                                 static_cast<uintptr_t>(is_blocks ? 0 : offset * bound.width));
     bound.strides = access.strides.data();
     return bound;
   };
@@ -131,20 +154,20 @@ void ContractCode::block(const Run& run, Worker& worker, const int64_t* indices,
       for (int64_t i = 0; i < count; ++i) {
         for (int64_t from = 0; from < inner; from += dot_floats) {
           const size_t size = static_cast<size_t>(std::min(dot_floats, inner - from));
-          read_elements(worker.kernels, left, run.a.at(a + i * a_step + from), run.a.dtype, size);
-          read_elements(worker.kernels, right, run.b.at(b + i * b_step + from), run.b.dtype, size);
+          run.a.read(worker.kernels, left, a + i * a_step + from, size);
+          run.b.read(worker.kernels, right, b + i * b_step + from, size);
           sums[i] += worker.kernels.dot(left, right, size);
         }
       }
     } else if (a_is_row || b_is_row) {
       const Operand& vector = a_is_row ? run.a : run.b;
       const Operand& scalar = a_is_row ? run.b : run.a;
-      read_elements(worker.kernels, row, vector.at(a_is_row ? a : b), vector.dtype, static_cast<size_t>(count));
-      const float factor = read_element(scalar.at(a_is_row ? b : a), scalar.dtype);
+      vector.read(worker.kernels, row, a_is_row ? a : b, static_cast<size_t>(count));
+      const float factor = scalar.one(worker.kernels, a_is_row ? b : a);
       worker.kernels.multiply_add_scalar(sums, row, factor, sums, static_cast<size_t>(count));
     } else {
       for (int64_t i = 0; i < count; ++i)
-        sums[i] += read_element(run.a.at(a + i * a_step), run.a.dtype) * read_element(run.b.at(b + i * b_step), run.b.dtype);
+        sums[i] += run.a.one(worker.kernels, a + i * a_step) * run.b.one(worker.kernels, b + i * b_step);
     }
   }
   const int64_t out_step = run.loops > 0 ? kernel_.out.strides[last] : 0;

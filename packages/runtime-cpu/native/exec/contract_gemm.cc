@@ -17,6 +17,8 @@ constexpr int64_t most_tile_rows = 512, least_tile_rows = 64;
 constexpr int64_t most_tile_columns = 256, most_packed_tile_columns = 128, least_tile_columns = 64;
 constexpr size_t most_shared_bytes = size_t{16} << 20;
 constexpr int64_t tiles_per_thread = 4;
+bool is_blocks(plan::PlanDtype dtype) { return dtype == plan::PlanDtype::nvfp4; }
+
 // Below these, whole vectors of columns and blocks of rows would mostly be padding.
 constexpr int64_t least_rows = 4, least_columns = 8;
 
@@ -33,6 +35,8 @@ struct ContractGemm::Run {
   int64_t tile_rows, tile_columns;
   // The rows' operand of all tiles, packed; or nullptr.
   const char* packed;
+  // Of a matrix in tiles: the element that the product begins at.
+  int64_t first = 0;
 };
 
 struct ContractGemm::Tile {
@@ -68,7 +72,10 @@ ContractGemm::ContractGemm(const plan::ContractKernel& kernel, const plan::Symbo
 ContractGemm::Run ContractGemm::prepare(const ContractShape& shape) const {
   // Where the result is contiguous along neither axis, the longer one gives the columns.
   const bool along_rows = shape.rows.out == 1, along_columns = shape.columns.out == 1;
-  const bool is_turned = along_columns ? along_rows && shape.columns.extent < least_columns
+  // A matrix in tiles gives the columns: its panels are unpacked where they are multiplied.
+  const bool is_turned = is_blocks(a_)   ? true
+                         : is_blocks(b_) ? false
+                         : along_columns ? along_rows && shape.columns.extent < least_columns
                                        : along_rows || shape.columns.extent < shape.rows.extent;
   return {shape, nullptr, nullptr, nullptr, is_turned, is_turned ? shape.columns : shape.rows,
           is_turned ? shape.rows : shape.columns, most_tile_rows, most_tile_columns, nullptr};
@@ -86,7 +93,13 @@ bool ContractGemm::fits(const ContractShape& shape) const {
   const auto multiplies = [](plan::PlanDtype dtype) {
     return dtype == plan::PlanDtype::f32 || dtype == plan::PlanDtype::bf16;
   };
-  if (!multiplies(a_) || !multiplies(b_) || shape.depth.extent == 0 || shape.terms.extent() == 0) return false;
+  if (is_blocks(a_) || is_blocks(b_)) {
+    const bool is_a = is_blocks(a_);
+    if (!multiplies(is_a ? b_ : a_) || !fits_tiles(shape, is_a)) return false;
+  } else if (!multiplies(a_) || !multiplies(b_)) {
+    return false;
+  }
+  if (shape.depth.extent == 0 || shape.terms.extent() == 0) return false;
   // The kernel library counts strides without a sign.
   for (const plan::Access* access : {&kernel_.a, &kernel_.b})
     for (const int64_t stride : access->strides)
@@ -98,12 +111,30 @@ bool ContractGemm::fits(const ContractShape& shape) const {
   return less >= least_rows && more >= least_columns;
 }
 
+// Whether whole rows of the matrix lie along one axis of the product, and its rows along the other.
+bool ContractGemm::fits_tiles(const ContractShape& shape, bool is_a) const {
+  const plan::Access& access = is_a ? kernel_.a : kernel_.b;
+  const int64_t length = kernel_.slots[static_cast<size_t>(access.slot)].row_length;
+  const auto stride = [&](const ContractAxis& axis) { return is_a ? axis.a : axis.b; };
+  const ContractAxis& columns = is_a ? shape.rows : shape.columns;
+  const auto along = [&](const ContractAxis& axis) { return stride(axis) == 1 && axis.extent == length; };
+  const auto across = [&](const ContractAxis& axis) { return stride(axis) == length; };
+  if (!(along(columns) && across(shape.depth)) && !(across(columns) && along(shape.depth))) return false;
+  bool whole = access.offset.constant % length == 0;
+  for (const plan::AffineTerm& term : access.offset.terms) whole = whole && term.factor % length == 0;
+  for (const ContractAxes* axes : {&shape.batch, &shape.terms})
+    for (size_t i = 0; i < axes->count; ++i) whole = whole && stride(axes->at[i]) % length == 0;
+  return whole;
+}
+
 void ContractGemm::execute(const ContractShape& shape, const StepBinding& step, Worker& worker) const noexcept {
   const auto memory = [&](const plan::Access& access, plan::PlanDtype dtype) {
-    return step.slots[static_cast<size_t>(access.slot)].data +
-           plan::evaluate(access.offset, worker.symbols) * plan::element_bytes(dtype);
+    char* data = step.slots[static_cast<size_t>(access.slot)].data;
+    return is_blocks(dtype) ? data : data + plan::evaluate(access.offset, worker.symbols) * plan::element_bytes(dtype);
   };
   Run run = prepare(shape);
+  if (is_blocks(a_) || is_blocks(b_))
+    run.first = plan::evaluate((is_blocks(a_) ? kernel_.a : kernel_.b).offset, worker.symbols);
   run.a = memory(kernel_.a, a_);
   run.b = memory(kernel_.b, b_);
   run.out = memory(kernel_.out, out_);
@@ -184,10 +215,20 @@ void ContractGemm::multiply(const Run& run, const Tile& tile, Worker& worker) co
     const ContractAxis at = run.shape.terms.offsets(term);
     const int64_t a_first = tile.batch.a + at.a + (turned ? tile.column * run.columns.a : tile.row * run.rows.a);
     const int64_t b_first = tile.batch.b + at.b + (turned ? tile.row * run.rows.b : tile.column * run.columns.b);
-    const char* a = address(run.a, a_first, a_);
-    const char* b = address(run.b, b_first, b_);
+    const char* a = is_blocks(a_) ? run.a : address(run.a, a_first, a_);
+    const char* b = is_blocks(b_) ? run.b : address(run.b, b_first, b_);
     g.a = turned ? b : a;
     g.w = turned ? a : b;
+    Nvfp4Operand tiles{};
+    if (is_blocks(turned ? a_ : b_)) {
+      const plan::Access& access = turned ? kernel_.a : kernel_.b;
+      const int64_t length = kernel_.slots[static_cast<size_t>(access.slot)].row_length;
+      const int64_t element = run.first + (turned ? a_first : b_first);
+      const bool depth_is_rows = (turned ? depth.a : depth.b) == length && length != 1;
+      tiles = {static_cast<const uint8_t*>(g.w), static_cast<size_t>(length), static_cast<size_t>(element / length),
+               static_cast<size_t>(element % length), depth_is_rows};
+      g.w_tiles = &tiles;
+    }
     // Further terms are added to the first one's products.
     const bool to_result = is_direct && term == 0;
     g.c = to_result ? reinterpret_cast<float*>(out) : products;

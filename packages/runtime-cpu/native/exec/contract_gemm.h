@@ -21,6 +21,7 @@ class ContractGemm {
   struct Run;
   struct Tile;
   Run prepare(const ContractShape& shape) const;
+  bool fits_tiles(const ContractShape& shape, bool is_a) const;
   size_t packed_tile_bytes(const Run& run, const KernelTable& kernels) const;
   void pack_rows(const Run& run, Worker& worker) const noexcept;
   void multiply(const Run& run, const Tile& tile, Worker& worker) const noexcept;
