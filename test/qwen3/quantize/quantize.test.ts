@@ -278,7 +278,7 @@ test("a directory that is there, a quantised source with exclusions, and a confi
 
 test("a few megabytes are in memory at once, whatever the size of a matrix", () => {
   const pieces = [...rowPieces([151_936, 2560])];
-  assert.ok(pieces.every(({ count }) => count * 2560 <= 2 ** 20));
+  assert.ok(pieces.every(({ count }) => count * 2560 <= 2 ** 18));
   let next = 0;
   for (const { first, count } of pieces) {
     assert.is(first, next);

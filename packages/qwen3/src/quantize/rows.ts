@@ -1,9 +1,9 @@
-/** Rows of a matrix in a file, a few megabytes at a time. */
+/** Rows of a matrix in a file, a megabyte at a time. */
 import type { FilePart, QuantizedLinear, TensorEntry } from "../weights/index.ts";
 import { bfloat16ToFloat32, float16ToFloat32, readPart } from "../weights/index.ts";
 
-/** So many elements are in memory at once; a row is never cut. */
-const pieceElements = 2 ** 20;
+/** So many elements are in memory at once, which a cache has room for; a row is never cut. */
+const pieceElements = 2 ** 18;
 
 export interface Rows {
   readonly first: number;

@@ -12,7 +12,7 @@ import {
   readPart,
   scaleCodesOf,
 } from "../weights/index.ts";
-import { addBlocks, type BlockSums, noBlocks } from "./block-statistics.ts";
+import { addBlocks, addErrors, type BlockSums, noBlocks } from "./block-statistics.ts";
 import type { LinearToEncode } from "./items.ts";
 import { encodeScaleFor, type OnBytes } from "./measure.ts";
 import { type Output, outputBytes } from "./outputs.ts";
@@ -123,7 +123,8 @@ async function encode(
   for (const rows of rowPieces(entry.shape)) {
     const bytes = await storedRows(entry, rows);
     const { codes, scales } = nvfp4Encode(bytes, dtype, encodeScale, fourOverSix);
-    addBlocks(sums, codes, scales, factor, valuesOf(bytes, dtype));
+    addBlocks(sums, codes, scales, factor);
+    addErrors(sums, codes, scales, factor, valuesOf(bytes, dtype));
     await put(codes, codesAt + (rows.first * columns) / 2);
     await put(scales, scalesAt + (rows.first * columns) / nvfp4Block);
     onBytes(codes.length + scales.length);
