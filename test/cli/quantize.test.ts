@@ -60,7 +60,7 @@ test("what another format cannot say is remarked, never hidden", () =>
     assert.match(there.stdout, "14 taken as they were");
     assert.match(
       there.stderr,
-      /differ by a rounding of it in model\.layers\S+ and \d+ more; converting back gives/,
+      /is off by one rounding in model\.layers\S+ and \d+ more; converting back gives/,
     );
     const dat = await weft("quantize", fixture("dat"), "--format", "dat", "--out", join(folder, "b"));
     assert.is(dat.code, 0);

@@ -2,14 +2,16 @@
  * Checkpoints in NVFP4 that other libraries wrote (and a `.dat` stream by its layout): taken apart, they are the models
  * that those libraries know; and what they encoded, our encoder encodes to the same codes but where a tie decides.
  */
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeE4m3, decodeNvfp4, encodeNvfp4, nvfp4Block, nvfp4EncodeScale } from "@weft/dsl";
 import {
   checkAgreement,
   checkScales,
   openCheckpoint,
+  prepareQwen3,
   type QuantizedLinear,
+  readCheckpointWeights,
   readPart,
   readQuantizationConfigs,
   readTensor,
@@ -20,7 +22,7 @@ import {
 } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { inDirectory, right } from "../qwen3/weights/files.ts";
+import { inDirectory, refusedWith, right } from "../qwen3/weights/files.ts";
 import { largestDifference } from "../support/largest-difference.ts";
 import { fixtures, openOn } from "../support/models.ts";
 
@@ -121,6 +123,39 @@ test("the fixtures hold what they are there for", () => {
   const [one] = open("modelopt").stored.linears.values();
   assert.ok(one!.input!.value > 0);
 });
+
+test("a model whose config contradicts its tensors, or whose block scales are no numbers, is not opened", () =>
+  inDirectory(async (folder) => {
+    const format = "compressed-tensors";
+    cpSync(folderOf(format), folder, { recursive: true });
+    const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    const ignore = ["lm_head", "re:.*down_proj", "re:.*q_proj"];
+    const other = { ...config, quantization_config: { ...config.quantization_config, ignore } };
+    writeFileSync(join(folder, "config.json"), JSON.stringify(other));
+    for (const refused of [prepareQwen3(folder), readCheckpointWeights(folder)]) {
+      refusedWith(
+        refused,
+        "what it leaves out must be plain",
+        "model.layers.0.mlp.down_proj.weight_packed",
+        "and ",
+      );
+    }
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+    const { scales } = open(format).stored.linears.get("model.layers.1.mlp.up_proj.weight")!;
+    const bytes = readFileSync(scales.path);
+    bytes[scales.offset + 5] = 0x7f;
+    writeFileSync(join(folder, "model.safetensors"), bytes);
+    const refused = await openOn("cpu", folder, { capacity: 16 }).then(
+      () => "opened",
+      (error: Error) => error.message,
+    );
+    assert.match(
+      refused,
+      /block scales must be numbers of at least 0; given NaN at row 1, block 1; at model\.layers\.1\.mlp\.up_proj/,
+    );
+    using model = await openOn("cpu", folder, { capacity: 16, checkWeights: false });
+    refusedWith(await model.checkWeights(), "given NaN at row 1, block 1");
+  }));
 
 /** How near to a tie a decision must have been to fall either way: some roundings of f32. */
 const nearTie = 2 ** -21;

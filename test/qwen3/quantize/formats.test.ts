@@ -156,6 +156,8 @@ test("scales and inverses: what does not come back is remembered, and nothing el
       if (there.isLost) lost++;
       // Multiplying is what weights are defined by, so only that direction keeps them for certain.
       if (form === "divide") assert.ok(there.isExact);
+      // For activations it is the other way round.
+      if (form === "multiply") assert.ok(convertScale({ value, form }, other, undefined, "divide").isExact);
       assert.is(
         convertScale({ value: there.value, form: other }, form, value * 2).value,
         Math.fround(1 / there.value),

@@ -17,6 +17,7 @@ import {
 } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { rowPieces } from "../../../packages/qwen3/src/quantize/rows.ts";
 import { type CheckpointShape, configOf, writeCheckpoint } from "../../support/checkpoints.ts";
 import { fixtures, inDirectory, left, refusedWith, right } from "../weights/files.ts";
 import { tensorsOf } from "./tensors.ts";
@@ -274,6 +275,24 @@ test("a directory that is there, a quantised source with exclusions, and a confi
     assert.match(lines[0]!, /the weights must be stored as compressed-tensors has it; at model\.layers/);
     assert.equal(readdirSync(directory), ["mixed"]);
   }));
+
+test("a few megabytes are in memory at once, whatever the size of a matrix", () => {
+  const pieces = [...rowPieces([151_936, 2560])];
+  assert.ok(pieces.every(({ count }) => count * 2560 <= 2 ** 18));
+  let next = 0;
+  for (const { first, count } of pieces) {
+    assert.is(first, next);
+    next += count;
+  }
+  assert.is(next, 151_936);
+  assert.equal(
+    [...rowPieces([2, 2 ** 21])],
+    [
+      { first: 0, count: 1 },
+      { first: 1, count: 1 },
+    ],
+  );
+});
 
 test("stopped in the middle, nothing is left; progress goes from nothing to all", () =>
   inDirectory(async (directory) => {

@@ -75,7 +75,7 @@ function remarksOf({ inexact, withoutActivations }: QuantizeReport): string[] {
     ...(inexact.length === 0
       ? []
       : [
-          `the inverse of a tensor's scale is no f32: weights differ by a rounding of it in ${some(inexact)}; converting back gives the original`,
+          `the inverse of a scale is no f32: it is off by one rounding in ${some(inexact)}; converting back gives the original`,
         ]),
     ...(withoutActivations.length === 0
       ? []

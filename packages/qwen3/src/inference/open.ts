@@ -1,6 +1,7 @@
 /** Opens a checkpoint directory: prepare, then load on a device. */
 
 import type { Device } from "@weft/runtime";
+import { checkScales } from "../weights/index.ts";
 import { CheckpointText, orRaise } from "./checkpoint-text.ts";
 import { makeDevice } from "./make-device.ts";
 import type { OpenOptions, OpenProgress } from "./options.ts";
@@ -66,6 +67,8 @@ async function load(
   report: Report,
 ): Promise<Qwen3> {
   report("load");
+  // Devices look at numbers; that codes of scales are some is known here.
+  if (checkWeights !== false) orRaise(await checkScales(prepared.bound.linears.values()));
   const loading = device.load(prepared.compiled.plan, prepared.weights, {
     ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
     ...(checkWeights === undefined ? {} : { checkWeights }),

@@ -1,14 +1,15 @@
 /** An opened model: what a program holds while it generates. */
 import type { Compiled, Plan, PrecisionPolicy } from "@weft/compiler";
 import type { Device, Executable, MemoryTable } from "@weft/runtime";
-import type * as Either from "fp-ts/lib/Either.js";
+import * as Either from "fp-ts/lib/Either.js";
 import type { Adapter } from "../adapter/adapter.ts";
 import type { GenerationConfig, Qwen3Config } from "../config/index.ts";
-import type { Problems } from "../config/problems.ts";
+import { type Problems, unlessProblems } from "../config/problems.ts";
 import type { ChatTemplate } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { TensorEntry } from "../weights/header.ts";
 import { checkFinite } from "../weights/non-finite.ts";
+import { checkScales } from "../weights/nvfp4/index.ts";
 import type { CheckpointText } from "./checkpoint-text.ts";
 import { ContextCache } from "./context.ts";
 import { Engine } from "./engine.ts";
@@ -138,9 +139,12 @@ export class Qwen3 implements LanguageModel, Disposable {
     };
   }
 
-  /** Scans all weights. Left: one problem for each parameter with a NaN or infinity. */
-  checkWeights(): Promise<Either.Either<Problems, void>> {
-    return checkFinite(this.weights.values());
+  /** Scans all weights. Left: one problem for each parameter with a NaN or infinity, or a block scale that is none. */
+  async checkWeights(): Promise<Either.Either<Problems, void>> {
+    const plain = await checkFinite(this.weights.values());
+    const scales = await checkScales(this.#prepared.bound.linears.values());
+    const problems = [plain, scales].flatMap((one) => (Either.isLeft(one) ? [...one.left] : []));
+    return unlessProblems(problems, () => undefined);
   }
 
   /** Frees the device's memory; contexts cannot be used afterwards. */

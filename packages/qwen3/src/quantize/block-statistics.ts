@@ -15,37 +15,54 @@ export interface BlockSums {
 export const noBlocks = (): BlockSums => ({ blocks: 0, zeroBlocks: 0, amax: 0, error: 0, power: 0 });
 
 const elements = Float64Array.from({ length: 16 }, (_, code) => decodeE2m1(code));
+const largestOfPair = Float64Array.from({ length: 256 }, (_, pair) =>
+  Math.max(Math.abs(elements[pair & 15]!), Math.abs(elements[pair >> 4]!)),
+);
 const scalesOf = Float64Array.from({ length: 256 }, (_, code) => decodeE4m3(code));
+const half = nvfp4Block / 2;
 
 /**
+ * Counts blocks and their largest magnitudes.
  * @param factor the scale of the tensor, to multiply by
- * @param originals what was encoded; left out, errors are not counted
  */
-export function addBlocks(
+export function addBlocks(sums: BlockSums, codes: Uint8Array, scales: Uint8Array, factor: number): void {
+  let { zeroBlocks, amax } = sums;
+  for (let block = 0, at = 0; block < scales.length; block++) {
+    let largest = 0;
+    for (const end = at + half; at < end; at++) {
+      const own = largestOfPair[codes[at]!]!;
+      if (own > largest) largest = own;
+    }
+    if (largest === 0) zeroBlocks++;
+    const magnitude = largest * scalesOf[scales[block]!]! * factor;
+    if (magnitude > amax) amax = magnitude;
+  }
+  sums.blocks += scales.length;
+  sums.zeroBlocks = zeroBlocks;
+  sums.amax = amax;
+}
+
+/** Adds the squared differences to what was encoded, in f64. */
+export function addErrors(
   sums: BlockSums,
   codes: Uint8Array,
   scales: Uint8Array,
   factor: number,
-  originals?: Float32Array,
+  originals: Float32Array,
 ): void {
-  const half = nvfp4Block / 2;
-  for (let block = 0; block < scales.length; block++) {
+  let { error, power } = sums;
+  for (let block = 0, at = 0; block < scales.length; block++) {
     const unit = scalesOf[scales[block]!]! * factor;
-    let largest = 0;
-    let bits = 0;
-    for (let at = block * half; at < (block + 1) * half; at++) {
+    for (const end = at + half; at < end; at++) {
       const pair = codes[at]!;
-      bits |= pair;
-      const [low, high] = [elements[pair & 15]! * unit, elements[pair >> 4]! * unit];
-      largest = Math.max(largest, Math.abs(low), Math.abs(high));
-      if (originals === undefined) continue;
-      const [first, second] = [originals[2 * at]!, originals[2 * at + 1]!];
-      sums.error += (first - low) ** 2 + (second - high) ** 2;
-      sums.power += first * first + second * second;
+      const low = originals[2 * at]!;
+      const high = originals[2 * at + 1]!;
+      const offLow = low - elements[pair & 15]! * unit;
+      const offHigh = high - elements[pair >> 4]! * unit;
+      error += offLow * offLow + offHigh * offHigh;
+      power += low * low + high * high;
     }
-    // Without the signs.
-    if ((bits & 0x77) === 0) sums.zeroBlocks++;
-    sums.amax = Math.max(sums.amax, largest);
   }
-  sums.blocks += scales.length;
+  sums.error = error;
+  sums.power = power;
 }

@@ -9,7 +9,8 @@ import {
   userProblem,
 } from "../config/problems.ts";
 import { type ModuleTest, moduleTest } from "../config/quantization/index.ts";
-import type { Checkpoint, StoredWeights, TensorEntry } from "../weights/index.ts";
+import type { Checkpoint, StoredWeights, TensorDtype, TensorEntry } from "../weights/index.ts";
+import type { FloatDtype } from "./rows.ts";
 
 export interface Selection {
   /** Patterns for modules that stay as they are, as `moduleTest` reads them. */
@@ -18,19 +19,23 @@ export interface Selection {
   readonly head: boolean;
 }
 
-/** A plain linear that will be quantised. */
-export interface LinearToEncode {
+interface Candidate {
   /** The parameter that it becomes, `M.weight`. */
   readonly name: string;
   /** Where its values are; those of a tied head are the embedding's. */
   readonly entry: TensorEntry;
 }
 
+/** A plain linear that will be quantised. */
+export interface LinearToEncode extends Candidate {
+  readonly dtype: FloatDtype;
+}
+
 const embedding = "model.embed_tokens.weight";
 export const headName = "lm_head.weight";
 const inBlocks = (name: string) => name.startsWith("model.layers.");
 export const moduleOf = (parameter: string) => parameter.slice(0, -".weight".length);
-const floats: readonly string[] = ["F32", "F16", "BF16"];
+const floats: Partial<Readonly<Record<TensorDtype, FloatDtype>>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
 /**
  * All linears of the blocks of a plain checkpoint without those that are excluded, and the head where it is asked for; in
@@ -47,7 +52,7 @@ export function linearsToEncode(
   const blocks = linears.size === 0 ? [...plain.values()] : [];
   const candidates = blocks
     .filter(({ name, shape }) => inBlocks(name) && name.endsWith(".weight") && shape.length === 2)
-    .map((entry): LinearToEncode => ({ name: entry.name, entry }));
+    .map((entry): Candidate => ({ name: entry.name, entry }));
   const problems: Problem[] = [];
   if (head && !linears.has(headName)) {
     const entry = plain.get(headName) ?? plain.get(embedding);
@@ -65,9 +70,9 @@ export function linearsToEncode(
         }),
       );
     }
-    if (floats.includes(entry.dtype)) continue;
+    if (floats[entry.dtype] !== undefined) continue;
     problems.push(
-      unsupportedProblem(entry.file, `only ${floats.join(", ")} can be quantised`, {
+      unsupportedProblem(entry.file, `only ${Object.keys(floats).join(", ")} can be quantised`, {
         given: entry.dtype,
         path: name,
         remedy: `leave it as it is: exclude ${moduleOf(name)}`,
@@ -82,15 +87,17 @@ export function linearsToEncode(
       }),
     );
   }
-  return unlessProblems(problems, () => left);
+  return unlessProblems(problems, () =>
+    left.map((one): LinearToEncode => ({ ...one, dtype: floats[one.entry.dtype]! })),
+  );
 }
 
 function excluding(
   patterns: readonly string[],
-  candidates: readonly LinearToEncode[],
+  candidates: readonly Candidate[],
   quantized: readonly string[],
   problems: Problem[],
-): readonly LinearToEncode[] {
+): readonly Candidate[] {
   const tests: ModuleTest[] = [];
   for (const pattern of patterns) {
     const test = moduleTest(pattern, "exclude");

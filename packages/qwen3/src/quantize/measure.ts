@@ -1,5 +1,6 @@
 /** The first pass, which only reads: the largest magnitude of what will be encoded, and everything that is no number. */
 import { nvfp4Block, nvfp4EncodeScale } from "@weft/dsl";
+import { amax } from "@weft/runtime-cpu";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, type Problem, unlessProblems } from "../config/problems.ts";
 import {
@@ -12,7 +13,7 @@ import {
 } from "../weights/index.ts";
 import { addBlocks, type BlockSums, noBlocks } from "./block-statistics.ts";
 import type { LinearToEncode } from "./items.ts";
-import { codesOfRows, rowPieces, rowValues } from "./rows.ts";
+import { codesOfRows, rowPieces, storedRows } from "./rows.ts";
 
 export interface Measured {
   /** Largest magnitude of each linear to encode, by parameter. */
@@ -31,12 +32,12 @@ export async function measure(
   onBytes: OnBytes,
 ): Promise<Checked<Measured>> {
   const problems: Problem[] = [];
-  const amax = new Map<string, number>();
+  const largest = new Map<string, number>();
   const taken = new Map<string, BlockSums>();
   for (const linear of encode) {
-    const largest = await amaxOf(linear, onBytes);
-    if (Number.isNaN(largest)) problems.push(...(await nonFinite(linear)));
-    else amax.set(linear.name, largest);
+    const own = await amaxOf(linear, onBytes);
+    if (Number.isFinite(own)) largest.set(linear.name, own);
+    else problems.push(...(await nonFinite(linear)));
   }
   for (const linear of stored.linears.values()) {
     const sums = await takenSums(linear, onBytes);
@@ -51,25 +52,20 @@ export async function measure(
     if (Either.isLeft(found)) problems.push(...found.left);
     else if (found.right !== undefined) problems.push(nonFiniteProblem(found.right, entry.file));
   }
-  return unlessProblems(problems, () => ({ amax, taken }));
+  return unlessProblems(problems, () => ({ amax: largest, taken }));
 }
 
-/** NaN where an element is not finite. */
-async function amaxOf({ entry }: LinearToEncode, onBytes: OnBytes): Promise<number> {
-  let amax = 0;
+/** Infinity or NaN where an element is not finite. */
+async function amaxOf({ entry, dtype }: LinearToEncode, onBytes: OnBytes): Promise<number> {
+  let largest = 0;
   for (const rows of rowPieces(entry.shape)) {
-    const values = await rowValues(entry, rows);
-    let allFinite = true;
-    for (let i = 0; i < values.length; i++) {
-      const magnitude = Math.abs(values[i]!);
-      if (magnitude > amax) amax = magnitude;
-      // NaN is not smaller than anything.
-      if (!(magnitude < Number.POSITIVE_INFINITY)) allFinite = false;
-    }
-    if (!allFinite) return Number.NaN;
-    onBytes(((entry.end - entry.begin) / entry.shape[0]!) * rows.count);
+    const bytes = await storedRows(entry, rows);
+    const own = amax(bytes, dtype);
+    if (!Number.isFinite(own)) return own;
+    largest = Math.max(largest, own);
+    onBytes(bytes.length);
   }
-  return amax;
+  return largest;
 }
 
 async function nonFinite({ entry }: LinearToEncode): Promise<readonly Problem[]> {

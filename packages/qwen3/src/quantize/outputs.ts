@@ -43,7 +43,7 @@ export interface Outputs {
   readonly tensors: readonly Output[];
   /** Scales that come back only if the file remembers them, by their names in the other format. */
   readonly originals: ReadonlyMap<string, number>;
-  /** Linears whose weights change by a rounding of their tensor scale. */
+  /** Linears of which a scale changes by a rounding. */
   readonly inexact: readonly string[];
 }
 
@@ -89,8 +89,8 @@ export function outputsOf(
     if (format === "dat") return datParts(linear);
     const names = namesOf(linear.name, format);
     const form = formOf(format);
-    const number = (stored: StoredScale, name: string): Output => {
-      const { value, isExact, isLost } = convertScale(stored, form, known.get(name));
+    const number = (stored: StoredScale, name: string, used: StoredScale["form"]): Output => {
+      const { value, isExact, isLost } = convertScale(stored, form, known.get(name), used);
       if (isLost) originals.set(stored.name, stored.value);
       if (!isExact && !inexact.includes(linear.name)) inexact.push(linear.name);
       return numberOutput(name, format, { from: "number", value });
@@ -99,8 +99,14 @@ export function outputsOf(
       output(names.codes, "U8", codesShape(linear.shape), { from: "copy", part: linear.codes }),
       output(names.scales, "F8_E4M3", scalesShape(linear.shape), { from: "scales", linear, factor: 1 }),
       // Without a scale of its tensor a linear has 1, in either form.
-      number(linear.stored ?? { name: names.tensorScale, value: 1, form, shape: [] }, names.tensorScale),
-      ...(activations && linear.input !== undefined ? [number(linear.input, names.inputScale)] : []),
+      number(
+        linear.stored ?? { name: names.tensorScale, value: 1, form, shape: [] },
+        names.tensorScale,
+        "multiply",
+      ),
+      ...(activations && linear.input !== undefined
+        ? [number(linear.input, names.inputScale, "divide")]
+        : []),
     ];
   }
 }

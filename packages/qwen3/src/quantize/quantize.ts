@@ -54,7 +54,7 @@ export interface QuantizeOptions extends Partial<Selection> {
 }
 
 /**
- * Reads the checkpoint twice (largest magnitudes, then the values) and holds a few megabytes of it in memory.
+ * Reads the checkpoint twice (largest magnitudes, then the values) and holds no more than a part of one tensor in memory.
  *
  * Left: a checkpoint that is broken or contradicts itself, NaN or infinity in it, linears that cannot be quantised, a
  * directory that exists, a disk that refuses. The directory is there whole, or not at all.

@@ -24,7 +24,7 @@ export interface QuantizeReport {
   readonly linears: readonly LinearReport[];
   /** Of the file of weights. */
   readonly bytes: number;
-  /** Linears whose scale the other form cannot express: their weights have changed in the last bit of an f32. */
+  /** Linears with a scale, of weights or activations, that the other form cannot express: it is off by one rounding of f32. */
   readonly inexact: readonly string[];
   /** Linears whose scales of activations were left out. */
   readonly withoutActivations: readonly string[];

@@ -3,14 +3,14 @@
  * another; each is the other's inverse, rounded to f32, and about one in seven does not come back from that. Where it
  * does not, the file keeps the original beside the tensors, in its metadata, so that nothing is lost on the way back.
  */
-import { factorOf, type Nvfp4Format, type StoredScale } from "../weights/index.ts";
+import type { Nvfp4Format, StoredScale } from "../weights/index.ts";
 
 /** Key of the metadata; its value is JSON, from the name of a tensor in the other format to its number. */
 export const originalsKey = "weft.nvfp4.original_scales";
 
 export interface ConvertedScale {
   readonly value: number;
-  /** Whether weights are exactly what they were. */
+  /** What is computed with it is exactly what it was. */
   readonly isExact: boolean;
   /** The number comes back only if the file remembers it. */
   readonly isLost: boolean;
@@ -21,18 +21,22 @@ export const formOf = (format: Exclude<Nvfp4Format, "dat">): StoredScale["form"]
 
 /**
  * @param original what the metadata remembers under the name that the number will have
+ * @param used how it is used: weights are multiplied by it; activations by its inverse, which other files divide by
  */
 export function convertScale(
   stored: Pick<StoredScale, "value" | "form">,
   form: StoredScale["form"],
   original: number | undefined,
+  used: StoredScale["form"] = "multiply",
 ): ConvertedScale {
   if (stored.form === form) return { value: stored.value, isExact: true, isLost: false };
   const inverse = (value: number) => Math.fround(1 / value);
   // Metadata of other weights, or an edited number, is not believed.
   const value =
     original !== undefined && inverse(original) === stored.value ? original : inverse(stored.value);
-  const isExact = factorOf({ value, form }) === factorOf(stored);
+  const asUsed = (one: Pick<StoredScale, "value" | "form">) =>
+    one.form === used ? one.value : inverse(one.value);
+  const isExact = asUsed({ value, form }) === asUsed(stored);
   return { value, isExact, isLost: inverse(value) !== stored.value };
 }
 

@@ -1,6 +1,7 @@
 /** The second pass: every byte of the new file at its place, each linear encoded once. */
 import { open } from "node:fs/promises";
-import { decodeE4m3, encodeE4m3, encodeNvfp4, nvfp4Block } from "@weft/dsl";
+import { decodeE4m3, encodeE4m3, nvfp4Block } from "@weft/dsl";
+import { nvfp4Encode } from "@weft/runtime-cpu";
 import * as Either from "fp-ts/lib/Either.js";
 import { userProblem, WeftError } from "../config/problems.ts";
 import type { FileLayout } from "../weights/file-layout.ts";
@@ -11,11 +12,11 @@ import {
   readPart,
   scaleCodesOf,
 } from "../weights/index.ts";
-import { addBlocks, type BlockSums, noBlocks } from "./block-statistics.ts";
+import { addBlocks, addErrors, type BlockSums, noBlocks } from "./block-statistics.ts";
 import type { LinearToEncode } from "./items.ts";
 import { encodeScaleFor, type OnBytes } from "./measure.ts";
 import { type Output, outputBytes } from "./outputs.ts";
-import { rowPieces, rowValues } from "./rows.ts";
+import { rowPieces, storedRows, valuesOf } from "./rows.ts";
 import { formOf } from "./tensor-scale.ts";
 
 const copyBytes = 2 ** 22;
@@ -108,7 +109,7 @@ async function rescaled(linear: QuantizedLinear, factor: number): Promise<Uint8A
 }
 
 async function encode(
-  { name, entry }: LinearToEncode,
+  { name, entry, dtype }: LinearToEncode,
   codesAt: number,
   scalesAt: number,
   tensorScaleAt: number | undefined,
@@ -120,9 +121,10 @@ async function encode(
   const factor = Math.fround(1 / encodeScale);
   const columns = entry.shape[1]!;
   for (const rows of rowPieces(entry.shape)) {
-    const values = await rowValues(entry, rows);
-    const { codes, scales } = encodeNvfp4(values, { encodeScale, fourOverSix });
-    addBlocks(sums, codes, scales, factor, values);
+    const bytes = await storedRows(entry, rows);
+    const { codes, scales } = nvfp4Encode(bytes, dtype, encodeScale, fourOverSix);
+    addBlocks(sums, codes, scales, factor);
+    addErrors(sums, codes, scales, factor, valuesOf(bytes, dtype));
     await put(codes, codesAt + (rows.first * columns) / 2);
     await put(scales, scalesAt + (rows.first * columns) / nvfp4Block);
     onBytes(codes.length + scales.length);

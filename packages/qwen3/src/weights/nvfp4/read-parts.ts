@@ -79,7 +79,7 @@ export function quantizedLinear(parts: Parts): Checked<QuantizedLinear> {
 }
 
 /** f32, to multiply by. */
-export const factorOf = ({ value, form }: Pick<StoredScale, "value" | "form">): number =>
+const factorOf = ({ value, form }: Pick<StoredScale, "value" | "form">): number =>
   form === "multiply" ? value : Math.fround(1 / value);
 
 function storedScale(
