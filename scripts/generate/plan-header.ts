@@ -18,19 +18,23 @@ import {
 /** A file of types, and the C++ that comes from it. */
 interface Target {
   readonly source: string;
+  /** Further files whose types belong to it. */
+  readonly parts?: readonly string[];
   /** Path of header and body, without `.h` and `.cc`. */
   readonly output: string;
   /** The type that is read and written, and the constant with its version. */
   readonly root: string;
   readonly version: string;
   /** Where the types that the source imports are declared. */
-  readonly imported?: { readonly source: string; readonly header: string };
+  readonly imported?: { readonly sources: readonly string[]; readonly header: string };
 }
 
 const planTypes = "packages/compiler/src/plan/types.ts";
+const planParts = ["packages/compiler/src/plan/access.ts", "packages/compiler/src/plan/instructions.ts"];
 const targets: readonly Target[] = [
   {
     source: planTypes,
+    parts: planParts,
     output: "packages/runtime/native/plan_generated",
     root: "Plan",
     version: "planVersion",
@@ -40,7 +44,7 @@ const targets: readonly Target[] = [
     output: "packages/runtime-cuda/native/cuda_plan_generated",
     root: "CudaPlan",
     version: "cudaVersion",
-    imported: { source: planTypes, header: "plan_generated.h" },
+    imported: { sources: [planTypes, ...planParts], header: "plan_generated.h" },
   },
 ];
 
@@ -104,11 +108,12 @@ class ModelReader {
   private readonly models = new Map<string, Model>();
   private readonly open = new Set<string>();
   private readonly file: SourceFile;
-  private readonly imported: SourceFile | undefined;
+  /** All files in which types are looked for. */
+  private readonly files: readonly SourceFile[];
 
-  constructor(file: SourceFile, imported?: SourceFile) {
+  constructor(file: SourceFile, others: readonly SourceFile[]) {
     this.file = file;
-    this.imported = imported;
+    this.files = [file, ...others];
   }
 
   read(): Model[] {
@@ -125,8 +130,10 @@ class ModelReader {
     if (this.models.has(name)) return name;
     if (this.open.has(name)) throw new Error(`plan-header: ${name} contains itself; a struct cannot`);
     this.open.add(name);
-    const declared = this.file.getInterface(name) ?? this.imported?.getInterface(name);
-    const alias = this.file.getTypeAlias(name) ?? this.imported?.getTypeAlias(name);
+    const firstOf = <T>(find: (file: SourceFile) => T | undefined): T | undefined =>
+      this.files.map(find).find((one) => one !== undefined);
+    const declared = firstOf((file) => file.getInterface(name));
+    const alias = firstOf((file) => file.getTypeAlias(name));
     if (declared) this.models.set(name, this.struct(declared));
     else if (alias) this.models.set(name, this.alias(alias));
     else throw new Error(`plan-header: no type ${name} in ${this.file.getFilePath()}`);
@@ -272,13 +279,15 @@ export function planHeader(root: string): Map<string, string> {
 function generated(root: string, target: Target): Map<string, string> {
   const project = new Project({ skipAddingFilesFromTsConfig: true });
   const file = project.addSourceFileAtPath(`${root}/${target.source}`);
-  const imported = target.imported && project.addSourceFileAtPath(`${root}/${target.imported.source}`);
-  const models = new ModelReader(file, imported).read();
+  const open = (source: string) => project.addSourceFileAtPath(`${root}/${source}`);
+  const parts = (target.parts ?? []).map(open);
+  const { imported } = target;
+  const models = new ModelReader(file, [...parts, ...(imported?.sources ?? []).map(open)]).read();
   const all = new Map(models.map((model) => [model.name, model]));
   const structs = models.filter((model) => model.kind === "struct");
   // Imported types are declared by their own header; reading them is repeated here, so that it can stay static there.
   const declared = models.filter(
-    ({ name }) => file.getInterface(name) ?? file.getTypeAlias(name) ?? !imported,
+    ({ name }) => file.getInterface(name) ?? file.getTypeAlias(name) ?? imported === undefined,
   );
   const version = file.getVariableDeclarationOrThrow(target.version).getInitializerOrThrow().getText();
   const snake = snakeCase(target.root).replace(/^_/, "");

@@ -6,10 +6,9 @@
 namespace weft::plan {
 
 static void read(const Napi::Value& value, const Place& at, PlanSymbol& out);
+static void read(const Napi::Value& value, const Place& at, PlanBuffer& out);
 static void read(const Napi::Value& value, const Place& at, AffineTerm& out);
 static void read(const Napi::Value& value, const Place& at, Affine& out);
-static void read(const Napi::Value& value, const Place& at, PlanBuffer& out);
-static void read(const Napi::Value& value, const Place& at, Slot& out);
 static void read(const Napi::Value& value, const Place& at, Loop& out);
 static void read(const Napi::Value& value, const Place& at, Access& out);
 static void read(const Napi::Value& value, const Place& at, LoadInstruction& out);
@@ -28,6 +27,7 @@ static void read(const Napi::Value& value, const Place& at, SliceInstruction& ou
 static void read(const Napi::Value& value, const Place& at, ConcatInstruction& out);
 static void read(const Napi::Value& value, const Place& at, StoreInstruction& out);
 static void read(const Napi::Value& value, const Place& at, RowProgram& out);
+static void read(const Napi::Value& value, const Place& at, Slot& out);
 static void read(const Napi::Value& value, const Place& at, RowsKernel& out);
 static void read(const Napi::Value& value, const Place& at, MatmulGroup& out);
 static void read(const Napi::Value& value, const Place& at, MatmulKernel& out);
@@ -45,13 +45,6 @@ static void read(const Napi::Value& value, const Place& at, PlanProgram& out);
 static void read(const Napi::Value& value, const Place& at, PlanMemory& out);
 static void read(const Napi::Value& value, const Place& at, Plan& out);
 
-static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "nvfp4", "i32"};
-const char* name_of(PlanDtype value) { return names_of_PlanDtype[static_cast<size_t>(value)]; }
-static void read(const Napi::Value& value, const Place& at, PlanDtype& out) {
-  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 5));
-}
-static Napi::Value write(Napi::Env env, PlanDtype value) { return Napi::String::New(env, name_of(value)); }
-
 static void read(const Napi::Value& value, const Place& at, PlanSymbol& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "name", out.name);
@@ -63,6 +56,42 @@ static Napi::Value write(Napi::Env env, const PlanSymbol& value) {
   object.Set("name", write(env, value.name));
   object.Set("max", write(env, value.max));
   object.Set("sum", write(env, value.sum));
+  return object;
+}
+
+static constexpr const char* names_of_BufferClass[] = {"weights", "state", "activations", "input", "output"};
+const char* name_of(BufferClass value) { return names_of_BufferClass[static_cast<size_t>(value)]; }
+static void read(const Napi::Value& value, const Place& at, BufferClass& out) {
+  out = static_cast<BufferClass>(read_word(value, at, names_of_BufferClass, 5));
+}
+static Napi::Value write(Napi::Env env, BufferClass value) { return Napi::String::New(env, name_of(value)); }
+
+static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "nvfp4", "i32"};
+const char* name_of(PlanDtype value) { return names_of_PlanDtype[static_cast<size_t>(value)]; }
+static void read(const Napi::Value& value, const Place& at, PlanDtype& out) {
+  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 5));
+}
+static Napi::Value write(Napi::Env env, PlanDtype value) { return Napi::String::New(env, name_of(value)); }
+
+static void read(const Napi::Value& value, const Place& at, PlanBuffer& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "name", out.name);
+  read_field(object, at, "class", out.class_);
+  read_field(object, at, "dtype", out.dtype);
+  read_field(object, at, "shape", out.shape);
+  read_field(object, at, "bytes", out.bytes);
+  read_field(object, at, "offset", out.offset);
+  read_field(object, at, "positions", out.positions);
+}
+static Napi::Value write(Napi::Env env, const PlanBuffer& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", write(env, value.name));
+  object.Set("class", write(env, value.class_));
+  object.Set("dtype", write(env, value.dtype));
+  object.Set("shape", write(env, value.shape));
+  object.Set("bytes", write(env, value.bytes));
+  object.Set("offset", write(env, value.offset));
+  object.Set("positions", write(env, value.positions));
   return object;
 }
 
@@ -87,58 +116,6 @@ static Napi::Value write(Napi::Env env, const Affine& value) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("constant", write(env, value.constant));
   object.Set("terms", write(env, value.terms));
-  return object;
-}
-
-static constexpr const char* names_of_BufferClass[] = {"weights", "state", "activations", "input", "output"};
-const char* name_of(BufferClass value) { return names_of_BufferClass[static_cast<size_t>(value)]; }
-static void read(const Napi::Value& value, const Place& at, BufferClass& out) {
-  out = static_cast<BufferClass>(read_word(value, at, names_of_BufferClass, 5));
-}
-static Napi::Value write(Napi::Env env, BufferClass value) { return Napi::String::New(env, name_of(value)); }
-
-static void read(const Napi::Value& value, const Place& at, PlanBuffer& out) {
-  const Napi::Object object = read_object(value, at);
-  read_field(object, at, "name", out.name);
-  read_field(object, at, "class", out.class_);
-  read_field(object, at, "dtype", out.dtype);
-  read_field(object, at, "shape", out.shape);
-  read_field(object, at, "bytes", out.bytes);
-  read_field(object, at, "offset", out.offset);
-  read_field(object, at, "positions", out.positions);
-}
-static Napi::Value write(Napi::Env env, const PlanBuffer& value) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("name", write(env, value.name));
-  object.Set("class", write(env, value.class_));
-  object.Set("dtype", write(env, value.dtype));
-  object.Set("shape", write(env, value.shape));
-  object.Set("bytes", write(env, value.bytes));
-  object.Set("offset", write(env, value.offset));
-  object.Set("positions", write(env, value.positions));
-  return object;
-}
-
-static constexpr const char* names_of_SlotAccess[] = {"read", "write", "update"};
-const char* name_of(SlotAccess value) { return names_of_SlotAccess[static_cast<size_t>(value)]; }
-static void read(const Napi::Value& value, const Place& at, SlotAccess& out) {
-  out = static_cast<SlotAccess>(read_word(value, at, names_of_SlotAccess, 3));
-}
-static Napi::Value write(Napi::Env env, SlotAccess value) { return Napi::String::New(env, name_of(value)); }
-
-static void read(const Napi::Value& value, const Place& at, Slot& out) {
-  const Napi::Object object = read_object(value, at);
-  read_field(object, at, "name", out.name);
-  read_field(object, at, "dtype", out.dtype);
-  read_field(object, at, "access", out.access);
-  read_field(object, at, "rowLength", out.row_length);
-}
-static Napi::Value write(Napi::Env env, const Slot& value) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("name", write(env, value.name));
-  object.Set("dtype", write(env, value.dtype));
-  object.Set("access", write(env, value.access));
-  object.Set("rowLength", write(env, value.row_length));
   return object;
 }
 
@@ -460,6 +437,29 @@ static Napi::Value write(Napi::Env env, const RowProgram& value) {
   object.Set("loops", write(env, value.loops));
   object.Set("row", write(env, value.row));
   object.Set("body", write(env, value.body));
+  return object;
+}
+
+static constexpr const char* names_of_SlotAccess[] = {"read", "write", "update"};
+const char* name_of(SlotAccess value) { return names_of_SlotAccess[static_cast<size_t>(value)]; }
+static void read(const Napi::Value& value, const Place& at, SlotAccess& out) {
+  out = static_cast<SlotAccess>(read_word(value, at, names_of_SlotAccess, 3));
+}
+static Napi::Value write(Napi::Env env, SlotAccess value) { return Napi::String::New(env, name_of(value)); }
+
+static void read(const Napi::Value& value, const Place& at, Slot& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "name", out.name);
+  read_field(object, at, "dtype", out.dtype);
+  read_field(object, at, "access", out.access);
+  read_field(object, at, "rowLength", out.row_length);
+}
+static Napi::Value write(Napi::Env env, const Slot& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", write(env, value.name));
+  object.Set("dtype", write(env, value.dtype));
+  object.Set("access", write(env, value.access));
+  object.Set("rowLength", write(env, value.row_length));
   return object;
 }
 

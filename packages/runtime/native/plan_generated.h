@@ -12,10 +12,6 @@ namespace weft::plan {
 
 inline constexpr int64_t plan_version = 3;
 
-// `nvfp4` lies in tiles: docs/numerics.md.
-enum class PlanDtype { f32, bf16, f16, nvfp4, i32 };
-const char* name_of(PlanDtype value);
-
 // A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it.
 struct PlanSymbol {
   std::string name{};
@@ -24,21 +20,13 @@ struct PlanSymbol {
   std::vector<int64_t> sum{};
 };
 
-struct AffineTerm {
-  // Index into `Plan.symbols`.
-  int64_t symbol = 0;
-  int64_t factor = 0;
-};
-
-// `constant + sum of factor x symbol`.
-struct Affine {
-  int64_t constant = 0;
-  std::vector<AffineTerm> terms{};
-};
-
 // `weights` are bound by name at load, `state` lives from run to run, the other classes belong to one program.
 enum class BufferClass { weights, state, activations, input, output };
 const char* name_of(BufferClass value);
+
+// `nvfp4` lies in tiles: docs/numerics.md.
+enum class PlanDtype { f32, bf16, f16, nvfp4, i32 };
+const char* name_of(PlanDtype value);
 
 struct PlanBuffer {
   std::string name{};
@@ -54,15 +42,16 @@ struct PlanBuffer {
   int64_t positions = 0;
 };
 
-enum class SlotAccess { read, write, update };
-const char* name_of(SlotAccess value);
+struct AffineTerm {
+  // Index into `Plan.symbols`.
+  int64_t symbol = 0;
+  int64_t factor = 0;
+};
 
-struct Slot {
-  std::string name{};
-  PlanDtype dtype{};
-  SlotAccess access{};
-  // Of nvfp4, whose layout depends on it: elements of a row, the last size of the buffer. Else 0.
-  int64_t row_length = 0;
+// `constant + sum of factor x symbol`.
+struct Affine {
+  int64_t constant = 0;
+  std::vector<AffineTerm> terms{};
 };
 
 // One axis of a loop nest.
@@ -213,6 +202,17 @@ struct RowProgram {
   // The innermost axis.
   Loop row{};
   std::vector<Instruction> body{};
+};
+
+enum class SlotAccess { read, write, update };
+const char* name_of(SlotAccess value);
+
+struct Slot {
+  std::string name{};
+  PlanDtype dtype{};
+  SlotAccess access{};
+  // Of nvfp4, whose layout depends on it: elements of a row, the last size of the buffer. Else 0.
+  int64_t row_length = 0;
 };
 
 // Pointwise chains, row reductions (norms, softmax, amax), gathers, moves.

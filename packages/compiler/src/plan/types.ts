@@ -1,17 +1,17 @@
 /**
- * The plan: plain data that a runtime executes without the compiler. From the types of this file `scripts/generate.ts`
- * writes the C++ header that reads a plan, so keep to interfaces, arrays, strings, numbers, booleans and unions of
+ * The plan: plain data that a runtime executes without the compiler. From the types of this file, of access.ts and of
+ * instructions.ts `scripts/generate.ts` writes the C++ header that reads a plan, so keep to interfaces, arrays, strings, numbers, booleans and unions of
  * interfaces told apart by `kind`. Element offsets and strides count elements, sizes in `bytes` count bytes.
  */
 
+import type { Access, Affine, Loop, PlanDtype, Real, Slot } from "./access.ts";
+import type { Instruction } from "./instructions.ts";
+
+export type * from "./access.ts";
+export type * from "./instructions.ts";
+
 /** Raised whenever a runtime of the old version could misread a new plan. */
 export const planVersion = 3;
-
-/** A finite number with a fraction. Every plain `number` of a plan is an integer, and read as one. */
-export type Real = number;
-
-/** `nvfp4` lies in tiles: docs/numerics.md. */
-export type PlanDtype = "f32" | "bf16" | "f16" | "nvfp4" | "i32";
 
 /** A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it. */
 export interface PlanSymbol {
@@ -19,18 +19,6 @@ export interface PlanSymbol {
   /** The largest value that memory is planned for. */
   max: number;
   sum: number[];
-}
-
-/** `constant + sum of factor x symbol`. */
-export interface Affine {
-  constant: number;
-  terms: AffineTerm[];
-}
-
-export interface AffineTerm {
-  /** Index into `Plan.symbols`. */
-  symbol: number;
-  factor: number;
 }
 
 /** `weights` are bound by name at load, `state` lives from run to run, the other classes belong to one program. */
@@ -50,190 +38,6 @@ export interface PlanBuffer {
    * other buffer. Only such states are saved, put back and shifted: weights under training are states as well.
    */
   positions: number;
-}
-
-export interface Slot {
-  name: string;
-  dtype: PlanDtype;
-  access: "read" | "write" | "update";
-  /** Of nvfp4, whose layout depends on it: elements of a row, the last size of the buffer. Else 0. */
-  rowLength: number;
-}
-
-/** One axis of a loop nest. */
-export interface Loop {
-  axis: string;
-  extent: Affine;
-}
-
-/** Where one value per loop index lies in a slot: `offset + sum(strides[i] * index[i]) + rowStride * column`. */
-export interface Access {
-  slot: number;
-  offset: Affine;
-  /** One stride per loop, outermost first; 0 broadcasts. */
-  strides: number[];
-  /** Stride along the row; 0 broadcasts one value, 1 is contiguous. */
-  rowStride: number;
-}
-
-/**
- * One instruction of a row program, in single-assignment form: instruction i writes register i. A register holds
- * `length` f32 values (1: a scalar, which broadcasts). Integers are exact up to 2^24.
- */
-export type Instruction =
-  | LoadInstruction
-  | GatherInstruction
-  | ConstantInstruction
-  | IndexInstruction
-  | AccumulatorInstruction
-  | UnaryInstruction
-  | BinaryInstruction
-  | SelectInstruction
-  | RoundInstruction
-  | StochasticRoundInstruction
-  | QuantizeNvfp4Instruction
-  | ReduceInstruction
-  | SliceInstruction
-  | ConcatInstruction
-  | StoreInstruction;
-
-export interface LoadInstruction {
-  kind: "load";
-  access: Access;
-  length: Affine;
-}
-/** Loads the row that register `index` (a scalar) names: `access` plus `index * indexStride`, 0 <= index < bound. */
-export interface GatherInstruction {
-  kind: "gather";
-  access: Access;
-  index: number;
-  indexStride: number;
-  bound: number;
-  length: Affine;
-}
-export interface ConstantInstruction {
-  kind: "constant";
-  /** A number, or one of the words for values that JSON cannot hold. */
-  value: Real;
-  /** "" for a finite value, else "inf", "-inf" or "nan". */
-  special: "" | "inf" | "-inf" | "nan";
-}
-/** The index of a loop (`loop` >= 0: a scalar) or of the row's column (`loop` = -1: a vector), plus `offset`. */
-export interface IndexInstruction {
-  kind: "index";
-  loop: number;
-  offset: Affine;
-  length: Affine;
-}
-/** In an epilogue: the finished products of the group's weight `weight` for this row of columns. */
-export interface AccumulatorInstruction {
-  kind: "accumulator";
-  weight: number;
-  length: Affine;
-}
-export type UnaryName =
-  | "neg"
-  | "abs"
-  | "exp"
-  | "log"
-  | "sqrt"
-  | "rsqrt"
-  | "reciprocal"
-  | "sin"
-  | "cos"
-  | "tanh"
-  | "sigmoid"
-  | "floor";
-export interface UnaryInstruction {
-  kind: "unary";
-  function: UnaryName;
-  operand: number;
-}
-export type BinaryName =
-  | "add"
-  | "sub"
-  | "mul"
-  | "div"
-  | "max"
-  | "min"
-  | "pow"
-  | "less"
-  | "lessEqual"
-  | "equal";
-/** Operands of equal length, or one of them a scalar. */
-export interface BinaryInstruction {
-  kind: "binary";
-  function: BinaryName;
-  left: number;
-  right: number;
-}
-export interface SelectInstruction {
-  kind: "select";
-  condition: number;
-  then: number;
-  otherwise: number;
-}
-/** Rounds to the values of a narrower type, nearest even; registers stay f32. `i32` truncates toward zero, saturates, and makes NaN 0. */
-export interface RoundInstruction {
-  kind: "round";
-  dtype: PlanDtype;
-  operand: number;
-}
-/**
- * Rounds to bf16 up or down by 16 random bits (op `stochasticRound`); key and stream are scalars. The bits belong to the
- * element's place in its tensor: `sum(strides[i] * index[i]) + rowStride * column`.
- */
-export interface StochasticRoundInstruction {
-  kind: "stochasticRound";
-  operand: number;
-  keyLow: number;
-  keyHigh: number;
-  stream: number;
-  /** One stride per loop, outermost first. */
-  strides: number[];
-  rowStride: number;
-}
-/**
- * Blocks of 16 along the row in NVFP4 (op `quantizeNvfp4`); the register holds code times scale. Rows are whole blocks. A
- * store into a slot of nvfp4 names such an instruction and writes its codes and scales.
- */
-export interface QuantizeNvfp4Instruction {
-  kind: "quantizeNvfp4";
-  operand: number;
-  /** A scalar. */
-  encodeScale: number;
-  fourOverSix: boolean;
-  nonZero: boolean;
-  /** None, or scalars for rounding by chance: keyLow, keyHigh and stream. The bits belong to the element's place. */
-  random: number[];
-  /** One stride per loop, outermost first. */
-  strides: number[];
-  rowStride: number;
-}
-/** A row to a scalar. Sums accumulate in f32 over several partial sums in a fixed order. */
-export interface ReduceInstruction {
-  kind: "reduce";
-  function: "sum" | "max";
-  operand: number;
-}
-/** Columns [start, start + length) of a row. */
-export interface SliceInstruction {
-  kind: "slice";
-  operand: number;
-  start: number;
-  length: number;
-}
-/** Rows end to end. */
-export interface ConcatInstruction {
-  kind: "concat";
-  operands: number[];
-}
-/** Writes a register; a scalar with `length` > 1 is repeated. Produces no register value of its own (length 0). */
-export interface StoreInstruction {
-  kind: "store";
-  access: Access;
-  operand: number;
-  length: Affine;
 }
 
 /** Loops over rows; each row runs the body once. Rows are independent and may run in any order or at once. */
