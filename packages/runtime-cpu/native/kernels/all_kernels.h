@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "e4m3.h"
 #include "kernels.h"
 #include "unroll.h"
 // clang-format off

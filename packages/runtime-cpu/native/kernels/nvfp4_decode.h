@@ -29,13 +29,6 @@ inline uint32_t load_word(const uint8_t* p) {
   return word;
 }
 
-inline float widen_e4m3(const uint8_t* p) {
-  uint8_t bytes[Vec::lanes] = {*p};
-  float values[Vec::lanes];
-  Vec::store(values, Vec::load_e4m3(bytes));
-  return values[0];
-}
-
 constexpr float lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 constexpr uint32_t code_shifts[16] = {0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28};
 
@@ -59,29 +52,28 @@ inline void decode_block(float* out, uint32_t low, uint32_t high, float scale) {
 
 void nvfp4_decode(float* out, const uint8_t* codes, const uint8_t* scales, size_t n) {
   for (size_t i = 0; i < n; i += nvfp4_block)
-    decode_block(out + i, load_word(codes + i / 2), load_word(codes + i / 2 + 4), widen_e4m3(scales + i / nvfp4_block));
+    decode_block(out + i, load_word(codes + i / 2), load_word(codes + i / 2 + 4), widen_e4m3(scales[i / nvfp4_block]));
 }
 
 void nvfp4_load_row(float* out, const uint8_t* tiles, size_t row, size_t depth, size_t first, size_t n) {
   const Nvfp4Tiles matrix(tiles, depth);
-  const auto decode = [&](float* to, size_t block) {
-    const uint8_t* word = matrix.word(row, 2 * block);
-    decode_block(to, load_word(word), load_word(word + Nvfp4Tiles::word_bytes), widen_e4m3(matrix.scale(row, block)));
+  const uint8_t* words = matrix.word(row, 0);
+  const uint8_t* scales = matrix.scale(row, 0);
+  const auto decode = [=](float* to, size_t block) __attribute__((always_inline)) {
+    const uint8_t* word = words + 2 * block * Nvfp4Tiles::word_bytes;
+    decode_block(to, load_word(word), load_word(word + Nvfp4Tiles::word_bytes), widen_e4m3(scales[block * nvfp4_group_rows]));
   };
-  while (n > 0) {
-    const size_t block = first / nvfp4_block, skipped = first % nvfp4_block;
-    const size_t count = n < nvfp4_block - skipped ? n : nvfp4_block - skipped;
-    if (count == nvfp4_block) {
-      decode(out, block);
-    } else {
-      float values[nvfp4_block];
-      decode(values, block);
-      memcpy(out, values + skipped, count * sizeof(float));
-    }
-    out += count;
-    first += count;
-    n -= count;
-  }
+  // A part of a block at either end, whole ones between.
+  const auto decode_part = [&](size_t count) {
+    float values[nvfp4_block];
+    decode(values, first / nvfp4_block);
+    memcpy(out, values + first % nvfp4_block, count * sizeof(float));
+    out += count, first += count, n -= count;
+  };
+  if (const size_t skipped = first % nvfp4_block; skipped > 0 && n > 0)
+    decode_part(n < nvfp4_block - skipped ? n : nvfp4_block - skipped);
+  for (; n >= nvfp4_block; n -= nvfp4_block, out += nvfp4_block, first += nvfp4_block) decode(out, first / nvfp4_block);
+  if (n > 0) decode_part(n);
 }
 
 }  // namespace

@@ -28,6 +28,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "e4m3.h"
+
 namespace weft::cpu {
 namespace {
 
@@ -167,12 +169,6 @@ struct Vec {
       return float_of(sign | bits_of(value));
     }
     return float_of(sign | ((magnitude << 13) + (112u << 23)));
-  }
-  static float widen_e4m3(uint8_t code) {
-    const uint32_t sign = static_cast<uint32_t>(code & 0x80u) << 24, magnitude = code & 0x7fu;
-    if (magnitude == 0x7fu) return float_of(sign | 0x7fc00000u);
-    if (magnitude < 8u) return float_of(sign | bits_of(static_cast<float>(magnitude) * 0x1p-9f));
-    return float_of(sign | ((magnitude << 20) + (120u << 23)));
   }
   static uint16_t narrow_f16(float f) {
     const uint32_t bits = bits_of(f), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
