@@ -140,6 +140,24 @@ DEVICE void stage_codes(Shared<bf16> to, i32 index, Global<nvfp4> from, i64 at, 
   store16(to, index, piece);
 }
 
+// One block of a matrix to rows of bf16 from `at` on. Items of a warp are eight rows and four blocks of each, so that it
+// reads and writes whole sectors.
+template <i32 rows, i32 length>
+DEVICE void dequantise_block(Global<nvfp4> from, Global<bf16> to, i64 at, i64 item) {
+  constexpr i32 columns = (length + 63) / 64;
+  const i32 lane = static_cast<i32>(item & 31);
+  const i64 tile = item >> 6;
+  const i64 row = tile / columns * 16 + 8 * ((item >> 5) & 1) + (lane & 7);
+  const i64 k = tile % columns * 64 + 16 * (lane >> 3);
+  if (row >= rows || k >= length) return;
+  const u32 scales = load(from, scales_place<length>(row, k)).word;
+  const i64 codes = codes_place<length>(row, k);
+#pragma unroll
+  for (i32 half = 0; half < 2; ++half)
+    store16(to, at + row * length + k + 8 * half,
+            bf16_of(load(from, codes + 16 * half), scales, static_cast<u32>(row & 3)));
+}
+
 // Rows of a matrix as columns of a product beside others that are not of this format (gemv.cuh).
 template <i32 length>
 struct BlockRows {
