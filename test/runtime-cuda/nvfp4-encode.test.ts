@@ -72,7 +72,9 @@ function planOfAll(isCut: boolean): Plan {
   const [outer, row] = [loop("rows", rows), loop("columns", columns)];
   const whole = (of: number) => access(of, [columns]);
   const states = codings.map(({ name }) => builder.buffer(name, "state", "nvfp4", [rows, columns]));
-  const meanings = codings.map(({ name }) => builder.buffer(`${name} read`, "output", "f32", [rows, columns]));
+  const meanings = codings.map(({ name }) =>
+    builder.buffer(`${name} read`, "output", "f32", [rows, columns]),
+  );
   const writer = new Body();
   let value = writer.load(whole(0), columns);
   if (isCut) value = writer.concat(writer.slice(value, 0, 20), writer.slice(value, 20, columns - 20));
@@ -122,7 +124,9 @@ for (const isCut of [false, true])
       const expected = encodeNvfp4(given, { ...options, encodeScale, ...(isRandom ? { bits } : {}) });
       const stored = (await executable.readState(name)) as Uint8Array;
       assert.equal(stored, Uint8Array.of(...expected.codes, ...expected.scales), name);
-      assert.equal(outputs[`${name} read`], decodeNvfp4(expected), name);
+      const meant = decodeNvfp4(expected);
+      const wrong = outputs[`${name} read`]!.findIndex((value, at) => !Object.is(value, meant[at]));
+      assert.is(wrong, -1, name);
     }
   });
 

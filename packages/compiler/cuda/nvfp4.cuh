@@ -64,19 +64,28 @@ constexpr i64 group_words = static_cast<i64>(length) * 9 / 4;
 
 // The word with element k of a row, and the one with the scale of its block.
 template <i32 length>
-DEVICE i64 codes_place(i64 row, i64 k) {
-  return (row >> 4) * group_words<length> + (k >> 3) * 16 + (row & 15);
+DEVICE i64 codes_place(i32 row, i32 k) {
+  return (row >> 4) * group_words<length> + ((k >> 3) * 16 + (row & 15));
 }
 template <i32 length>
-DEVICE i64 scales_place(i64 row, i64 k) {
-  return (row >> 4) * group_words<length> + 2 * static_cast<i64>(length) + (k >> 4) * 4 + ((row & 15) >> 2);
+DEVICE i64 scales_place(i32 row, i32 k) {
+  return (row >> 4) * group_words<length> + (2 * length + (k >> 4) * 4 + ((row & 15) >> 2));
+}
+// An element's row, and its place in it.
+template <i32 length>
+DEVICE i32 row_of(i64 index) {
+  return static_cast<i32>(index / length);
+}
+template <i32 length>
+DEVICE i32 within_row(i64 index) {
+  return static_cast<i32>(index % length);
 }
 
 // ---- loads
 
 // The eight elements around k of a row as bf16.
 template <i32 length>
-DEVICE Bytes16 load_bf16_of(Global<nvfp4> view, i64 row, i64 k) {
+DEVICE Bytes16 load_bf16_of(Global<nvfp4> view, i32 row, i32 k) {
   return bf16_of(load(view, codes_place<length>(row, k)), load(view, scales_place<length>(row, k)).word,
                  static_cast<u32>(row & 3));
 }
@@ -84,8 +93,8 @@ DEVICE Bytes16 load_bf16_of(Global<nvfp4> view, i64 row, i64 k) {
 // n elements, all of one row, from a multiple of n on.
 template <i32 length, i32 n>
 DEVICE Piece<n> load_codes(Global<nvfp4> view, i64 index) {
-  const i64 row = index / length;
-  const i64 k = index - row * length;
+  const i32 row = row_of<length>(index);
+  const i32 k = within_row<length>(index);
   Piece<n> result;
   if constexpr (n % 8 == 0) {
 #pragma unroll
@@ -117,7 +126,7 @@ DEVICE Piece<n> load_codes_strided(Global<nvfp4> view, i64 index, i64 stride) {
 
 // Eight elements around k of a row to a stage of a product, as bf16; zeros where they are not `valid`.
 template <i32 length>
-DEVICE void stage_codes(Shared<bf16> to, i32 index, Global<nvfp4> from, i64 row, i64 k, bool valid) {
+DEVICE void stage_codes(Shared<bf16> to, i32 index, Global<nvfp4> from, i32 row, i32 k, bool valid) {
   store16(to, index, valid ? load_bf16_of<length>(from, row, k) : Bytes16{});
 }
 
@@ -126,8 +135,7 @@ DEVICE void stage_codes(Shared<bf16> to, i32 index, Global<nvfp4> from, i64 row,
 template <i32 length, bool whole>
 DEVICE void stage_codes(Shared<bf16> to, i32 index, Global<nvfp4> from, i64 at, i64 step, i64 count) {
   if (whole && (count >= 8 || count <= 0)) {
-    const i64 row = at / length;
-    stage_codes<length>(to, index, from, row, at - row * length, count > 0);
+    stage_codes<length>(to, index, from, row_of<length>(at), within_row<length>(at), count > 0);
     return;
   }
   Bytes16 piece;
@@ -146,15 +154,15 @@ template <i32 rows, i32 length>
 DEVICE void dequantise_block(Global<nvfp4> from, Global<bf16> to, i64 at, i64 item) {
   constexpr i32 columns = (length + 63) / 64;
   const i32 lane = static_cast<i32>(item & 31);
-  const i64 tile = item >> 6;
-  const i64 row = tile / columns * 16 + 8 * ((item >> 5) & 1) + (lane & 7);
-  const i64 k = tile % columns * 64 + 16 * (lane >> 3);
+  const i32 tile = static_cast<i32>(item >> 6);
+  const i32 row = tile / columns * 16 + (static_cast<i32>(item) >> 2 & 8) + (lane & 7);
+  const i32 k = tile % columns * 64 + 16 * (lane >> 3);
   if (row >= rows || k >= length) return;
   const u32 scales = load(from, scales_place<length>(row, k)).word;
   const i64 codes = codes_place<length>(row, k);
 #pragma unroll
   for (i32 half = 0; half < 2; ++half)
-    store16(to, at + row * length + k + 8 * half,
+    store16(to, at + static_cast<i64>(row) * length + k + 8 * half,
             bf16_of(load(from, codes + 16 * half), scales, static_cast<u32>(row & 3)));
 }
 

@@ -148,8 +148,8 @@ DEVICE Piece<n> piece_of(const Nvfp4Block& block, i32 first) {
 // A whole block to its place; `index` is that of its first element.
 template <i32 length>
 DEVICE void store_block(Global<nvfp4> view, i64 index, const Nvfp4Block& block) {
-  const i64 row = index / length;
-  const i64 k = index - row * length;
+  const i32 row = row_of<length>(index);
+  const i32 k = within_row<length>(index);
   const i64 codes = codes_place<length>(row, k);
   store(view, codes, nvfp4{block.word[0]});
   store(view, codes + 16, nvfp4{block.word[1]});

@@ -94,5 +94,8 @@ export function floatText(value: number): string {
 export const slotView = (slot: number): string => `b${slot}`;
 
 /** The f32 value of one element; `at` is an i64 expression. */
-export const elementText = ({ dtype, rowLength }: Pick<Slot, "dtype" | "rowLength">, view: string, at: string): string =>
-  dtype === "nvfp4" ? `load_code<${rowLength}>(${view}, ${at})` : `widen(load(${view}, ${at}))`;
+export const elementText = (
+  { dtype, rowLength }: Pick<Slot, "dtype" | "rowLength">,
+  view: string,
+  at: string,
+): string => (dtype === "nvfp4" ? `load_code<${rowLength}>(${view}, ${at})` : `widen(load(${view}, ${at}))`);

@@ -50,7 +50,12 @@ export function emitLossHead(kernel: LinearCrossEntropyKernel, context: KernelCo
       return { ...part, piece, blocks: [...gate, ...part.blocks] };
     }),
   );
-  return { parts: parts.flat(), prelude: [...productPrelude(kernel.slots), "loss_head.cuh"], scratchBytes: 0, tickets: 0 };
+  return {
+    parts: parts.flat(),
+    prelude: [...productPrelude(kernel.slots), "loss_head.cuh"],
+    scratchBytes: 0,
+    tickets: 0,
+  };
 }
 
 /** `first` and `rows`: the positions of the chunk. */

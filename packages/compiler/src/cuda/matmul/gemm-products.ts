@@ -3,6 +3,9 @@ import type { MatmulKernel, PlanDtype } from "../../plan/types.ts";
 import { affineText, type Code, elementText, slotView, storageType } from "../code.ts";
 import { chooseByTile, type GroupTiles, mma, type Shape, writeByTile } from "./gemm-tiles.ts";
 
+/** Rows of a group of tiles. */
+const nvfp4Rows = 16;
+
 export interface XSource {
   readonly view: string;
   /** The index of the first element of row `row`. */
@@ -43,14 +46,21 @@ export function writeProducts(
     const [dtype] = dtypes;
     // Views of one type are chosen once; else each tile says how its columns come.
     const isUniform = dtypes.size === 1;
+    const isBlocks = isUniform && dtype === "nvfp4";
+    // Columns of blocks are counted from the tile's first one, in 32 bits, where groups of rows begin with tiles.
+    const isCounted = isBlocks && tiled.every((one) => one.columns % nvfp4Rows === 0);
     for (let weight = 0; isUniform && weight < most; weight++) {
       const view = chooseByTile(tiled, ({ group }) => slotView(group.weights[weight] ?? group.weights[0]!));
-      code.line(`const Global<${storageType[dtype!]}> w${weight} = ${view};`);
+      const begin = `first_column / ${nvfp4Rows} * group_words<${contracted}>`;
+      const own = isCounted ? `part_of(${view}, ${begin})` : view;
+      code.line(`const Global<${storageType[dtype!]}> w${weight} = ${own};`);
     }
+    if (isBlocks) code.line("const i32 left = static_cast<i32>(all_columns - first_column);");
+    const column = isCounted ? "column % columns" : "static_cast<i32>(first_column) + column % columns";
     const copy = (view: string, of: PlanDtype) =>
       code.line(
         of === "nvfp4"
-          ? `stage_codes<${contracted}>(to, index, ${view}, valid ? first_column + column % columns : 0, k, valid);`
+          ? `stage_codes<${contracted}>(to, index, ${view}, valid ? ${column} : 0, k, valid);`
           : `copy16_async(to, index, ${view}, valid ? ${place} : 0, valid);`,
       );
     lambda(code, "copy_x", "Shared<bf16> to, i32 index, i32 local, i32 k", () => {
@@ -60,7 +70,8 @@ export function writeProducts(
       );
     });
     lambda(code, "copy_w", "Shared<bf16> to, i32 index, i32 column, i32 k", () => {
-      code.line(`const bool valid = ${isInside} && k < ${contracted};`);
+      const inside = isBlocks ? "column % columns < left && column < used" : isInside;
+      code.line(`const bool valid = ${inside} && k < ${contracted};`);
       if (isUniform) {
         writeByWeight(code, most, (weight) => copy(`w${weight}`, dtype!));
         return;

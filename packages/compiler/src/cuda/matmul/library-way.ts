@@ -87,7 +87,14 @@ export function libraryWay(
       addend: written?.addend,
     }));
   });
-  return { rows: kernel.rows.map((loop) => loop.extent), leastRows: least, before, products, after, scratchBytes };
+  return {
+    rows: kernel.rows.map((loop) => loop.extent),
+    leastRows: least,
+    before,
+    products,
+    after,
+    scratchBytes,
+  };
 }
 
 /** The rows where they lie, as the library can read them: at the same place whatever the symbols. */

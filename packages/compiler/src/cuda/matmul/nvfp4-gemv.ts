@@ -207,9 +207,7 @@ function finishUnits(code: Code, gemv: Gemv, place: GroupPlace): void {
         : `const Range units = {tiles_first * ${itemColumns} / ${rowLength}, items.first < items.last ? clamped((tiles_last * ${itemColumns} + ${rowLength - 1}) / ${rowLength}, ${units}) : 0};`,
     );
     code.block(`for (i32 begin = units.first; begin < units.last; begin += ${threads})`, () => {
-      code.line(
-        `const i32 count = units.last - begin < ${threads} ? units.last - begin : ${threads};`,
-      );
+      code.line(`const i32 count = units.last - begin < ${threads} ? units.last - begin : ${threads};`);
       code.line(
         `arrive_at_units(tickets, ${ticket}, flags, begin, count, items, [](i32 unit) { return (${firstTile("unit")}) * ${ofTile}; }, [](i32 unit) { return clamped((${lastTile("unit")}) * ${ofTile}, ${place.items}); });`,
       );

@@ -50,5 +50,10 @@ export function emitContractElements(kernel: ContractKernel, context: KernelCont
       );
     },
   );
-  return { parts: [part], prelude: hasBlocks(slots) ? rowsPrelude([], slots) : ["device.cuh", "numbers.cuh"], scratchBytes: 0, tickets: 0 };
+  return {
+    parts: [part],
+    prelude: hasBlocks(slots) ? rowsPrelude([], slots) : ["device.cuh", "numbers.cuh"],
+    scratchBytes: 0,
+    tickets: 0,
+  };
 }

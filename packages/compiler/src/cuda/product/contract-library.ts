@@ -44,7 +44,14 @@ export function contractLibraryWay(
     out,
     addend: undefined,
   };
-  return { rows: [rows.extent], leastRows: least, before, products: [product], after: [], scratchBytes: bytes };
+  return {
+    rows: [rows.extent],
+    leastRows: least,
+    before,
+    products: [product],
+    after: [],
+    scratchBytes: bytes,
+  };
 }
 
 /** What operands of NVFP4 become bf16 in. */

@@ -120,9 +120,7 @@ function writeCopy(
     const isWhole = operand.isAligned && along === 1;
     const stage =
       operand.dtype === "nvfp4" ? `stage_codes<${operand.rowLength}, ${isWhole}>` : `stage_piece<${isWhole}>`;
-    code.line(
-      `${stage}(to, index, ${operand.view}, ${placeOf(operand)}, ${along}, ${count});`,
-    );
+    code.line(`${stage}(to, index, ${operand.view}, ${placeOf(operand)}, ${along}, ${count});`);
   });
   code.line(";");
 }

@@ -292,7 +292,9 @@ export class RowText {
       }
       case "quantizeNvfp4": {
         const block = this.#block(register, column);
-        return define(`piece_of<${width}>(${block}, ${width === nvfp4Block ? 0 : `static_cast<i32>(${column} & 15)`})`);
+        return define(
+          `piece_of<${width}>(${block}, ${width === nvfp4Block ? 0 : `static_cast<i32>(${column} & 15)`})`,
+        );
       }
       default:
         return define(this.#mapText(one, (of) => this.piece(of, column)));
@@ -308,14 +310,18 @@ export class RowText {
     const key = `block${register}@${first}`;
     const present = this.#code.named(key);
     if (present !== undefined) return present;
-    const values = width === nvfp4Block ? this.spreadPiece(one.operand, first) : this.#wholeBlock(one.operand, first);
+    const values =
+      width === nvfp4Block ? this.spreadPiece(one.operand, first) : this.#wholeBlock(one.operand, first);
     const coding = `Nvfp4Coding<${one.fourOverSix}, ${one.nonZero}, ${one.random.length > 0}>{}`;
     const given = [coding, values, this.#scalarValue(one.encodeScale)];
     let call = "quantize_block";
     if (one.random.length > 0) {
       const isWhole = one.rowStride === 1 && one.strides.every((stride) => stride % 8 === 0);
       call += `<${isWhole}, ${one.rowStride}LL>`;
-      given.push(`${this.#placeOf(one.strides)} + ${one.rowStride}LL * (${first})`, this.#streamOf(one.random));
+      given.push(
+        `${this.#placeOf(one.strides)} + ${one.rowStride}LL * (${first})`,
+        this.#streamOf(one.random),
+      );
     }
     const name = this.#define(register, "Nvfp4Block", `${call}(${given.join(", ")})`);
     this.#code.name(key, name);
@@ -340,7 +346,8 @@ export class RowText {
     const view = slotView(access.slot);
     const type = isBlocks ? String(slot.rowLength) : storageType[slot.dtype];
     const isWhole = access.rowStride === 1 && isAlignedTo(isBlocks ? width : this.#vector(one), one);
-    if (isWhole) return `${isBlocks ? "load_codes" : "load_piece"}<${type}, ${width}>(${view}, ${base} + ${column})`;
+    if (isWhole)
+      return `${isBlocks ? "load_codes" : "load_piece"}<${type}, ${width}>(${view}, ${base} + ${column})`;
     const stride = `${access.rowStride}LL`;
     const load = isBlocks ? "load_codes_strided" : "load_strided";
     return `${load}<${type}, ${width}>(${view}, ${base} + ${stride} * (${column}), ${stride})`;
@@ -368,7 +375,9 @@ export class RowText {
       const mine = width === nvfp4Block ? "" : `if ((${column} & 15) == 0) `;
       this.#code.line(`${mine}store_block<${rowLength}>(${view}, ${base} + ${column}, ${value});`);
     } else if (access.rowStride === 1 && isAlignedTo(this.#vector(one), one)) {
-      this.#code.line(`store_piece<${storageType[dtype]}, ${width}>(${view}, ${base} + ${column}, ${value});`);
+      this.#code.line(
+        `store_piece<${storageType[dtype]}, ${width}>(${view}, ${base} + ${column}, ${value});`,
+      );
     } else {
       const stride = `${access.rowStride}LL`;
       this.#code.line(
