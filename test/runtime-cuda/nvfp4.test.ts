@@ -15,6 +15,7 @@ import {
 } from "@weft/dsl";
 import { openSimulator } from "@weft/runtime-cuda";
 import { suite } from "uvu";
+import * as assert from "uvu/assert";
 import { expectOutputsClose } from "../support/expect-close.ts";
 import { type GraphValues, randomValues } from "../support/random-values.ts";
 import { weightsOf } from "../support/run-plan.ts";
@@ -141,14 +142,19 @@ function rowsOf(policy: Policy, rows: number): ProgramInput {
 
 const tolerance = { absolute: 2e-5, relative: 2e-5 };
 
-async function compare(programs: readonly ProgramInput[]): Promise<void> {
+/** @returns by what each product that a library could take was computed */
+async function compare(
+  programs: readonly ProgramInput[],
+  matmulLibrary: "own" | "auto" = "own",
+): Promise<readonly string[]> {
   const { plan } = orThrow(compile(programs, { name: "nvfp4" }));
   const all = programs.map(({ graph }, index) => randomValues(graph, 11 + index));
   const weights: GraphValues = {
     ...all[0]!,
     parameters: (name) => all.find((one) => one.weights.has(name))?.parameters(name),
   };
-  using device = await openSimulator();
+  // What a kernel reads or writes before it has waited for those in front is refused.
+  using device = await openSimulator({ matmulLibrary, overlapLaunches: true });
   using executable = await device.load(plan, weightsOf(weights));
   for (const [index, { name, graph }] of programs.entries()) {
     const values = { ...all[index]!, parameters: weights.parameters };
@@ -172,20 +178,23 @@ async function compare(programs: readonly ProgramInput[]): Promise<void> {
       throw new Error(`${name}: ${(error as Error).message}`);
     }
   }
+  return executable.matmulSteps.map(({ by, reason }) => `${by}: ${reason}`);
 }
 
 for (const policy of ["f32", "bf16"] as const) {
-  test(`products of few and of many rows, ${policy}`, () =>
-    compare([1, 3, 8, 40].map((rows) => products(policy, rows))));
-  test(`weights of two dtypes in one kernel, both products of a backward pass, look-ups and quantised rows, ${policy}`, () =>
-    compare([
-      mixed(policy, 2),
-      mixed(policy, 20),
-      backward(policy, 4),
-      backward(policy, 40),
-      rowsOf(policy, 2),
-      rowsOf(policy, 20),
-    ]));
+  test(`products of few and of many rows, ${policy}`, async () => {
+    await compare([1, 3, 8, 40].map((rows) => products(policy, rows)));
+  });
+  test(`weights of two dtypes in one kernel, both products of a backward pass, look-ups and quantised rows, ${policy}`, async () => {
+    const small = [mixed(policy, 2), backward(policy, 4), rowsOf(policy, 2)];
+    await compare([...small, mixed(policy, 20), backward(policy, 40), rowsOf(policy, 20)]);
+  });
 }
+
+test("products of a library read weights as bf16 from scratch", async () => {
+  const steps = await compare([products("bf16", 256), backward("bf16", 256)], "auto");
+  assert.ok(steps.length >= 3);
+  assert.equal([...new Set(steps)], ["library: from 256 rows on"]);
+});
 
 test.run();
