@@ -127,7 +127,10 @@ DEVICE Piece<n> load_codes_strided(Global<nvfp4> view, i64 index, i64 stride) {
 // Eight elements around k of a row to a stage of a product, as bf16; zeros where they are not `valid`.
 template <i32 length>
 DEVICE void stage_codes(Shared<bf16> to, i32 index, Global<nvfp4> from, i32 row, i32 k, bool valid) {
-  store16(to, index, valid ? load_bf16_of<length>(from, row, k) : Bytes16{});
+  // Without a branch around the loads: it would cost registers that products need.
+  Bytes16 value = load_bf16_of<length>(from, valid ? row : 0, valid ? k : 0);
+  if (!valid) value = Bytes16{};
+  store16(to, index, value);
 }
 
 // The same from any elements: the first `count` of eight from `at` on, `step` apart. `whole`: side by side from a multiple

@@ -60,7 +60,7 @@ export function writeProducts(
     const copy = (view: string, of: PlanDtype) =>
       code.line(
         of === "nvfp4"
-          ? `stage_codes<${contracted}>(to, index, ${view}, valid ? ${column} : 0, k, valid);`
+          ? `stage_codes<${contracted}>(to, index, ${view}, ${column}, k, valid);`
           : `copy16_async(to, index, ${view}, valid ? ${place} : 0, valid);`,
       );
     lambda(code, "copy_x", "Shared<bf16> to, i32 index, i32 local, i32 k", () => {
