@@ -4,15 +4,23 @@
  * All matrices are cut from one block of random bf16 numbers (64 MB, normally distributed): each begins at an offset
  * that its name gives and goes around. The block's length is prime, so that rows of a matrix do not repeat one another
  * within 64 MB, which is more than the caches of present GPUs hold. Norms have random numbers of their own. Files are
- * safetensors in several shards with an index, written side by side.
+ * safetensors in several shards with an index, written side by side. In NVFP4, codes and scales of the blocks' linears are
+ * cut from blocks of random bytes in the same way.
  */
 import { existsSync, mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { configJson, safetensorsHeader } from "../model/hugging-face.ts";
+import { configJson, headerOf } from "../model/hugging-face.ts";
 import { fnv1a, WeightStream } from "../model/random.ts";
-import { elementsOf, type ModelShape, type ModelTensor, tensorsOf } from "../model/shapes.ts";
+import { elementsOf, type ModelShape, tensorsOf } from "../model/shapes.ts";
+import {
+  type CheckpointFormat,
+  nvfp4Config,
+  randomBytes,
+  type StoredTensor,
+  storedTensors,
+} from "./stored-tensors.ts";
 
 /** A prime just below 2 ** 25: two bytes each. */
 const blockElements = 33554393;
@@ -27,10 +35,8 @@ export interface RandomCheckpoint {
   readonly seconds: number;
 }
 
-const bytesOfTensor = (tensor: ModelTensor) => elementsOf(tensor) * 2;
-
-export const checkpointBytes = (shape: ModelShape): number =>
-  tensorsOf(shape).reduce((sum, tensor) => sum + bytesOfTensor(tensor), 0);
+export const checkpointBytes = (shape: ModelShape, format: CheckpointFormat = "bf16"): number =>
+  storedTensors(shape, format).reduce((sum, tensor) => sum + tensor.bytes, 0);
 
 /** Memory where there is enough of it, else the folder for temporary files. */
 export function usualFolder(bytes: number): string {
@@ -43,9 +49,13 @@ function freeBytes(folder: string): number {
 }
 
 /** @throws Error where the folder has no room */
-export async function makeCheckpoint(directory: string, shape: ModelShape): Promise<RandomCheckpoint> {
+export async function makeCheckpoint(
+  directory: string,
+  shape: ModelShape,
+  format: CheckpointFormat = "bf16",
+): Promise<RandomCheckpoint> {
   const started = performance.now();
-  const bytes = checkpointBytes(shape);
+  const bytes = checkpointBytes(shape, format);
   mkdirSync(directory, { recursive: true });
   const free = freeBytes(directory);
   if (free < bytes + 64e6) {
@@ -55,7 +65,7 @@ export async function makeCheckpoint(directory: string, shape: ModelShape): Prom
     );
   }
   const block = randomBlock(shape);
-  const shards = shardsOf(tensorsOf(shape));
+  const shards = shardsOf(storedTensors(shape, format));
   const names = shards.map((_, i) => shardName(i, shards.length));
   await Promise.all(shards.map((tensors, i) => writeShard(join(directory, names[i]!), tensors, block)));
   const json = (name: string, content: object) =>
@@ -69,7 +79,8 @@ export async function makeCheckpoint(directory: string, shape: ModelShape): Prom
     });
   }
   const [endOfText, endOfTurn] = [shape.vocab - 3, shape.vocab - 1];
-  json("config.json", configJson(shape, { endOfText, endOfTurn }, "bf16"));
+  const config = configJson(shape, { endOfText, endOfTurn }, "bf16");
+  json("config.json", format === "nvfp4" ? { ...config, ...nvfp4Config(shape.tied) } : config);
   return { directory, bytes, seconds: (performance.now() - started) / 1000 };
 }
 
@@ -82,14 +93,14 @@ const shardName = (index: number, count: number) => {
 };
 
 /** Neighbours together, about equal in bytes. */
-function shardsOf(tensors: readonly ModelTensor[]): ModelTensor[][] {
-  const total = tensors.reduce((sum, tensor) => sum + bytesOfTensor(tensor), 0);
+function shardsOf(tensors: readonly StoredTensor[]): StoredTensor[][] {
+  const total = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
   const count = Math.max(1, Math.min(mostShards, Math.ceil(total / shardBytes)));
-  const shards: ModelTensor[][] = Array.from({ length: count }, () => []);
+  const shards: StoredTensor[][] = Array.from({ length: count }, () => []);
   let before = 0;
   for (const tensor of tensors) {
     shards[Math.min(count - 1, Math.floor((before / total) * count))]!.push(tensor);
-    before += bytesOfTensor(tensor);
+    before += tensor.bytes;
   }
   return shards.filter((shard) => shard.length > 0);
 }
@@ -107,25 +118,30 @@ function randomBlock(shape: ModelShape): Uint16Array {
   return block;
 }
 
-async function writeShard(path: string, tensors: readonly ModelTensor[], block: Uint16Array): Promise<void> {
+async function writeShard(path: string, tensors: readonly StoredTensor[], block: Uint16Array): Promise<void> {
   const file = await open(path, "w");
   try {
-    await writeAll(file, safetensorsHeader(tensors, "bf16"));
+    await writeAll(file, headerOf(tensors));
     for (const tensor of tensors) {
-      if (tensor.kind === "norm") {
-        const values = new Uint16Array(elementsOf(tensor));
+      if (tensor.content === "norm") {
+        const values = new Uint16Array(tensor.bytes / 2);
         new WeightStream("1", tensor.name, { mean: 1, deviation: 0.1 }).fill(values);
         await writeAll(file, new Uint8Array(values.buffer));
-      } else await writeMatrix(file, tensor, block);
+      } else if (tensor.content instanceof Uint8Array) await writeAll(file, tensor.content);
+      else await writeMatrix(file, tensor, tensor.content === "matrix" ? block : randomBytes(tensor.content));
     }
   } finally {
     await file.close();
   }
 }
 
-async function writeMatrix(file: FileHandle, tensor: ModelTensor, block: Uint16Array): Promise<void> {
-  let position = fnv1a(tensor.name) % block.length;
-  for (let left = elementsOf(tensor); left > 0; ) {
+async function writeMatrix(
+  file: FileHandle,
+  { name, bytes }: StoredTensor,
+  block: Uint16Array,
+): Promise<void> {
+  let position = fnv1a(name) % block.length;
+  for (let left = bytes / 2; left > 0; ) {
     const count = Math.min(left, block.length - position, pieceElements);
     await writeAll(file, new Uint8Array(block.buffer, position * 2, count * 2));
     position = (position + count) % block.length;

@@ -1,7 +1,7 @@
 /**
  * Qwen3 on a GPU with random weights of the released shapes, beside PyTorch and transformers where they are installed.
  *
- *     npm run bench:gpu -- [--models 0.6b,1.7b,4b,8b] [--contexts 128,1024,8192] [--prefill 512,1024,4096] [--minutes 30]
+ *     npm run bench:gpu -- [--models 0.6b,1.7b,4b,4b-nvfp4,8b] [--contexts 128,1024,8192] [--prefill 512,1024,4096] [--minutes 30]
  *         [--tokens 200] [--overlap] [--matmul auto|own] [--no-peer] [--folder DIR] [--out DIR] [--copy-gbs N] [--matmul-tflops N] [--device cuda-sim]
  *
  * docs/gpu.md says what is measured and what it needs.
@@ -21,6 +21,7 @@ import type { Measured } from "./rows.ts";
 import { measureTraining } from "./training.ts";
 import {
   type BenchOptions,
+  isCoded,
   type ModelName,
   parseOptions,
   shapeNameOf,
@@ -78,10 +79,11 @@ async function checkpointOf(model: ModelName): Promise<string> {
   const known = checkpoints.get(model);
   if (known !== undefined) return known;
   const shape = shapes[shapeNameOf(model)];
-  const folder = options.folder ?? usualFolder(checkpointBytes(shape));
+  const format = isCoded(model) ? "nvfp4" : "bf16";
+  const folder = options.folder ?? usualFolder(checkpointBytes(shape, format));
   const directory = join(folder, `weft-bench-${process.pid}-${model}`);
   checkpoints.set(model, directory);
-  const { bytes, seconds } = await makeCheckpoint(directory, shape);
+  const { bytes, seconds } = await makeCheckpoint(directory, shape, format);
   say(`${model}: ${digits(bytes / 1e9)} GB of random weights in ${directory}, in ${digits(seconds)} s`);
   return directory;
 }

@@ -1,6 +1,6 @@
 /** What ours should reach on a large GPU (stated for one of 3 TB/s), and whether it did. */
 import type { Row } from "./rows.ts";
-import type { ModelName } from "./work.ts";
+import { isCoded, type ModelName } from "./work.ts";
 
 export interface Target {
   readonly question: string;
@@ -12,6 +12,7 @@ export interface Target {
 
 const decodeTargets: readonly (readonly [ModelName, number])[] = [
   ["4b", 250],
+  ["4b-nvfp4", 500],
   ["0.6b", 1000],
   ["8b", 160],
 ];
@@ -59,7 +60,7 @@ export function targetsOf(rows: readonly Row[]): Target[] {
       wanted: trainingTarget,
       measured: of("4b", "train", true),
     },
-    ...decodeTargets.map(([model]) => ratio(model, "decode")),
+    ...decodeTargets.filter(([model]) => !isCoded(model)).map(([model]) => ratio(model, "decode")),
     ratio("4b", "prefill"),
   ];
 }

@@ -4,10 +4,22 @@ import type { ShapeName } from "../model/shapes.ts";
 import { type GpuName, gpuNames } from "../support/gpu-device.ts";
 
 /** As they are asked for, in the order of interest. */
-export const modelNames = ["4b", "0.6b", "8b", "1.7b", "tiny"] as const;
+export const modelNames = ["4b", "4b-nvfp4", "0.6b", "8b", "1.7b", "tiny", "tiny-nvfp4"] as const;
 export type ModelName = (typeof modelNames)[number];
 
-export const shapeNameOf = (model: ModelName): ShapeName => (model === "tiny" ? "tiny" : `qwen3-${model}`);
+const shapeNames = {
+  "4b": "qwen3-4b",
+  "4b-nvfp4": "qwen3-4b",
+  "0.6b": "qwen3-0.6b",
+  "8b": "qwen3-8b",
+  "1.7b": "qwen3-1.7b",
+  tiny: "tiny",
+  "tiny-nvfp4": "tiny",
+} as const satisfies Record<ModelName, ShapeName>;
+export const shapeNameOf = (model: ModelName): ShapeName => shapeNames[model];
+
+/** Whether the linears of the blocks are in NVFP4: ours alone, because the peers read no such checkpoint, and for decode and prefill. */
+export const isCoded = (model: ModelName): boolean => model.endsWith("-nvfp4");
 
 export const peerNames = ["transformers-eager", "transformers-compiled"] as const;
 export type Who = "weft" | (typeof peerNames)[number];
@@ -71,10 +83,10 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   });
   const device = oneOf(gpuNames, values.device, "--device");
   const isReal = device === "cuda";
-  const models = (values.models ?? (isReal ? "4b,0.6b,8b,1.7b" : "tiny"))
+  const models = (values.models ?? (isReal ? "4b,4b-nvfp4,0.6b,8b,1.7b" : "tiny,tiny-nvfp4"))
     .split(",")
     .map((name) => oneOf(modelNames, name.trim().toLowerCase(), "--models"));
-  const isTiny = models.every((model) => model === "tiny");
+  const isTiny = models.every((model) => shapeNameOf(model) === "tiny");
   const scaled = (text: string | undefined, scale: number, name: string) =>
     text === undefined ? undefined : positive(text, name) * scale;
   return {
@@ -133,13 +145,15 @@ export function visitsOf({ models, contexts, prefill, train, peer }: BenchOption
     profile: false,
   };
   const training = { contexts: [], prefill: [], train, profile: false };
-  const isTrained = (model: ModelName) => model !== "1.7b" && model !== "8b";
+  const isTrained = (model: ModelName) => model !== "1.7b" && model !== "8b" && !isCoded(model);
   const isWanted = (model: ModelName) => model !== "1.7b";
   const ours = (list: readonly ModelName[], what: Omit<Visit, "model" | "who">) =>
     list.map((model): Visit => ({ model, who: "weft", ...what }));
   const theirs = (list: readonly ModelName[], what: Omit<Visit, "model" | "who">) =>
     peer
-      ? list.flatMap((model) => peerNames.map((who): Visit => ({ model, who, ...what, profile: false })))
+      ? list
+          .filter((model) => !isCoded(model))
+          .flatMap((model) => peerNames.map((who): Visit => ({ model, who, ...what, profile: false })))
       : [];
   const [first, second] = [models.filter(isWanted), models.filter((model) => !isWanted(model))];
   return [

@@ -28,14 +28,29 @@ export function writeHuggingFace(directory: string, shape: ModelShape, seed: str
   });
 }
 
+/** As `headerOf`, of tensors that are all stored alike. */
+export const safetensorsHeader = (tensors: readonly ModelTensor[], type: StoredType): Uint8Array =>
+  headerOf(
+    tensors.map((tensor) => {
+      const bytes = elementsOf(tensor) * bytesOf[type];
+      return { name: tensor.name, dtype: type.toUpperCase(), shape: tensor.shape, bytes };
+    }),
+  );
+
+interface HeaderEntry {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
 /** The length in eight bytes, then JSON, padded with spaces so that the data starts on eight bytes. */
-export function safetensorsHeader(tensors: readonly ModelTensor[], type: StoredType): Uint8Array {
+export function headerOf(tensors: readonly HeaderEntry[]): Uint8Array {
   const header: Record<string, object> = { __metadata__: { format: "pt" } };
   let offset = 0;
-  for (const tensor of tensors) {
-    const end = offset + elementsOf(tensor) * bytesOf[type];
-    header[tensor.name] = { dtype: type.toUpperCase(), shape: tensor.shape, data_offsets: [offset, end] };
-    offset = end;
+  for (const { name, dtype, shape, bytes } of tensors) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
+    offset += bytes;
   }
   const text = JSON.stringify(header);
   const padded = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));

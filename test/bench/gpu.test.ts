@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { orThrow } from "@weft/dsl";
-import { openCheckpoint, readQwen3Config, readTensor } from "@weft/qwen3";
+import { openCheckpoint, readQwen3Config, readTensor, storedWeights } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkpointBytes, makeCheckpoint } from "../../bench/gpu/checkpoint.ts";
@@ -30,9 +30,9 @@ test("what is wanted most comes first, and nothing is measured twice", () => {
   );
   assert.equal(short.slice(0, 4), [
     "4b weft 1024 1024",
+    "4b-nvfp4 weft 1024 1024",
     "0.6b weft 1024 1024",
     "8b weft 1024 1024",
-    "4b transformers-eager 1024 1024",
   ]);
   assert.equal(
     short.filter((one) => one.includes("trains")),
@@ -49,7 +49,8 @@ test("what is wanted most comes first, and nothing is measured twice", () => {
     contexts.map((size) => `${model} ${who} ${size}`),
   );
   assert.is(new Set(rows).size, rows.length);
-  assert.is(rows.length, 4 * 3 * 3);
+  // The peers read no NVFP4.
+  assert.is(rows.length, 4 * 3 * 3 + 3);
   const alone = visitsOf(
     parseOptions(["--no-peer", "--models", "8b", "--contexts", "128", "--prefill", "512", "--train", "none"]),
   );
@@ -91,6 +92,10 @@ test("a quick checkpoint opens, is the same again, and in shards where it is lar
       const square = values.reduce((sum, value) => sum + value * value, 0) / values.length;
       assert.ok(Math.abs(Math.sqrt(square) / shape.scale - 1) < 0.05, `${Math.sqrt(square)}`);
     }
+    const coded = await makeCheckpoint(join(folder, "coded"), shapes.tiny, "nvfp4");
+    assert.is(coded.bytes, checkpointBytes(shapes.tiny, "nvfp4"));
+    const { linears } = orThrow(storedWeights(orThrow(openCheckpoint(coded.directory))));
+    assert.is(linears.size, 7 * shapes.tiny.layers);
     const again = await makeCheckpoint(join(folder, "again"), shapes.tiny);
     const read = (directory: string) => readFileSync(join(directory, "model.safetensors"));
     assert.ok(read(again.directory).equals(read(join(folder, "tiny"))));

@@ -85,6 +85,16 @@ export class Body {
   ): number {
     return this.#add({ kind: "stochasticRound", operand, keyLow, keyHigh, stream, strides, rowStride });
   }
+  /** Its elements' places are those of a matrix of the loops' rows. */
+  quantizeNvfp4(
+    operand: number,
+    encodeScale: number,
+    strides: number[],
+    { fourOverSix = false, nonZero = false, random = [] as number[] } = {},
+  ): number {
+    const options = { fourOverSix, nonZero, random, strides, rowStride: 1 };
+    return this.#add({ kind: "quantizeNvfp4", operand, encodeScale, ...options });
+  }
   reduce(name: "sum" | "max", operand: number): number {
     return this.#add({ kind: "reduce", function: name, operand });
   }
@@ -105,6 +115,12 @@ export class Body {
   program(loops: Loop[], row: Loop): RowProgram {
     return { loops, row, body: this.instructions };
   }
+}
+
+/** Rows of nvfp4 lie in groups of 16. */
+function paddedRows(shape: readonly number[]): readonly number[] {
+  const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1);
+  return [Math.ceil(rows / 16) * 16, shape.at(-1)!];
 }
 
 const width = { f32: 4, bf16: 2, f16: 2, nvfp4: 9 / 16, i32: 4 };
@@ -129,7 +145,8 @@ export class PlanBuilder {
   }
   /** @param positions of a state: the axis along which positions lie */
   buffer(name: string, kind: BufferClass, dtype: PlanDtype, shape: number[], positions = -1): number {
-    const bytes = shape.reduce((product, size) => product * size, width[dtype]);
+    const padded = dtype === "nvfp4" ? paddedRows(shape) : shape;
+    const bytes = padded.reduce((product, size) => product * size, width[dtype]);
     const offset = kind === "weights" ? 0 : this.plan.memory[kind];
     this.plan.memory[kind] += kind === "weights" ? bytes : Math.ceil(bytes / 256) * 256;
     const buffer: PlanBuffer = { name, class: kind, dtype, shape, bytes, offset, positions };

@@ -41,9 +41,9 @@ const cases: [string, (steps: CudaLibraryStep[], cuda: CudaPlan) => unknown, Reg
   ["output of f16", ([one]) => (one!.products[0]!.out.dtype = "f16"), /out\.dtype: must be f32 or bf16/],
   ["no buffer", ([one]) => (one!.products[0]!.weight.buffer = -2), /weight\.buffer: is buffer -2/],
   [
-    "a weight in scratch",
-    ([one]) => (one!.products[0]!.weight.buffer = -1),
-    /weight\.buffer: must be a buffer/,
+    "a weight past the end of scratch",
+    ([one]) => Object.assign(one!.products[0]!.weight, { buffer: -1, offset: 2 ** 30 }),
+    /weight: goes past the \d+ bytes of scratch/,
   ],
   [
     "another step's buffer",

@@ -51,10 +51,23 @@ const matrix: Readonly<Record<string, readonly [() => EmittedPlan, readonly stri
     targetNames,
   ],
   "4B, bf16": [() => emitQwen3(qwen3Of4B, { policy: "bf16", ...large }), ["sm_90a", "sm_120a"]],
+  "4B, NVFP4": [
+    () => emitQwen3(qwen3Of4B, { policy: "bf16", ...large, quantized: codedLinears("none") }),
+    ["sm_90a"],
+  ],
+  "three layers, both sides in NVFP4": [
+    () => emitQwen3(threeLayers, { policy: "bf16", ...small, quantized: codedLinears("nvfp4") }),
+    ["sm_80", "sm_120a"],
+  ],
   "training, bf16": [() => emitTraining("bf16", wideLayers, 256), ["sm_90a", "sm_80"]],
   "training, f32": [() => emitTraining("f32", threeLayers, 100), ["sm_90a"]],
   "4B, f32": [() => emitQwen3(qwen3Of4B, { policy: "f32", ...large }), ["sm_90a", "sm_80"]],
 };
+
+/** The linears of the blocks in NVFP4, with a scale of each tensor. */
+function codedLinears(activations: "none" | "nvfp4") {
+  return (name: string) => (/proj\.weight$/.test(name) ? { hasTensorScale: true, activations } : undefined);
+}
 
 /** A step of training, all of whose kinds of kernels are in three layers of 4B's width. */
 function emitTraining(policy: "f32" | "bf16", config: Qwen3Config, lossChunk: number): EmittedPlan {
@@ -101,6 +114,9 @@ for (const [name, [emit, targets]] of Object.entries(matrix)) {
       assert.equal(faults, [], target);
       if (target !== "sm_90a") continue;
       if (name === "4B, bf16") pinned.push(...found);
+      if (name === "4B, NVFP4")
+        for (const one of found)
+          if (/matmul/.test(one.kernel)) pinned.push({ ...one, kernel: `NVFP4 ${unnumbered(one.kernel)}` });
       // What multiplies: rows of training are as those of inference.
       if (name === "training, bf16")
         for (const one of found)

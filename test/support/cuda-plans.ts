@@ -1,7 +1,7 @@
 /** Qwen3 plans and their CUDA text, for tests that look at the text. */
 import { type CudaPlan, emitCuda, type Plan, type PrecisionPolicy } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
-import { compileQwen3, type Qwen3Config, usualOn } from "@weft/qwen3";
+import { compileQwen3, type Qwen3CompileOptions, type Qwen3Config, usualOn } from "@weft/qwen3";
 
 export interface EmittedPlan {
   readonly plan: Plan;
@@ -13,12 +13,14 @@ export interface EmitOptions {
   readonly capacity: number;
   readonly chunk: number;
   readonly fusion?: boolean;
+  /** Which parameters are stored in NVFP4, and how. Default: none. */
+  readonly quantized?: Qwen3CompileOptions["quantized"];
 }
 
 /** The plan that a GPU is given of a model whose weights are all stored as the policy computes. */
 export function emitQwen3(
   config: Qwen3Config,
-  { policy, fusion = true, ...sizes }: EmitOptions,
+  { policy, fusion = true, quantized, ...sizes }: EmitOptions,
 ): EmittedPlan {
   const { plan } = orThrow(
     compileQwen3(config, {
@@ -28,6 +30,7 @@ export function emitQwen3(
       logits: "last",
       candidates: usualOn("cuda").candidates,
       fusion,
+      ...(quantized === undefined ? {} : { quantized }),
       record: false,
     }),
   );

@@ -4,11 +4,12 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { type Compiled, type InterpreterState, initialState, interpret, type Plan } from "@weft/compiler";
-import { elementCount, type Graph, maxSize, roundTo, type TensorArray } from "@weft/dsl";
+import { decodeNvfp4, elementCount, type Graph, maxSize, roundTo, type TensorArray } from "@weft/dsl";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "@weft/qwen3";
 import {
   type Device,
   type Executable,
+  type FilePart,
   type MemoryTable,
   type RunOptions,
   type RunResult,
@@ -193,17 +194,31 @@ class InterpreterExecutable implements Executable {
 }
 
 function valuesOf(weight: Weight): Float64Array {
+  if (weight.dtype === "nvfp4") {
+    const [codes, scales] =
+      weight.kind === "data"
+        ? [bytesOf(weight.data), weight.scales!]
+        : [bytesAt(weight), bytesAt(weight.scales!)];
+    return Float64Array.from(decodeNvfp4({ codes, scales }));
+  }
   if (weight.kind === "data") {
     const { buffer, byteOffset, byteLength } = weight.data;
     return Float64Array.from(
       widen(weight.dtype, buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer),
     );
   }
-  const bytes = new Uint8Array(weight.bytes);
-  const file = openSync(weight.path, "r");
-  readSync(file, bytes, 0, bytes.length, weight.offset);
+  return Float64Array.from(widen(weight.dtype, bytesAt(weight).buffer));
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+function bytesAt({ path, offset, bytes }: FilePart): Uint8Array<ArrayBuffer> {
+  const content = new Uint8Array(bytes);
+  const file = openSync(path, "r");
+  readSync(file, content, 0, bytes, offset);
   closeSync(file);
-  return Float64Array.from(widen(weight.dtype, bytes.buffer));
+  return content;
 }
 
 function widen(dtype: string, bytes: ArrayBuffer): Float32Array {

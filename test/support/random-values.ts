@@ -1,6 +1,7 @@
 /** Repeatable values for the inputs and parameters of a graph. */
 import { type Axis, elementCount, type Graph, roundTo, sizeFor, type TensorArray } from "@weft/dsl";
 import { indexRange, inputRange, parameterRange } from "./graph-writer.ts";
+import { nearestNvfp4 } from "./nvfp4-values.ts";
 
 export interface GraphValues {
   readonly symbols: ReadonlyMap<string, number>;
@@ -64,6 +65,7 @@ export function randomValues(graph: Graph, seed: number): GraphValues {
         ? low + Math.floor(next() * (high - low + 1))
         : roundTo(type.dtype, Math.fround(low + next() * (high - low))),
     );
+    if (type.dtype === "nvfp4") data.set(nearestNvfp4(data));
     (op === "input" ? inputs : weights).set(name, { dtype: type.dtype, axes, data });
   }
   return { symbols, inputs, weights, parameters: (name) => weights.get(name) };

@@ -2,6 +2,7 @@
 import { compile, type Pass } from "@weft/compiler";
 import { type Graph, orThrow, sizeFor, type TensorArray } from "@weft/dsl";
 import type { Device, Executable, WeightSource } from "@weft/runtime";
+import { exactNvfp4 } from "./nvfp4-values.ts";
 import type { GraphValues } from "./random-values.ts";
 
 export interface RunPlanOptions {
@@ -9,11 +10,15 @@ export interface RunPlanOptions {
   readonly passes?: readonly Pass[];
 }
 
-function weightsOf(values: GraphValues): WeightSource {
+export function weightsOf(values: GraphValues): WeightSource {
   return (name) => {
     const value = values.parameters(name);
     if (value === undefined) return undefined;
     const shape = value.axes.map((one) => one.size);
+    if (value.dtype === "nvfp4") {
+      const { codes, scales } = exactNvfp4(value.data);
+      return { kind: "data", data: codes, scales, dtype: "nvfp4", shape };
+    }
     return value.dtype === "i32"
       ? { kind: "data", data: Int32Array.from(value.data), dtype: "i32", shape }
       : { kind: "data", data: Float32Array.from(value.data), dtype: "f32", shape };

@@ -53,6 +53,12 @@ DEVICE Global<T> part_of(Global<T> view, i64 first) {
   return {view.data + first};
 }
 
+// The same bytes as elements of another type.
+template <typename To, typename T>
+DEVICE Global<To> view_as(Global<T> view) {
+  return {reinterpret_cast<To*>(view.data)};
+}
+
 template <typename T>
 DEVICE T load(Global<T> view, i64 index) {
   return view.data[index];
@@ -215,6 +221,25 @@ DEVICE i32 to_i32(float value) {
   asm("cvt.rzi.s32.f32 %0, %1;" : "=r"(result) : "f"(value));
   return result;
 }
+
+// Two products of bf16, one in each half, rounded to nearest; subnormal numbers are numbers.
+DEVICE u32 mul_bf16x2(u32 a, u32 b) {
+  u32 result;
+  // Nothing is changed by adding -0.
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(0x80008000u));
+  return result;
+}
+
+// Byte i of the result is chosen by bits 4i and up of the selector: one of the eight bytes of a and b (those of a are the
+// first four), or with bit 4i + 3 eight times its highest bit.
+DEVICE u32 permute_bytes(u32 a, u32 b, u32 selector) {
+  u32 result;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(selector));
+  return result;
+}
+
+// A product that is rounded before anything is added to it.
+DEVICE float rounded_product(float a, float b) { return __fmul_rn(a, b); }
 
 // Within two units in the last place, without the slow path that exact rounding needs.
 DEVICE float fast_rsqrt(float x) { return rsqrtf(x); }

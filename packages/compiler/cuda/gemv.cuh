@@ -18,6 +18,11 @@ DEVICE Piece<n> load_piece_once(Global<T> view, i64 index) {
   return result;
 }
 
+template <i32 n, typename T>
+DEVICE Piece<n> load_columns(Global<T> view, i64 index) {
+  return load_piece_once<T, n>(view, index);
+}
+
 // What of a block's weights is asked for before the kernel in front of this one has ended: about what arrives meanwhile.
 constexpr i32 prefetched_bytes = 32 * 1024;
 
@@ -35,8 +40,9 @@ DEVICE void prefetch_columns(Global<W> weights, i32 first, i32 count, i32 contra
 // Products of `rows` rows with columns [first, first + count) of a matrix [columns][contracted], by the whole block.
 // Each column is cut into `slices`, so that the warps come out even when there are few columns; the sum of one slice
 // comes to sums[(m * slices + slice) * pitch_of_sums + column - first]. `width` divides the slices and the pitch of x.
-template <typename W, typename X, i32 rows, i32 width, i32 slices, i32 pitch_of_sums>
-DEVICE void column_sums(Shared<float> sums, i32 base, Global<W> weights, i32 first, i32 count, Shared<X> x, i32 pitch,
+// `Matrix` is `Global` of a dtype, or `BlockRows`.
+template <typename Matrix, typename X, i32 rows, i32 width, i32 slices, i32 pitch_of_sums>
+DEVICE void column_sums(Shared<float> sums, i32 base, Matrix weights, i32 first, i32 count, Shared<X> x, i32 pitch,
                         i32 contracted) {
   const i32 length = contracted / slices;
   for (i32 item = warp_index(); item < count * slices; item += thread_count() / 32) {
@@ -48,7 +54,7 @@ DEVICE void column_sums(Shared<float> sums, i32 base, Global<W> weights, i32 fir
     for (i32 m = 0; m < rows; ++m) sum[m] = 0.0f;
 #pragma unroll 4
     for (i32 k = lane_index() * width; k < length; k += 32 * width) {
-      const Piece<width> w = load_piece_once<W, width>(weights, start + k);
+      const Piece<width> w = load_columns<width>(weights, start + k);
 #pragma unroll
       for (i32 m = 0; m < rows; ++m) {
         const Piece<width> values = load_piece<X, width>(x, m * pitch + slice * length + k);

@@ -57,7 +57,18 @@ DEVICE float stochastic_round(float x, i64 place, RandomStream from) {
 // Elements at place, place + stride, ...
 template <i64 stride, i32 n>
 DEVICE Piece<n> stochastic_round(Piece<n> x, i64 place, RandomStream from) {
-  if constexpr (stride == 1) {
+  if constexpr (stride == 1 && n > 8) {
+    // A piece of 8 lies in two blocks at most.
+#pragma unroll
+    for (i32 first = 0; first < n; first += 8) {
+      Piece<8> part;
+#pragma unroll
+      for (i32 i = 0; i < 8; ++i) part.at[i] = x.at[first + i];
+      part = stochastic_round<1>(part, place + first, from);
+#pragma unroll
+      for (i32 i = 0; i < 8; ++i) x.at[first + i] = part.at[i];
+    }
+  } else if constexpr (stride == 1) {
     const u64 counter = static_cast<u64>(place) >> 3;
     const u32 first = static_cast<u32>(place & 7);
     const RandomBlock block = random_block(counter, from);

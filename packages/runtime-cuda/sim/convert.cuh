@@ -34,6 +34,30 @@ DEVICE i32 to_i32(float value) {
   return value >= 2147483648.0f ? 2147483647 : static_cast<i32>(value);
 }
 
+DEVICE u32 mul_bf16x2(u32 a, u32 b) {
+  u32 result = 0;
+  for (u32 half = 0; half < 2; ++half) {
+    // Exact in f32 but below 2^-126, where both round to the same multiples; then to the nearest bf16, NaN as the hardware's.
+    const float product = float_of(a >> (16 * half) << 16) * float_of(b >> (16 * half) << 16);
+    const u32 bits = bits_of(product);
+    const u32 narrow = product != product ? 0x7fffu : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    result |= narrow << (16 * half);
+  }
+  return result;
+}
+
+DEVICE u32 permute_bytes(u32 a, u32 b, u32 selector) {
+  u32 result = 0;
+  for (u32 i = 0; i < 4; ++i) {
+    const u32 choice = selector >> (4 * i);
+    const u32 byte = ((choice & 4u) != 0 ? b : a) >> (8 * (choice & 3u)) & 0xffu;
+    result |= ((choice & 8u) == 0 ? byte : (byte & 0x80u) != 0 ? 0xffu : 0u) << (8 * i);
+  }
+  return result;
+}
+
+DEVICE float rounded_product(float a, float b) { return a * b; }
+
 DEVICE float fast_rsqrt(float x) { return 1.0f / sqrtf(x); }
 // As on the device, 0 for large b.
 DEVICE float fast_quotient(float a, float b) {

@@ -28,6 +28,11 @@ DEVICE Global<T> part_of(Global<T> view, i64 first) {
   return {{view.data + first, first < 0 || skipped > view.bytes ? 0 : view.bytes - skipped, view.buffer}};
 }
 
+template <typename To, typename T>
+DEVICE Global<To> view_as(Global<T> view) {
+  return {{reinterpret_cast<To*>(view.data), view.bytes, view.buffer}};
+}
+
 template <typename T>
 DEVICE Shared<T> shared_at(i32 offset, i32 count, Here here = Here::current()) {
   weft_sim::Buffer* buffer = weft_sim_thread()->shared;

@@ -763,7 +763,7 @@ DEVICE void k9_matmul_rms_norm_rope_body(const Args<6>& args, [[maybe_unused]] i
     const Range items = items_in(share, 0, 1, 64);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;
@@ -1080,7 +1080,7 @@ DEVICE void k12_matmul_add_3_body(const Args<4>& args, [[maybe_unused]] i64 bloc
     const Range items = items_in(share, 0, 1, 64);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;
@@ -1156,8 +1156,8 @@ DEVICE void k13_rms_norm_matmul_silu_matmul_mul_2_body(const Args<5>& args, [[ma
     const Range items = items_in(share, 0, 2, 128);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 256, b3, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 256, b3, begin, count, x, 64, 64);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;
@@ -1215,7 +1215,7 @@ DEVICE void k14_matmul_add_4_body(const Args<4>& args, [[maybe_unused]] i64 bloc
     const Range items = items_in(share, 0, 1, 64);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 128, 128);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 128, 128);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;
@@ -1288,7 +1288,7 @@ DEVICE void k15_rms_norm_matmul_body(const Args<4>& args, [[maybe_unused]] i64 b
     const Range items = items_in(share, 0, 1, 320);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;
@@ -1733,7 +1733,7 @@ DEVICE void k25_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
     const Range items = items_in(share, 0, 1, 64);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b2, begin, count, x, 64, 64);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;
@@ -1748,7 +1748,7 @@ DEVICE void k25_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
     const Range items = items_in(share, 64, 1, 32);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b7, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b7, begin, count, x, 64, 64);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;
@@ -1763,7 +1763,7 @@ DEVICE void k25_rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul_2_body(cons
     const Range items = items_in(share, 96, 1, 32);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b10, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b10, begin, count, x, 64, 64);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;
@@ -1984,7 +1984,7 @@ DEVICE void k27_matmul_add_5_body(const Args<4>& args, [[maybe_unused]] i64 bloc
     const Range items = items_in(share, 0, 1, 64);
     for (i32 begin = items.first; begin < items.last; begin += 256) {
       const i32 count = items.last - begin < 256 ? items.last - begin : 256;
-      column_sums<bf16, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
+      column_sums<Global<bf16>, bf16, 1, 8, 1, 256>(sums, 0, b1, begin, count, x, 64, 64);
       sync_block();
       for (i32 at = thread_index(); at < count * 1; at += thread_count()) {
         const i32 row = 0;

@@ -1,5 +1,5 @@
 /** Text of a program while it is written, with names that are visible in the blocks that enclose them. */
-import type { Affine, PlanDtype } from "../plan/types.ts";
+import type { Affine, PlanDtype, Slot } from "../plan/types.ts";
 
 export class Code {
   readonly #lines: string[] = [];
@@ -62,6 +62,7 @@ export const storageType: Readonly<Record<PlanDtype, string>> = {
   i32: "i32",
 };
 
+/** Of one element; not of nvfp4, whose elements share bytes. */
 export const storageBytes = (dtype: PlanDtype): number => (dtype === "bf16" || dtype === "f16" ? 2 : 4);
 
 export const symbolName = (symbol: number): string => `s${symbol}`;
@@ -91,3 +92,10 @@ export function floatText(value: number): string {
 
 /** The variable that holds the view of a slot. */
 export const slotView = (slot: number): string => `b${slot}`;
+
+/** The f32 value of one element; `at` is an i64 expression. */
+export const elementText = (
+  { dtype, rowLength }: Pick<Slot, "dtype" | "rowLength">,
+  view: string,
+  at: string,
+): string => (dtype === "nvfp4" ? `load_code<${rowLength}>(${view}, ${at})` : `widen(load(${view}, ${at}))`);

@@ -50,7 +50,12 @@ export function emitLossHead(kernel: LinearCrossEntropyKernel, context: KernelCo
       return { ...part, piece, blocks: [...gate, ...part.blocks] };
     }),
   );
-  return { parts: parts.flat(), prelude: [...productPrelude, "loss_head.cuh"], scratchBytes: 0, tickets: 0 };
+  return {
+    parts: parts.flat(),
+    prelude: [...productPrelude(kernel.slots), "loss_head.cuh"],
+    scratchBytes: 0,
+    tickets: 0,
+  };
 }
 
 /** `first` and `rows`: the positions of the chunk. */
@@ -78,6 +83,7 @@ const isEvenBy = (step: number, access: Access): boolean =>
 const inputOf = (kernel: LinearCrossEntropyKernel): Operand => ({
   view: slotView(kernel.input.slot),
   dtype: dtypeOf(kernel, kernel.input.slot),
+  rowLength: 0,
   at: atChunk(kernel.input),
   step: strideOf(kernel.input),
   deepStep: 1,
@@ -87,6 +93,7 @@ const inputOf = (kernel: LinearCrossEntropyKernel): Operand => ({
 const weightOf = (kernel: LinearCrossEntropyKernel): Operand => ({
   view: slotView(kernel.weight),
   dtype: dtypeOf(kernel, kernel.weight),
+  rowLength: 0,
   at: "0LL",
   step: kernel.contracted,
   deepStep: 1,
@@ -100,6 +107,7 @@ const slopesOf = (kernel: LinearCrossEntropyKernel): Operand => {
   return {
     view: "slopes",
     dtype: isNarrow ? "bf16" : "f32",
+    rowLength: 0,
     at: "0LL",
     step,
     deepStep: 1,

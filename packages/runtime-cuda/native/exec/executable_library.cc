@@ -63,8 +63,8 @@ Executable::BoundProduct Executable::bind(const plan::CudaProduct& source, size_
     const DevicePointer base = matrix.buffer < 0 ? scratch_.at(0) : slot_of(matrix.buffer).data;
     return base + static_cast<uint64_t>(matrix.offset * plan::element_bytes(matrix.dtype));
   };
-  BoundProduct product{&source, step, {}, "product with " + plan().buffers[static_cast<size_t>(source.weight.buffer)].name + " (" +
-                               step_name(plan(), program, static_cast<size_t>(step)) + ")"};
+  const std::string weight = source.weight.buffer < 0 ? "a weight in scratch" : plan().buffers[static_cast<size_t>(source.weight.buffer)].name;
+  BoundProduct product{&source, step, {}, "product with " + weight + " (" + step_name(plan(), program, static_cast<size_t>(step)) + ")"};
   Matmul& call = product.call;
   call.x = address(source.x);
   call.weight = address(source.weight);

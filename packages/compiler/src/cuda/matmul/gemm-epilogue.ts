@@ -22,7 +22,7 @@ function writeWholeRows(code: Code, kernel: MatmulKernel, tiles: GroupTiles, sha
     code.line(`const i64 row = first_row + item / ${units};`);
     code.line(`const i64 unit = first_column / ${row} + item % ${units};`);
     code.line(`if (row >= rows || unit >= ${group.columns / row}) continue;`);
-    const width = Math.min(4, pieceWidth(group.epilogue));
+    const width = pieceWidth(group.epilogue, 4);
     const text = epilogueText(code, kernel, group, "unit", {
       ...byWarp,
       width,

@@ -1,7 +1,10 @@
 /** The products of a tile: where its rows and columns come from. */
-import type { MatmulKernel } from "../../plan/types.ts";
-import { affineText, type Code, slotView } from "../code.ts";
+import type { MatmulKernel, PlanDtype } from "../../plan/types.ts";
+import { affineText, type Code, elementText, slotView, storageType } from "../code.ts";
 import { chooseByTile, type GroupTiles, mma, type Shape, writeByTile } from "./gemm-tiles.ts";
+
+/** Rows of a group of tiles. */
+const nvfp4Rows = 16;
 
 export interface XSource {
   readonly view: string;
@@ -25,7 +28,7 @@ export function writeProducts(
   shape: Shape,
   source: XSource,
 ): void {
-  const { contracted } = kernel;
+  const { contracted, slots } = kernel;
   const choose = (value: (tiles: GroupTiles) => number) => chooseByTile(tiled, (one) => String(value(one)));
   code.line(`const i32 columns = ${choose((one) => one.columns)};`);
   code.line(`const i32 used = ${choose((one) => one.columns * one.group.weights.length)};`);
@@ -39,10 +42,27 @@ export function writeProducts(
     );
   if (shape === mma) {
     stages("bf16");
-    for (let weight = 0; weight < most; weight++) {
+    const dtypes = new Set(tiled.flatMap(({ group }) => group.weights.map((slot) => slots[slot]!.dtype)));
+    const [dtype] = dtypes;
+    // Views of one type are chosen once; else each tile says how its columns come.
+    const isUniform = dtypes.size === 1;
+    const isBlocks = isUniform && dtype === "nvfp4";
+    // Columns of blocks are counted from the tile's first one, in 32 bits, where groups of rows begin with tiles.
+    const isCounted = isBlocks && tiled.every((one) => one.columns % nvfp4Rows === 0);
+    for (let weight = 0; isUniform && weight < most; weight++) {
       const view = chooseByTile(tiled, ({ group }) => slotView(group.weights[weight] ?? group.weights[0]!));
-      code.line(`const Global<bf16> w${weight} = ${view};`);
+      const begin = `first_column / ${nvfp4Rows} * group_words<${contracted}>`;
+      const own = isCounted ? `part_of(${view}, ${begin})` : view;
+      code.line(`const Global<${storageType[dtype!]}> w${weight} = ${own};`);
     }
+    if (isBlocks) code.line("const i32 left = static_cast<i32>(all_columns - first_column);");
+    const column = isCounted ? "column % columns" : "static_cast<i32>(first_column) + column % columns";
+    const copy = (view: string, of: PlanDtype) =>
+      code.line(
+        of === "nvfp4"
+          ? `stage_codes<${contracted}>(to, index, ${view}, ${column}, k, valid);`
+          : `copy16_async(to, index, ${view}, valid ? ${place} : 0, valid);`,
+      );
     lambda(code, "copy_x", "Shared<bf16> to, i32 index, i32 local, i32 k", () => {
       code.line(`const i64 row = first_row + local;`);
       code.line(
@@ -50,9 +70,17 @@ export function writeProducts(
       );
     });
     lambda(code, "copy_w", "Shared<bf16> to, i32 index, i32 column, i32 k", () => {
-      code.line(`const bool valid = ${isInside} && k < ${contracted};`);
-      writeByWeight(code, most, (weight) => {
-        code.line(`copy16_async(to, index, w${weight}, valid ? ${place} : 0, valid);`);
+      const inside = isBlocks ? "column % columns < left && column < used" : isInside;
+      code.line(`const bool valid = ${inside} && k < ${contracted};`);
+      if (isUniform) {
+        writeByWeight(code, most, (weight) => copy(`w${weight}`, dtype!));
+        return;
+      }
+      writeByTile(code, tiled, ({ group }) => {
+        writeByWeight(code, group.weights.length, (weight) => {
+          const slot = group.weights[weight]!;
+          copy(slotView(slot), slots[slot]!.dtype);
+        });
       });
     });
     code.line(`mma_tile<${shape.name}>(stages, out, ${contracted}, copy_x, copy_w);`);
@@ -69,7 +97,8 @@ export function writeProducts(
     code.line(`if (!(${isInside} && k < ${contracted})) return 0.0f;`);
     writeByTile(code, tiled, ({ group }) => {
       writeByWeight(code, group.weights.length, (weight) => {
-        code.line(`return widen(load(${slotView(group.weights[weight]!)}, ${place}));`);
+        const slot = group.weights[weight]!;
+        code.line(`return ${elementText(slots[slot]!, slotView(slot), place)};`);
       });
     });
   });

@@ -1,5 +1,5 @@
 /** Tiles of a product: their shapes, and the columns of each group that they hold. */
-import type { MatmulGroup } from "../../plan/types.ts";
+import type { MatmulGroup, PlanDtype } from "../../plan/types.ts";
 import type { Code } from "../code.ts";
 
 /** Tiles as gemm.cuh has them. */
@@ -23,6 +23,9 @@ export const plain = {
 };
 export type Shape = typeof mma;
 export const threads = 256;
+
+/** What tensor cores take as bf16: nvfp4 becomes it on the way to shared memory, code times scale without rounding. */
+export const isExactInBf16 = (dtype: PlanDtype): boolean => dtype === "bf16" || dtype === "nvfp4";
 
 export interface GroupTiles {
   readonly group: MatmulGroup;

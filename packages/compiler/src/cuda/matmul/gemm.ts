@@ -19,7 +19,16 @@ import { isColumnwise, rowsPrelude } from "../rows/row-shape.ts";
 import { writeEpilogue } from "./gemm-epilogue.ts";
 import { directSource, writeProducts } from "./gemm-products.ts";
 import { alignedScratch, directRead, epiloguePart, prologuePart } from "./gemm-rows.ts";
-import { chooseByTile, type GroupTiles, mma, plain, type Shape, threads, writeByTile } from "./gemm-tiles.ts";
+import {
+  chooseByTile,
+  type GroupTiles,
+  isExactInBf16,
+  mma,
+  plain,
+  type Shape,
+  threads,
+  writeByTile,
+} from "./gemm-tiles.ts";
 import { libraryWay } from "./library-way.ts";
 
 export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelText {
@@ -80,7 +89,10 @@ export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelTe
   const library = shape === mma ? libraryWay(kernel, rows, prologue, context) : undefined;
   return {
     parts,
-    prelude: [...rowsPrelude([kernel.prologue, ...kernel.groups.map((one) => one.epilogue)]), "gemm.cuh"],
+    prelude: [
+      ...rowsPrelude([kernel.prologue, ...kernel.groups.map((one) => one.epilogue)], kernel.slots),
+      "gemm.cuh",
+    ],
     scratchBytes,
     tickets: 0,
     ...(library === undefined ? {} : { library }),
@@ -92,7 +104,7 @@ function usesTensorCores(kernel: MatmulKernel): boolean {
   return (
     kernel.inputDtype === "bf16" &&
     kernel.contracted % 8 === 0 &&
-    weights.every((slot) => kernel.slots[slot]!.dtype === "bf16")
+    weights.every((slot) => isExactInBf16(kernel.slots[slot]!.dtype))
   );
 }
 

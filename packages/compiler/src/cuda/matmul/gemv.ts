@@ -3,7 +3,7 @@
  * the columns of all weights are shared out evenly over the blocks. An epilogue that looks at single columns runs at
  * once; one that needs a whole row (head norms, RoPE) runs in the block that finishes the row's last column.
  */
-import type { MatmulGroup, MatmulKernel } from "../../plan/types.ts";
+import type { MatmulGroup, MatmulKernel, PlanDtype } from "../../plan/types.ts";
 import { type Code, slotView, storageBytes, storageType } from "../code.ts";
 import { constant, framePart, type KernelContext, type KernelText, rowsOf } from "../kernel.ts";
 import { isColumnwise, pieceWidth, rowsPrelude } from "../rows/row-shape.ts";
@@ -11,9 +11,9 @@ import { loopIndices, RowText } from "../rows/row-text.ts";
 import { byBlock, byWarp, partsBytes } from "../rows/rows-kernel.ts";
 
 const threads = 256;
-const blocksPerMultiprocessor = 2;
+export const blocksPerMultiprocessor = 2;
 /** Blocks of a large GPU: what the slices of columns are chosen for. */
-const usualBlocks = 2 * 132;
+export const usualBlocks = 2 * 132;
 /** Columns whose sums lie in shared memory at once. */
 const chunk = 256;
 /** Pieces of work that make the warps of a block come out about even. */
@@ -21,7 +21,7 @@ const itemsWanted = 4 * (threads / 32);
 /** A slice of fewer elements would spend its time on the reduction. */
 const leastSlice = 1024;
 /** What a block may have on every target: Ada and consumer Blackwell have the least. */
-const mostShared = 99 * 1024;
+export const mostShared = 99 * 1024;
 const flagAt = partsBytes;
 const sumsAt = partsBytes + 16;
 
@@ -102,7 +102,11 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
       code.line("wait_for_inputs();");
       code.line(`const Shared<float> sums = shared_at<float>(${sumsAt}, ${sumWords});`);
       code.line(`const Shared<${type}> x = shared_at<${type}>(${xAt}, ${rows * pitch});`);
-      writeRows(code, kernel, rows, pitch);
+      const width = pieceWidth(kernel.prologue);
+      writeRows(code, kernel, rows, pitch, (row, column, value) => {
+        const at = rows === 1 ? column : `${row} + ${column}`;
+        return `store_piece<${type}, ${width}>(x, static_cast<i32>(${at}), ${value});`;
+      });
       code.line("sync_block();");
       if (scratch > 0) code.line("const Global<float> unfinished = global<float>(args.scratch);");
       for (const place of places) writeColumns(code, kernel, place, { rows, pitch, slices });
@@ -116,7 +120,7 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
   return {
     parts: [part],
     prelude: [
-      ...rowsPrelude([kernel.prologue, ...kernel.groups.map((one) => one.epilogue)]),
+      ...rowsPrelude([kernel.prologue, ...kernel.groups.map((one) => one.epilogue)], kernel.slots),
       "blocks.cuh",
       "gemv.cuh",
     ],
@@ -125,8 +129,17 @@ export function emitGemv(kernel: MatmulKernel, context: KernelContext): KernelTe
   };
 }
 
-/** The prologue: rows of x, computed by the whole block. */
-function writeRows(code: Code, kernel: MatmulKernel, rows: number, pitch: number): void {
+/**
+ * The prologue: rows of x, computed by the whole block.
+ * @param storeText stores a piece at a column of a row, given by i32 and i64 expressions
+ */
+export function writeRows(
+  code: Code,
+  kernel: MatmulKernel,
+  rows: number,
+  pitch: number,
+  storeText: (row: string, column: string, value: string) => string,
+): void {
   const { prologue } = kernel;
   const loops = prologue.loops.map((_, index) => `m${index}`);
   const width = pieceWidth(prologue);
@@ -136,30 +149,26 @@ function writeRows(code: Code, kernel: MatmulKernel, rows: number, pitch: number
     text.scalars();
     const last = prologue.body.length - 1;
     text.pass(String(kernel.contracted), (column) => {
-      const at = rows === 1 ? column : `${row} * ${pitch} + ${column}`;
-      const value = text.spreadPiece(last, column);
-      code.line(
-        `store_piece<${storageType[kernel.inputDtype]}, ${width}>(x, static_cast<i32>(${at}), ${value});`,
-      );
+      code.line(storeText(rows === 1 ? "0" : `${row} * ${pitch}`, column, text.spreadPiece(last, column)));
     });
   };
   if (rows === 1) code.block("", () => write("0LL"));
   else code.block(`for (i32 row = 0; row < ${rows}; ++row)`, () => write("row"));
 }
 
-/** The largest piece of 16 bytes of weights that divides the contracted length. */
+/** Elements of a weight that a lane takes at once: 16 bytes, or a word of nvfp4. */
+const wholePiece = (dtype: PlanDtype): number => (dtype === "nvfp4" ? 8 : 16 / storageBytes(dtype));
+
+/** The largest piece of weights that divides the contracted length. */
 function weightWidth(kernel: MatmulKernel, weight: number): number {
-  const bytes = storageBytes(kernel.slots[weight]!.dtype);
-  const whole = 16 / bytes;
+  const whole = wholePiece(kernel.slots[weight]!.dtype);
   return kernel.contracted % whole === 0 ? whole : 1;
 }
 
 /** How often each column is cut: into lengths that the lanes of a warp can share evenly. */
 function slicesOf({ contracted, groups, slots }: MatmulKernel, columns: number): number {
-  const bytes = Math.min(
-    ...groups.flatMap(({ weights }) => weights.map((slot) => storageBytes(slots[slot]!.dtype))),
-  );
-  const step = 32 * (16 / bytes);
+  const pieces = groups.flatMap(({ weights }) => weights.map((slot) => wholePiece(slots[slot]!.dtype)));
+  const step = 32 * Math.max(...pieces);
   let slices = 1;
   while (
     (columns / usualBlocks) * slices < itemsWanted &&
@@ -181,6 +190,7 @@ function prefetchColumns(code: Code, kernel: MatmulKernel, place: GroupPlace): v
   code.block("", () => {
     code.line(`const Range items = ${itemsText(place)};`);
     for (const slot of place.group.weights) {
+      if (kernel.slots[slot]!.dtype === "nvfp4") continue;
       code.line(
         `prefetch_columns(${slotView(slot)}, items.first, items.last - items.first, ${kernel.contracted});`,
       );
@@ -204,10 +214,15 @@ function writeColumns(code: Code, kernel: MatmulKernel, place: GroupPlace, sums:
     code.block(`for (i32 begin = items.first; begin < items.last; begin += ${chunk})`, () => {
       code.line(`const i32 count = items.last - begin < ${chunk} ? items.last - begin : ${chunk};`);
       weights.forEach((slot, weight) => {
-        const types = `${storageType[kernel.slots[slot]!.dtype]}, ${storageType[kernel.inputDtype]}`;
+        const { dtype, rowLength } = kernel.slots[slot]!;
+        const [matrix, view] =
+          dtype === "nvfp4"
+            ? [`BlockRows<${rowLength}>`, `BlockRows<${rowLength}>{${slotView(slot)}}`]
+            : [`Global<${storageType[dtype]}>`, slotView(slot)];
+        const types = `${matrix}, ${storageType[kernel.inputDtype]}`;
         const width = weightWidth(kernel, slot);
         code.line(
-          `column_sums<${types}, ${rows}, ${width}, ${slices}, ${chunk}>(sums, ${sumAt(weight)}, ${slotView(slot)}, begin, count, x, ${pitch}, ${kernel.contracted});`,
+          `column_sums<${types}, ${rows}, ${width}, ${slices}, ${chunk}>(sums, ${sumAt(weight)}, ${view}, begin, count, x, ${pitch}, ${kernel.contracted});`,
         );
       });
       code.line("sync_block();");
@@ -267,7 +282,7 @@ function finishRows(code: Code, kernel: MatmulKernel, place: GroupPlace, rows: n
   const { epilogue, columns } = group;
   const split = kernel.rows.length;
   const loops = epilogue.loops.map((_, index) => `m${index}`);
-  const width = Math.min(4, pieceWidth(epilogue));
+  const width = pieceWidth(epilogue, 4);
   code.block("", () => {
     code.line(`const Range items = ${itemsText(place)};`);
     code.block(

@@ -6,6 +6,7 @@ import type { MatmulKernel } from "../../plan/types.ts";
 import { type KernelContext, type KernelText, rowsOf } from "../kernel.ts";
 import { emitGemm } from "./gemm.ts";
 import { emitGemv, gemvShared } from "./gemv.ts";
+import { emitNvfp4Gemv, isOfNvfp4, nvfp4Shared } from "./nvfp4-gemv.ts";
 
 /** More rows than this would make each weight wait for too many multiplications. */
 const gemvRows = 8;
@@ -13,9 +14,11 @@ const gemvRows = 8;
 export function isGemv(kernel: MatmulKernel, symbolMax: readonly number[]): boolean {
   const constant = kernel.rows.every(({ extent }) => extent.terms.length === 0);
   const rows = rowsOf(kernel, symbolMax);
-  return constant && rows <= gemvRows && gemvShared(kernel, rows) !== undefined;
+  const shared = isOfNvfp4(kernel) ? nvfp4Shared(kernel, rows) : gemvShared(kernel, rows);
+  return constant && rows <= gemvRows && shared !== undefined;
 }
 
 export function emitMatmul(kernel: MatmulKernel, context: KernelContext): KernelText {
-  return isGemv(kernel, context.symbolMax) ? emitGemv(kernel, context) : emitGemm(kernel, context);
+  if (!isGemv(kernel, context.symbolMax)) return emitGemm(kernel, context);
+  return isOfNvfp4(kernel) ? emitNvfp4Gemv(kernel, context) : emitGemv(kernel, context);
 }

@@ -1,7 +1,7 @@
 /**
  * Many rows against weights by products of NVIDIA's library: the rows in scratch, or where they lie; one product for
  * each weight; its f32 sums through the epilogue, which is a launch of its own. Where an epilogue only stores the sums,
- * or adds them to a residual, the product writes what it would have written.
+ * or adds them to a residual, the product writes what it would have written. Weights of NVFP4 become bf16 in scratch first.
  */
 import type { Access, Affine, Loop, MatmulGroup, MatmulKernel, PlanDtype } from "../../plan/types.ts";
 import { constantOf, storageBytes } from "../code.ts";
@@ -13,6 +13,7 @@ import {
   type SlotMatrix,
   type SlotProduct,
 } from "../kernel.ts";
+import { dequantisePart, leastRowsDequantised, mostDequantised } from "./dequantise.ts";
 import { alignedScratch, directRead, epiloguePart, prologuePart } from "./gemm-rows.ts";
 
 /** Rows of a tile of our own: with fewer there is little that a library could do better. */
@@ -31,7 +32,13 @@ export function libraryWay(
   context: KernelContext,
 ): LibraryWay | undefined {
   const { contracted, groups } = kernel;
-  if (rows < leastRows || groups.some(({ columns }) => columns % 8 !== 0)) return undefined;
+  const isBlocks = (slot: number) => kernel.slots[slot]!.dtype === "nvfp4";
+  const weights = groups.flatMap((group) => group.weights.map((slot) => ({ slot, columns: group.columns })));
+  const dequantised = weights.filter(({ slot }) => isBlocks(slot));
+  const least = dequantised.length === 0 ? leastRows : leastRowsDequantised;
+  if (rows < least || groups.some(({ columns }) => columns % 8 !== 0)) return undefined;
+  const bytes = dequantised.reduce((sum, { columns }) => sum + 2 * columns * contracted, 0);
+  if (bytes > mostDequantised) return undefined;
   const read = readInPlace(kernel);
   let scratchBytes = 0;
   const take = (bytes: number): number => {
@@ -42,6 +49,14 @@ export function libraryWay(
   // The launch writes to the beginning of scratch, whichever way it serves.
   if (read === undefined) take(rows * contracted * storageBytes("bf16"));
   const before = read === undefined ? [prologue ?? prologuePart(kernel, `${context.name}_x`, context)] : [];
+  const placeOf = new Map<number, number>();
+  for (const { slot, columns } of dequantised) {
+    if (placeOf.has(slot)) continue;
+    const at = take(2 * columns * contracted) / 2;
+    placeOf.set(slot, at);
+    const name = `${context.name}_w${placeOf.size - 1}`;
+    before.push(dequantisePart(kernel, { name, slot, rows: columns, at }, context));
+  }
   const x = read ?? { slot: -1, dtype: "bf16", offset: 0, stride: contracted };
   const after: KernelPart[] = [];
   const products = groups.flatMap((group, index): SlotProduct[] => {
@@ -61,13 +76,25 @@ export function libraryWay(
       contracted: constant(contracted),
       x,
       isXTransposed: false,
-      weight: { slot, dtype: "bf16", offset: 0, stride: contracted },
+      weight: {
+        slot: placeOf.has(slot) ? -1 : slot,
+        dtype: "bf16",
+        offset: placeOf.get(slot) ?? 0,
+        stride: contracted,
+      },
       isWeightTransposed: false,
       out: outs[weight]!,
       addend: written?.addend,
     }));
   });
-  return { rows: kernel.rows.map((loop) => loop.extent), leastRows, before, products, after, scratchBytes };
+  return {
+    rows: kernel.rows.map((loop) => loop.extent),
+    leastRows: least,
+    before,
+    products,
+    after,
+    scratchBytes,
+  };
 }
 
 /** The rows where they lie, as the library can read them: at the same place whatever the symbols. */

@@ -1,7 +1,8 @@
 /** The general product by strides, a thread for each element of the result: for results that are too small for tiles. */
 import type { Access, ContractKernel } from "../../plan/types.ts";
-import { affineText, slotView, storageType } from "../code.ts";
+import { affineText, elementText, slotView, storageType } from "../code.ts";
 import { flatTiles, framePart, type KernelContext, type KernelText, productText } from "../kernel.ts";
+import { hasBlocks, rowsPrelude } from "../rows/row-shape.ts";
 import { loopIndices } from "../rows/row-text.ts";
 
 const threads = 128;
@@ -17,7 +18,7 @@ export function emitContractElements(kernel: ContractKernel, context: KernelCont
       ...access.strides.flatMap((stride, index) => (stride === 0 ? [] : [`${stride}LL * ${names[index]!}`])),
     ].join(" + ");
   const value = (access: Access) =>
-    `widen(load(${slotView(access.slot)}, ${at(access, [...outer, ...inner])}))`;
+    elementText(slots[access.slot]!, slotView(access.slot), at(access, [...outer, ...inner]));
   const part = framePart(
     {
       name: context.name,
@@ -49,5 +50,10 @@ export function emitContractElements(kernel: ContractKernel, context: KernelCont
       );
     },
   );
-  return { parts: [part], prelude: ["device.cuh", "numbers.cuh"], scratchBytes: 0, tickets: 0 };
+  return {
+    parts: [part],
+    prelude: hasBlocks(slots) ? rowsPrelude([], slots) : ["device.cuh", "numbers.cuh"],
+    scratchBytes: 0,
+    tickets: 0,
+  };
 }

@@ -98,7 +98,7 @@ function emitTiles(kernel: ContractKernel, shape: ContractShape, context: Kernel
       : undefined;
   return {
     parts: [part],
-    prelude: productPrelude,
+    prelude: productPrelude(slots),
     scratchBytes: 0,
     tickets: 0,
     ...(library === undefined ? {} : { library }),
@@ -121,11 +121,12 @@ function productOf(kernel: ContractKernel, shape: ContractShape): TileProduct {
     const outer = [...batch, ...terms];
     // The terms are counted together: the last one runs fastest.
     const names = [...batch.map(batchName), ...terms.map((_, index) => termIndex(terms, index))];
-    const dtype = kernel.slots[access.slot]!.dtype;
+    const { dtype, rowLength } = kernel.slots[access.slot]!;
     const steps = [deepStep === 1 ? step : deepStep, ...outer.map((one) => one[of]), ...offsetSteps(access)];
     return {
       view: slotView(access.slot),
       dtype,
+      rowLength,
       at: `(${offsetText(
         access,
         outer.map((one) => one[of]),

@@ -2,17 +2,25 @@
  * One tile of a general product as text: `out[row][column] = sum over k of x[row][k] * w[column][k]`. Each operand may lie
  * along the contracted axis or across it; bf16 operands go to tensor cores, whatever their strides.
  */
-import type { Access, PlanDtype } from "../../plan/types.ts";
-import { type Code, storageType } from "../code.ts";
-import { mma, plain, type Shape } from "../matmul/gemm-tiles.ts";
+import type { Access, PlanDtype, Slot } from "../../plan/types.ts";
+import { type Code, elementText, storageType } from "../code.ts";
+import { isExactInBf16, mma, plain, type Shape } from "../matmul/gemm-tiles.ts";
+import type { PreludeFile } from "../kernel.ts";
+import { rowsPrelude } from "../rows/row-shape.ts";
 
-export const productPrelude = ["device.cuh", "numbers.cuh", "rows.cuh", "gemm.cuh", "product.cuh"] as const;
+export const productPrelude = (slots: readonly Slot[]): readonly PreludeFile[] => [
+  ...rowsPrelude([], slots),
+  "gemm.cuh",
+  "product.cuh",
+];
 
 /** Strides in elements. The text in `at` may name `k_term`, where the product has terms. */
 export interface Operand {
   /** A `Global` view. */
   readonly view: string;
   readonly dtype: PlanDtype;
+  /** Of nvfp4: elements of a row of its matrix. */
+  readonly rowLength: number;
   /** An i64 expression: where element (0, 0) lies. */
   readonly at: string;
   /** From one row (or column) to the next. */
@@ -38,7 +46,7 @@ export interface TileProduct {
 }
 
 export const shapeOf = ({ x, w }: Pick<TileProduct, "x" | "w">): Shape =>
-  x.dtype === "bf16" && w.dtype === "bf16" ? mma : plain;
+  isExactInBf16(x.dtype) && isExactInBf16(w.dtype) ? mma : plain;
 
 /** Bytes of shared memory: the stages, and behind them in time the finished tile. */
 export function tileSharedBytes(shape: Shape): number {
@@ -109,9 +117,10 @@ function writeCopy(
       length !== undefined && length % 8 === 0
         ? `${isInside} && ${left} > 0 ? 8 : 0`
         : `${isInside} ? ${left} : 0`;
-    code.line(
-      `stage_piece<${operand.isAligned && along === 1}>(to, index, ${operand.view}, ${placeOf(operand)}, ${along}, ${count});`,
-    );
+    const isWhole = operand.isAligned && along === 1;
+    const stage =
+      operand.dtype === "nvfp4" ? `stage_codes<${operand.rowLength}, ${isWhole}>` : `stage_piece<${isWhole}>`;
+    code.line(`${stage}(to, index, ${operand.view}, ${placeOf(operand)}, ${along}, ${count});`);
   });
   code.line(";");
 }
@@ -126,7 +135,8 @@ function writeValue(
 ): void {
   code.block(`const auto value_${name} = [&](i32 local, i32 at_k)`, () => {
     writePlace(code, product, first);
-    code.line(`return row < ${rows} && k < deep ? widen(load(${operand.view}, ${placeOf(operand)})) : 0.0f;`);
+    const value = elementText(operand, operand.view, placeOf(operand));
+    code.line(`return row < ${rows} && k < deep ? ${value} : 0.0f;`);
   });
   code.line(";");
 }

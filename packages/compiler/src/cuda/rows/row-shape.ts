@@ -1,5 +1,6 @@
 /** What the text of a row program depends on: how long its registers are, and where a row may be cut. */
-import type { Affine, RowProgram } from "../../plan/types.ts";
+import { nvfp4Block } from "@weft/dsl";
+import type { Affine, Instruction, RowProgram, Slot } from "../../plan/types.ts";
 import { affineText, constantOf } from "../code.ts";
 import type { PreludeFile } from "../kernel.ts";
 
@@ -96,34 +97,61 @@ export function isColumnwise(program: RowProgram): boolean {
       one.kind !== "slice" &&
       one.kind !== "concat" &&
       one.kind !== "gather" &&
+      one.kind !== "quantizeNvfp4" &&
       (one.kind !== "store" || affineText(one.length) === row),
   );
 }
 
-/** The most columns, of 8, 4, 2 and 1, that a piece may have: cuts and rows in memory must not split one. */
+const hasKind = ({ body }: RowProgram, kind: Instruction["kind"]): boolean =>
+  body.some((one) => one.kind === kind);
+
+const divides = (width: number, { constant, terms }: Affine): boolean =>
+  constant % width === 0 && terms.every(({ factor }) => factor % width === 0);
+
+/** Whether an access begins at a multiple of `width` elements in every row, and goes on side by side. */
+export function isAlignedTo(width: number, { access, ...one }: AccessInstruction): boolean {
+  const strides = one.kind === "gather" ? [...access.strides, one.indexStride] : access.strides;
+  return divides(width, access.offset) && strides.every((stride) => stride % width === 0);
+}
+
+export type AccessInstruction = Instruction & { readonly kind: "load" | "gather" | "store" };
+
+/**
+ * The most columns, of `most` and its halves, that a piece may have: cuts and rows in memory must not split one. A program
+ * that quantises has pieces of whole blocks wherever no cut splits one, whatever its rows in memory.
+ */
 export function pieceWidth(program: RowProgram, most = 8): number {
   const scalar = scalarRegisters(program);
   const lengths = registerLengths(program);
-  const divides = (width: number, { constant, terms }: Affine) =>
-    constant % width === 0 && terms.every(({ factor }) => factor % width === 0);
   // Also what is one value for the whole row may be wanted all along it.
-  const fits = (width: number) =>
+  const isUncut = (width: number) =>
     divides(width, program.row.extent) &&
     program.body.every((one, index) => {
       if (one.kind === "slice" && one.start % width !== 0) return false;
-      if (!scalar[index] && !divides(width, lengths[index]!)) return false;
-      if (one.kind !== "load" && one.kind !== "gather" && one.kind !== "store") return true;
-      const { access } = one;
-      if (constantOf(one.length) === 1 || access.rowStride !== 1) return true;
-      const strides = one.kind === "gather" ? [...access.strides, one.indexStride] : access.strides;
-      return divides(width, access.offset) && strides.every((stride) => stride % width === 0);
+      return scalar[index]! || divides(width, lengths[index]!);
     });
-  for (let width = most; width > 1; width >>= 1) if (fits(width)) return width;
+  if (hasKind(program, "quantizeNvfp4") && isUncut(nvfp4Block)) return nvfp4Block;
+  const isAligned = (width: number) =>
+    program.body.every((one) => {
+      if (one.kind !== "load" && one.kind !== "gather" && one.kind !== "store") return true;
+      return constantOf(one.length) === 1 || one.access.rowStride !== 1 || isAlignedTo(width, one);
+    });
+  for (let width = most; width > 1; width >>= 1) if (isUncut(width) && isAligned(width)) return width;
   return 1;
 }
 
 /** What the text of row programs needs of the prelude. */
-export function rowsPrelude(programs: readonly RowProgram[]): readonly PreludeFile[] {
-  const isRandom = programs.some(({ body }) => body.some(({ kind }) => kind === "stochasticRound"));
-  return ["device.cuh", "numbers.cuh", "rows.cuh", ...(isRandom ? (["random.cuh"] as const) : [])];
+export function rowsPrelude(programs: readonly RowProgram[], slots: readonly Slot[]): readonly PreludeFile[] {
+  const has = (kind: Instruction["kind"]) => programs.some((program) => hasKind(program, kind));
+  const quantizes = has("quantizeNvfp4");
+  return [
+    "device.cuh",
+    "numbers.cuh",
+    "rows.cuh",
+    ...(has("stochasticRound") || quantizes ? (["random.cuh"] as const) : []),
+    ...(quantizes || hasBlocks(slots) ? (["nvfp4.cuh"] as const) : []),
+    ...(quantizes ? (["nvfp4_encode.cuh"] as const) : []),
+  ];
 }
+
+export const hasBlocks = (slots: readonly Slot[]): boolean => slots.some(({ dtype }) => dtype === "nvfp4");

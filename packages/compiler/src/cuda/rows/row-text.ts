@@ -4,9 +4,27 @@
  * nothing has to be kept between passes, and a row may be of any length: a reduction is one pass over its operand,
  * the stores are the last one. What is read twice is read from the cache.
  */
-import type { Access, Affine, Instruction, Loop, RowProgram, Slot } from "../../plan/types.ts";
-import { affineText, type Code, constantOf, floatText, slotView, storageType } from "../code.ts";
-import { registerLengths, scalarRegisters } from "./row-shape.ts";
+import { nvfp4Block } from "@weft/dsl";
+import type {
+  Access,
+  Affine,
+  Instruction,
+  Loop,
+  RowProgram,
+  Slot,
+  StoreInstruction,
+} from "../../plan/types.ts";
+import {
+  affineText,
+  type Code,
+  constantOf,
+  elementText,
+  floatText,
+  slotView,
+  storageBytes,
+  storageType,
+} from "../code.ts";
+import { type AccessInstruction, isAlignedTo, registerLengths, scalarRegisters } from "./row-shape.ts";
 
 /** Where the threads of a row stand, and where values come from that are not in memory. */
 export interface RowContext {
@@ -74,9 +92,9 @@ export class RowText {
       this.pass(length, (column) => {
         // All values before the first of them is written: one may lie where another is read from.
         const together = long.filter((one) => affineText(one.length) === length);
-        const values = together.map((one) => this.spreadPiece(one.operand, column));
+        const values = together.map((one) => this.#valueToStore(one, column));
         together.forEach((one, index) => {
-          this.#storePiece(one.access, column, values[index]!);
+          this.#storePiece(one, column, values[index]!);
         });
       });
     }
@@ -86,7 +104,7 @@ export class RowText {
   storesAt(column: string): void {
     for (const one of this.#program.body) {
       if (one.kind !== "store") continue;
-      this.#storePiece(one.access, column, this.spreadPiece(one.operand, column));
+      this.#storePiece(one, column, this.#valueToStore(one, column));
     }
   }
 
@@ -138,9 +156,12 @@ export class RowText {
     return this.#code.constant("i64", "place", parts.join(" + ") || "0LL");
   }
 
-  #streamOf(one: Instruction & { kind: "stochasticRound" }): string {
-    const words = [one.keyLow, one.keyHigh, one.stream].map((register) => this.#scalarValue(register));
-    return `random_stream(${words.join(", ")})`;
+  #streamOf(registers: readonly number[]): string {
+    return `random_stream(${registers.map((register) => this.#scalarValue(register)).join(", ")})`;
+  }
+
+  #element(slot: number, at: string): string {
+    return elementText(this.#context.slots[slot]!, slotView(slot), at);
   }
 
   #typeOf(slot: number): string {
@@ -167,9 +188,9 @@ export class RowText {
     const value = (of: number) => this.#scalarValue(of);
     switch (one.kind) {
       case "load":
-        return `widen(load(${slotView(one.access.slot)}, ${this.#base(one.access)}))`;
+        return this.#element(one.access.slot, this.#base(one.access));
       case "gather":
-        return `widen(load(${slotView(one.access.slot)}, ${this.#gatherBase(one)}))`;
+        return this.#element(one.access.slot, this.#gatherBase(one));
       case "constant":
         return constantText(one);
       case "index":
@@ -181,7 +202,7 @@ export class RowText {
       case "slice":
         return this.#elementText(one.operand, one.start);
       case "stochasticRound":
-        return `stochastic_round(${value(one.operand)}, ${this.#placeOf(one.strides)}, ${this.#streamOf(one)})`;
+        return `stochastic_round(${value(one.operand)}, ${this.#placeOf(one.strides)}, ${this.#streamOf([one.keyLow, one.keyHigh, one.stream])})`;
       default:
         return this.#mapText(one, value);
     }
@@ -245,9 +266,9 @@ export class RowText {
     const define = (value: string) => this.#define(register, type, value);
     switch (one.kind) {
       case "load":
-        return define(this.#loadPiece(one.access, this.#base(one.access), column));
+        return define(this.#loadPiece(one, this.#base(one.access), column));
       case "gather":
-        return define(this.#loadPiece(one.access, this.#gatherBase(one), column));
+        return define(this.#loadPiece(one, this.#gatherBase(one), column));
       case "index":
         return define(`counting<${width}>(${column} + ${affineText(one.offset)})`);
       case "accumulator":
@@ -266,7 +287,13 @@ export class RowText {
         const place = `${this.#placeOf(one.strides)} + ${one.rowStride}LL * (${column})`;
         const value = this.piece(one.operand, column);
         return define(
-          `stochastic_round<${one.rowStride}LL, ${width}>(${value}, ${place}, ${this.#streamOf(one)})`,
+          `stochastic_round<${one.rowStride}LL, ${width}>(${value}, ${place}, ${this.#streamOf([one.keyLow, one.keyHigh, one.stream])})`,
+        );
+      }
+      case "quantizeNvfp4": {
+        const block = this.#block(register, column);
+        return define(
+          `piece_of<${width}>(${block}, ${width === nvfp4Block ? 0 : `static_cast<i32>(${column} & 15)`})`,
         );
       }
       default:
@@ -274,26 +301,87 @@ export class RowText {
     }
   }
 
-  #loadPiece(access: Access, base: string, column: string): string {
+  /** The encoded block that a column lies in. Where cuts keep pieces shorter, each computes the whole block for itself. */
+  #block(register: number, column: string): string {
+    const one = this.#program.body[register]!;
+    if (one.kind !== "quantizeNvfp4") throw new Error("blocks of nvfp4 are made by quantizeNvfp4");
     const { width } = this.#context;
-    const type = this.#typeOf(access.slot);
-    const view = slotView(access.slot);
-    if (access.rowStride === 1) return `load_piece<${type}, ${width}>(${view}, ${base} + ${column})`;
-    const stride = `${access.rowStride}LL`;
-    return `load_strided<${type}, ${width}>(${view}, ${base} + ${stride} * (${column}), ${stride})`;
+    const first = width === nvfp4Block ? column : this.#code.constant("i64", "first", `${column} & ~15LL`);
+    const key = `block${register}@${first}`;
+    const present = this.#code.named(key);
+    if (present !== undefined) return present;
+    const values =
+      width === nvfp4Block ? this.spreadPiece(one.operand, first) : this.#wholeBlock(one.operand, first);
+    const coding = `Nvfp4Coding<${one.fourOverSix}, ${one.nonZero}, ${one.random.length > 0}>{}`;
+    const given = [coding, values, this.#scalarValue(one.encodeScale)];
+    let call = "quantize_block";
+    if (one.random.length > 0) {
+      const isWhole = one.rowStride === 1 && one.strides.every((stride) => stride % 8 === 0);
+      call += `<${isWhole}, ${one.rowStride}LL>`;
+      given.push(
+        `${this.#placeOf(one.strides)} + ${one.rowStride}LL * (${first})`,
+        this.#streamOf(one.random),
+      );
+    }
+    const name = this.#define(register, "Nvfp4Block", `${call}(${given.join(", ")})`);
+    this.#code.name(key, name);
+    return name;
   }
 
-  #storePiece(access: Access, column: string, value: string): void {
+  #wholeBlock(register: number, first: string): string {
     const { width } = this.#context;
-    const type = this.#typeOf(access.slot);
+    const name = this.#code.fresh("whole");
+    this.#code.line(`Piece<${nvfp4Block}> ${name};`);
+    for (let at = 0; at < nvfp4Block; at += width) {
+      this.#code.line(`put_part<${at}>(${name}, ${this.spreadPiece(register, shifted(first, at))});`);
+    }
+    return name;
+  }
+
+  #loadPiece(one: AccessInstruction, base: string, column: string): string {
+    const { width } = this.#context;
+    const { access } = one;
+    const slot = this.#context.slots[access.slot]!;
+    const isBlocks = slot.dtype === "nvfp4";
+    const view = slotView(access.slot);
+    const type = isBlocks ? String(slot.rowLength) : storageType[slot.dtype];
+    const isWhole = access.rowStride === 1 && isAlignedTo(isBlocks ? width : this.#vector(one), one);
+    if (isWhole)
+      return `${isBlocks ? "load_codes" : "load_piece"}<${type}, ${width}>(${view}, ${base} + ${column})`;
+    const stride = `${access.rowStride}LL`;
+    const load = isBlocks ? "load_codes_strided" : "load_strided";
+    return `${load}<${type}, ${width}>(${view}, ${base} + ${stride} * (${column}), ${stride})`;
+  }
+
+  /** How many elements a piece in memory moves at once, where it may. */
+  #vector({ access }: AccessInstruction): number {
+    const { width } = this.#context;
+    return Math.min(width, 16 / storageBytes(this.#context.slots[access.slot]!.dtype));
+  }
+
+  #valueToStore(one: StoreInstruction, column: string): string {
+    const isBlocks = this.#context.slots[one.access.slot]!.dtype === "nvfp4";
+    return isBlocks ? this.#block(one.operand, column) : this.spreadPiece(one.operand, column);
+  }
+
+  #storePiece(one: StoreInstruction, column: string, value: string): void {
+    const { width } = this.#context;
+    const { access } = one;
+    const { dtype, rowLength } = this.#context.slots[access.slot]!;
     const view = slotView(access.slot);
     const base = this.#base(access);
-    if (access.rowStride === 1) {
-      this.#code.line(`store_piece<${type}, ${width}>(${view}, ${base} + ${column}, ${value});`);
+    if (dtype === "nvfp4") {
+      // Who has a block's first column stores it.
+      const mine = width === nvfp4Block ? "" : `if ((${column} & 15) == 0) `;
+      this.#code.line(`${mine}store_block<${rowLength}>(${view}, ${base} + ${column}, ${value});`);
+    } else if (access.rowStride === 1 && isAlignedTo(this.#vector(one), one)) {
+      this.#code.line(
+        `store_piece<${storageType[dtype]}, ${width}>(${view}, ${base} + ${column}, ${value});`,
+      );
     } else {
       const stride = `${access.rowStride}LL`;
       this.#code.line(
-        `store_strided<${type}, ${width}>(${view}, ${base} + ${stride} * (${column}), ${stride}, ${value});`,
+        `store_strided<${storageType[dtype]}, ${width}>(${view}, ${base} + ${stride} * (${column}), ${stride}, ${value});`,
       );
     }
   }

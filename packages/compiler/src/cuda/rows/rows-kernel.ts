@@ -98,7 +98,7 @@ export function emitRows(kernel: RowsKernel, context: KernelContext): KernelText
   const { name, about, symbolMax } = context;
   return {
     parts: [rowsPart({ name, about, slots, program, symbolMax })],
-    prelude: rowsPrelude([program]),
+    prelude: rowsPrelude([program], slots),
     scratchBytes: 0,
     tickets: 0,
   };
