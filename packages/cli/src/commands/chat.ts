@@ -2,6 +2,7 @@ import type { Clip } from "@weft/qwen3";
 import { Command, Option } from "commander";
 import { addSampling, clipOption, type SamplingFlags, stopOption } from "./generate.ts";
 import {
+  activationsOption,
   adapterOption,
   capacityOption,
   chunkOption,
@@ -53,6 +54,7 @@ export function chatCommand(): Command {
     .addOption(stopOption())
     .addOption(clipOption("drop-oldest"))
     .addOption(adapterOption())
+    .addOption(activationsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

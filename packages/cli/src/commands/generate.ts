@@ -1,6 +1,7 @@
 import type { Clip } from "@weft/qwen3";
 import { Command, Option } from "commander";
 import {
+  activationsOption,
   adapterOption,
   capacityOption,
   chunkOption,
@@ -97,6 +98,7 @@ export function generateCommand(): Command {
     .option("--stream", "write text as it comes")
     .option("--timing", "tokens per second, time to the first token and memory, on stderr")
     .addOption(adapterOption())
+    .addOption(activationsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import {
+  activationsOption,
   adapterOption,
   deviceOption,
   dtypeOption,
@@ -39,6 +40,7 @@ export function logitsCommand(): Command {
         .default({ kind: "whole" }, "whole"),
     )
     .addOption(adapterOption())
+    .addOption(activationsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

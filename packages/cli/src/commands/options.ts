@@ -97,6 +97,13 @@ export const threadsOption = () =>
   );
 export const adapterOption = () =>
   new Option("--adapter <DIR>", "LoRA adapters as PEFT has them, beside the weights");
+export const activationsOption = () =>
+  new Option(
+    "--activations <FORMAT>",
+    "where weights are in NVFP4: what they are multiplied with stays plain, or is quantised too",
+  )
+    .choices(["plain", "nvfp4"])
+    .default("plain");
 export const capacityOption = (text = "tokens that the KV cache has room for") =>
   new Option("--capacity <N>", text).argParser(integer(1, most));
 export const chunkOption = () =>
@@ -121,6 +128,7 @@ export interface TargetOptions {
 
 /** Options of everything that runs a MODEL. */
 export interface ModelOptions {
+  readonly activations?: "plain" | "nvfp4";
   readonly adapter?: string;
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly gpuLimitGb?: number;

@@ -10,7 +10,7 @@ const stages = ["checkpoint", "compile", "load", "tokenizer", "ready"] as const;
 
 export async function openModel(
   directory: string,
-  { device, gpuLimitGb, threads, dtype, capacity, chunk, adapter }: ModelOptions,
+  { device, gpuLimitGb, threads, dtype, capacity, chunk, adapter, activations }: ModelOptions,
   more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
 ): Promise<Qwen3> {
   if (gpuLimitGb !== undefined && device === "cpu") {
@@ -29,6 +29,7 @@ export async function openModel(
       capacity,
       chunk,
       adapter,
+      activations,
       ...more,
       onProgress: ({ stage, fraction }) => {
         if (fraction === undefined)
