@@ -140,6 +140,39 @@ test("both sides in NVFP4 are what the interpreter makes of the same graph", asy
   assert.ok(worst < 1e-5, `off by ${worst}`);
 });
 
+test("quantised values go into kernels, between them and out of them, fused and op by op", async () => {
+  const builder = new GraphBuilder();
+  const add = builder.add.bind(builder);
+  builder.declareSymbol({ name: "seq", max: most });
+  const x = add("input", [], { name: "x", dtype: "f32", axes: [seq, axis("head", 4), axis("k", 16)] });
+  const options = { fourOverSix: true, nonZero: false };
+  const quantized = add("quantizeNvfp4", [add("neg", [x], {}), builder.constant(3)], options);
+  const y = add("cast", [quantized], { dtype: "f32" });
+  const graph = builder.finish("quantised", [
+    { name: "y", node: y },
+    { name: "z", node: add("add", [y, y], {}) },
+  ]);
+  const values = input.slice(0, 7 * 64);
+  const expected = decodeNvfp4(
+    encodeNvfp4(
+      values.map((value) => -value),
+      { encodeScale: 3, fourOverSix: true },
+    ),
+  );
+  using device = cpuDevice({ threads: 2 });
+  for (const fusion of [true, false]) {
+    const { plan } = orThrow(compile([{ name: "main", graph, passes: [] }], { name: "quantised", fusion }));
+    using executable = await device.load(plan, {});
+    const { outputs } = await executable.run("main", { symbols: { seq: 7 }, inputs: { x: values } });
+    assert.equal(outputs.y, expected, `fusion: ${fusion}`);
+    assert.equal(
+      outputs.z,
+      expected.map((value) => 2 * value),
+      `fusion: ${fusion}`,
+    );
+  }
+});
+
 test("the gradient passes the rounding, and the scale meets its inverse: it is the plain product", () => {
   const graph = product();
   const builder = new GraphBuilder();

@@ -116,6 +116,10 @@ function withPrologue(growth: Growth, group: FusedMatmul, index: number): FusedM
 function formRows(growth: Growth, seed: NodeId, grow: boolean): FusedRows {
   const space = ownSpace(growth.context, seed);
   const nodes = new Set([seed]);
+  const { graph, consumers } = growth.context;
+  // Blocks are no value of their own: what reads them as floats goes with them.
+  if (!grow && graph.nodes[seed]!.op === "quantizeNvfp4")
+    for (const reader of consumers[seed]!) if (graph.nodes[reader]!.op === "cast") nodes.add(reader);
   if (grow) {
     for (let before = 0; before !== nodes.size; ) {
       before = nodes.size;

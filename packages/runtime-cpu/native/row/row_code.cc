@@ -73,7 +73,8 @@ class RowCompiler {
       std::visit([&](const auto& kind) { translate(kind, op, length); }, instruction);
       op.is_scalar = length == plan::constant_of(1);
       const bool has_register = op.kind != RowOpKind::store;
-      if (has_register) for_operands(op, [&](size_t operand) { code_.ops[operand].is_read = true; });
+      const bool stores_blocks = op.kind == RowOpKind::store && op.dtype == plan::PlanDtype::nvfp4;
+      if (!stores_blocks) for_operands(op, [&](size_t operand) { code_.ops[operand].is_read = true; });
       op.is_lasting = has_register && op.depends != all_loops_;
       if (!op.is_scalar && length != row_) code_.is_chunkable = false;
       lengths_.push_back(length);

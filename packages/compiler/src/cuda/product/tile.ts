@@ -4,8 +4,8 @@
  */
 import type { Access, PlanDtype, Slot } from "../../plan/types.ts";
 import { type Code, elementText, storageType } from "../code.ts";
-import { isExactInBf16, mma, plain, type Shape } from "../matmul/gemm-tiles.ts";
 import type { PreludeFile } from "../kernel.ts";
+import { isExactInBf16, mma, plain, type Shape } from "../matmul/gemm-tiles.ts";
 import { rowsPrelude } from "../rows/row-shape.ts";
 
 export const productPrelude = (slots: readonly Slot[]): readonly PreludeFile[] => [
