@@ -74,22 +74,33 @@ DEVICE void mma_stage(float (&sums)[4][4][4], Shared<bf16> shared, i32 base, i32
 
 // Copies an operand's part of a stage by `copy(to, index, row, k)`, which takes 8 elements: from k on, or from row on.
 template <typename S, bool deep, typename Copy>
-DEVICE void fetch_operand(Shared<bf16> shared, i32 base, i32 from, Copy copy) {
+DEVICE void fetch_piece(Shared<bf16> shared, i32 base, i32 from, i32 i, Copy copy) {
   constexpr i32 pieces = (deep ? S::depth : S::rows) / 8;
+  const i32 along = 8 * (i % pieces);
+  if constexpr (deep)
+    copy(shared, base + stage_index<S, true>(i / pieces, along), i / pieces, from + along);
+  else
+    copy(shared, base + stage_index<S, false>(along, i / pieces), along, from + i / pieces);
+}
+
+// `decodes`: an operand of the tile is computed on the way. Pieces are then copied one after the other, for want of registers.
+template <typename S, bool deep, bool decodes, typename Copy>
+DEVICE void fetch_operand(Shared<bf16> shared, i32 base, i32 from, Copy copy) {
+  if constexpr (decodes) {
+#pragma unroll 1
+    for (i32 i = thread_index(); i < S::rows * S::depth / 8; i += S::threads)
+      fetch_piece<S, deep>(shared, base, from, i, copy);
+  } else {
 #pragma unroll
-  for (i32 i = thread_index(); i < S::rows * S::depth / 8; i += S::threads) {
-    const i32 along = 8 * (i % pieces);
-    if constexpr (deep)
-      copy(shared, base + stage_index<S, true>(i / pieces, along), i / pieces, from + along);
-    else
-      copy(shared, base + stage_index<S, false>(along, i / pieces), along, from + i / pieces);
+    for (i32 i = thread_index(); i < S::rows * S::depth / 8; i += S::threads)
+      fetch_piece<S, deep>(shared, base, from, i, copy);
   }
 }
 
 // out[row][column] = sum over k of x[row][k] * w[column][k]. `copy_x(to, index, row, k)` and `copy_w(to, index, column, k)`
 // copy 16 bytes to `to[index]`, from k on where the operand is deep, else from the row (column) on; zeros for what is
 // outside. All threads come; the tile may be read at once.
-template <typename S, bool deep_x = true, bool deep_w = true, typename CopyX, typename CopyW>
+template <typename S, bool deep_x = true, bool deep_w = true, bool decodes = false, typename CopyX, typename CopyW>
 DEVICE void mma_tile(Shared<bf16> shared, Shared<float> out, i32 contracted, CopyX copy_x, CopyW copy_w) {
   static_assert(S::rows == S::columns, "both operands have as much of a stage");
   const i32 warp_row = 64 * (warp_index() >> 2);
@@ -100,8 +111,8 @@ DEVICE void mma_tile(Shared<bf16> shared, Shared<float> out, i32 contracted, Cop
   const auto fetch = [&](i32 step) {
     if (step < steps) {
       const i32 base = (step % S::stages) * S::stage;
-      fetch_operand<S, deep_x>(shared, base, step * S::depth, copy_x);
-      fetch_operand<S, deep_w>(shared, base + S::rows * S::pitch, step * S::depth, copy_w);
+      fetch_operand<S, deep_x, decodes>(shared, base, step * S::depth, copy_x);
+      fetch_operand<S, deep_w, decodes>(shared, base + S::rows * S::pitch, step * S::depth, copy_w);
     }
     // Empty groups keep the count of those under way the same at the end.
     commit_copies();

@@ -83,7 +83,8 @@ export function writeProducts(
         });
       });
     });
-    code.line(`mma_tile<${shape.name}>(stages, out, ${contracted}, copy_x, copy_w);`);
+    const ways = dtypes.has("nvfp4") ? ", true, true, true" : "";
+    code.line(`mma_tile<${shape.name}${ways}>(stages, out, ${contracted}, copy_x, copy_w);`);
     return;
   }
   stages("float");

@@ -81,7 +81,8 @@ export function writeTileProduct(code: Code, product: TileProduct): void {
   const write = shape === mma ? writeCopy : writeValue;
   write(code, "x", x, product, "first_row", product.rows, product.fixedRows);
   write(code, "w", w, product, "first_column", product.columns, product.fixedColumns);
-  const [name, ways] = [shape === mma ? "mma_tile" : "plain_tile", `${isDeep(x)}, ${isDeep(w)}`];
+  const decodes = shape === mma && [x, w].some(({ dtype }) => dtype === "nvfp4") ? ", true" : "";
+  const [name, ways] = [shape === mma ? "mma_tile" : "plain_tile", `${isDeep(x)}, ${isDeep(w)}${decodes}`];
   const [of_x, of_w] = shape === mma ? ["copy_x", "copy_w"] : ["value_x", "value_w"];
   code.line(`${name}<${shape.name}, ${ways}>(stages, out, contracted, ${of_x}, ${of_w});`);
 }
