@@ -18,8 +18,10 @@ import { userProblem, WeftError } from "../config/problems.ts";
 import { requiredTensors } from "../inference/prepare.ts";
 import type { TrainingBatch } from "./batch.ts";
 import { isLayerLinear } from "./blocks.ts";
+import type { ExportedModel } from "./checkpoint/export.ts";
 import { fileDtypes } from "./file-dtypes.ts";
 import { hashWeights } from "./frozen-weights.ts";
+import { type QuantizedFormat, quantizedModel } from "./quantized-model.ts";
 import { readWeight } from "./read-weight.ts";
 import type { JsonValue, MemoryTable, StateTensor, StepHyper, StepResult, Trainable } from "./trainable.ts";
 import type { TrainingModel } from "./training-model.ts";
@@ -167,6 +169,14 @@ export class TrainableModel implements Trainable {
     });
   }
 
+  /**
+   * The model with its linears in NVFP4, from the very blocks that training reads, for `exportHuggingFace`.
+   * @throws WeftError for a model that was opened without `quantize`
+   */
+  quantized(format: QuantizedFormat): ExportedModel {
+    return quantizedModel(this.#training, this, format);
+  }
+
   memory(): MemoryTable {
     const { executable } = this.#training;
     return trainingMemory(executable.plan, executable.memory());
@@ -182,7 +192,9 @@ export class TrainableModel implements Trainable {
   }
 
   #isOptimizerState(name: string): boolean {
-    return name.startsWith("optimizer.") || this.#training.quantized.some((one) => encodeScaleName(one) === name);
+    return (
+      name.startsWith("optimizer.") || this.#training.quantized.some((one) => encodeScaleName(one) === name)
+    );
   }
 
   #frozen(name: string): StateArray {
