@@ -19,6 +19,7 @@ import {
   type TokenizerConfig,
   TrainableModel,
   type TrainingModel,
+  type TrainingOptions,
   train,
   trainTokenizer,
 } from "@weft/qwen3";
@@ -39,6 +40,8 @@ export interface LearnOptions {
     readonly loss: number | null;
     readonly sample?: string;
   }) => void;
+  /** How weights are kept while they are learnt. With `quantize` the checkpoint has its linears in NVFP4. */
+  readonly weights?: Pick<TrainingOptions, "quantize" | "trainedDtype">;
   /** A question that the model is asked now and then while it learns; `sample` of those steps is its answer. */
   readonly asked?: { readonly question: string; readonly every: number };
 }
@@ -55,6 +58,7 @@ export async function learn({
   steps,
   onReady,
   onStep,
+  weights: kept = {},
   asked,
 }: LearnOptions): Promise<string> {
   const data = join(folder, "conversations.jsonl");
@@ -82,6 +86,7 @@ export async function learn({
   const generation = { capacity: 128, chunk: 64, logits: "last" } as const;
   using model = await openTrainingModel(config, weights, device, {
     sequence,
+    ...kept,
     ...(asked === undefined ? {} : { generation }),
   });
   onReady?.(model);
@@ -105,7 +110,8 @@ export async function learn({
     }),
   );
   const copy = filesBeside(folder);
-  return orThrow(await exportHuggingFace({ directory: join(folder, "model"), model: trainable, copy }));
+  const exported = kept.quantize === undefined ? trainable : trainable.quantized("compressed-tensors");
+  return orThrow(await exportHuggingFace({ directory: join(folder, "model"), model: exported, copy }));
 }
 
 /** By the very weights that are being trained, with a cache of its own. */

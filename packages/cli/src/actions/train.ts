@@ -7,6 +7,7 @@ import {
   batchStream,
   chatTemplateOf,
   compileTrainingModel,
+  type ExportedModel,
   exportHuggingFace,
   filesBeside,
   makeDevice,
@@ -88,16 +89,34 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
   orThrow(
     kind === "adapter"
       ? await writeAdapter({ directory, model: trainable })
-      : await exportHuggingFace({ directory, model: trainable.merged(), copy, ...storedAs(flags, config) }),
+      : await exportHuggingFace({
+          directory,
+          model: exportedModel(trainable, flags),
+          copy,
+          ...storedAs(flags, config),
+        }),
   );
   if (flags.json === true) await printJson({ ...done, [kind]: directory });
-  else await print(summaryOf(done, `${kind}: ${directory}`));
+  else {
+    const format = exportFormat(flags);
+    const what = format === "plain" ? kind : `${kind} in NVFP4 (${format})`;
+    await print(summaryOf(done, `${what}: ${directory}`));
+  }
 }
 
 /** What was trained is stored as config.json has it; merged weights as they were. */
 function storedAs({ lora }: TrainFlags, { dtype }: Qwen3Config): { readonly dtype?: "f32" | "bf16" } {
   return lora === undefined && (dtype === "bf16" || dtype === "f32") ? { dtype } : {};
 }
+
+/** With `quantize` the very blocks that were trained, unless plain weights are asked for. */
+function exportedModel(trainable: TrainableModel, flags: TrainFlags): ExportedModel {
+  const format = exportFormat(flags);
+  return format === "plain" ? trainable.merged() : trainable.quantized(format);
+}
+
+const exportFormat = ({ export: given, quantize }: TrainFlags) =>
+  given ?? (quantize === undefined ? "plain" : "compressed-tensors");
 
 function summaryOf(
   done: { step: number; loss: number | undefined; evaluationLoss: number | undefined; skippedSteps: number },
@@ -119,6 +138,7 @@ function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: numbe
     policy: dtype,
     rule: flags.optimizer,
     trainedDtype: flags.weights,
+    ...(flags.quantize === undefined ? {} : { quantize: { fourOverSix: flags.fourOverSix ?? false } }),
     ...samplePrograms(flags, sequence),
     programs: [...(accumulate === 1 ? (["train"] as const) : (["accumulate", "update"] as const)), "loss"],
     ...trainedOf(flags, config),
@@ -175,6 +195,7 @@ function printMemory(memory: Readonly<Record<string, number>>, flags: TrainFlags
   if (flags.json === true) return printJson(memory);
   const notes: Readonly<Record<string, string>> = {
     gradients: "where the arena of activations is fullest, and the sums over the passes of an update",
+    blocks: "linears of the layers in NVFP4",
     optimizer: flags.optimizer === "sgd" ? "momentum" : "first and second moments",
   };
   const rows = Object.entries(memory).map(([name, bytes]) => [name, formatBytes(bytes), notes[name] ?? ""]);

@@ -32,6 +32,9 @@ export interface TrainFlags {
   readonly optimizer: "adamw" | "sgd";
   readonly momentum?: number;
   readonly weights: "f32" | "bf16";
+  readonly quantize?: "nvfp4";
+  readonly fourOverSix?: boolean;
+  readonly export?: "plain" | "compressed-tensors" | "modelopt";
   readonly weightDecay: number;
   readonly maxNorm: number;
   readonly lastLayers?: number;
@@ -67,11 +70,16 @@ dtype that config.json names. Ctrl-C saves a checkpoint and ends; the same comma
 With --lora the weights stay and adapters beside them learn; model/ has them merged into the weights, which keep their
 dtype. --adapter-only writes adapter/ in its place, which weft merge, weft chat --adapter and PEFT read.
 
+With --quantize nvfp4 the linears of the layers are read in 4.5 bits while they learn, in evaluation and samples too, and
+model/ has the very blocks that were trained. The weights that updates are added to stay in --weights, and checkpoints/ have
+them.
+
 Examples:
   $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/chats --epochs 2 --lr 1e-5
   $ weft train --config config.json --train-tokenizer 4096 --data book.txt --out runs/book --steps 1000
   $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --steps 100 --last-layers 4 --dry-run
-  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --lora 16 --lora-targets q_proj,v_proj`;
+  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --lora 16 --lora-targets q_proj,v_proj
+  $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/small --weights bf16 --quantize nvfp4 --four-over-six`;
 
 export function trainCommand(): Command {
   const count = integer(1, most);
@@ -131,6 +139,19 @@ export function trainCommand(): Command {
       new Option("--weights <TYPE>", "how trained weights are stored; bf16 is rounded at random")
         .choices(["f32", "bf16"])
         .default("f32"),
+    )
+    .addOption(
+      new Option(
+        "--quantize <FORMAT>",
+        "products read the linears of the layers in it; every update remakes them from the trained weights",
+      ).choices(["nvfp4"]),
+    )
+    .addOption(new Option("--four-over-six", "take 4 as the largest code of a block where that is nearer"))
+    .addOption(
+      new Option(
+        "--export <FORMAT>",
+        "how the model is written (default: plain; with --quantize compressed-tensors)",
+      ).choices(["plain", "compressed-tensors", "modelopt"]),
     )
     .addOption(
       new Option("--weight-decay <X>", "of matrices; norms and biases have none")

@@ -4,6 +4,8 @@
  */
 export class ChangingWeights {
   #version = 0;
+  /** What must be done before anything reads the weights again. */
+  #settle: (() => Promise<void>) | undefined;
   /** Settles when all turns so far are done. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -14,9 +16,11 @@ export class ChangingWeights {
 
   /** The weights stay as they are while `work` goes on. It must not wait for a change. */
   read<A>(work: () => Promise<A>): Promise<A> {
-    const result = this.#turn.then(work);
-    this.#turn = result.catch(() => {});
-    return result;
+    return this.#next(async () => {
+      await this.#settle?.();
+      this.#settle = undefined;
+      return work();
+    });
   }
 
   /** `work` changes them. */
@@ -25,5 +29,23 @@ export class ChangingWeights {
       this.#version++;
       return work();
     });
+  }
+
+  /**
+   * `work` replaces some of them, and perhaps others follow.
+   * @param settle what is derived from the weights is made anew: once, before the next reading or change
+   */
+  replace<A>(work: () => Promise<A>, settle?: () => Promise<void>): Promise<A> {
+    return this.#next(() => {
+      this.#version++;
+      this.#settle = settle ?? this.#settle;
+      return work();
+    });
+  }
+
+  #next<A>(work: () => Promise<A>): Promise<A> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
   }
 }

@@ -1,5 +1,4 @@
 /** The tensors of the file to be written, in order, and where the bytes of each come from. */
-import { nvfp4Block } from "@weft/dsl";
 import {
   bytesOf,
   type Checkpoint,
@@ -15,6 +14,7 @@ import {
   type TensorEntry,
 } from "../weights/index.ts";
 import type { LinearToEncode } from "./items.ts";
+import { codesShape, namesOf, scalesShape, tensorScaleShape } from "./part-names.ts";
 import { convertScale, formOf, originalsOf } from "./tensor-scale.ts";
 
 export type Fill =
@@ -126,26 +126,8 @@ function copied(entry: TensorEntry): Output {
   return { name, dtype, elementType, shape, fill: { from: "copy", part } };
 }
 
-const codesShape = ([rows, columns]: readonly number[]) => [rows!, columns! / 2];
-const scalesShape = ([rows, columns]: readonly number[]) => [rows!, columns! / nvfp4Block];
-
-/** What the parts of a linear are called. */
-function namesOf(parameter: string, format: Exclude<Nvfp4Format, "dat">) {
-  const [codes, tensorScale, inputScale] =
-    format === "modelopt"
-      ? ["", "_scale_2", "input_scale"]
-      : ["_packed", "_global_scale", "input_global_scale"];
-  return {
-    codes: parameter + codes,
-    scales: `${parameter}_scale`,
-    tensorScale: parameter + tensorScale,
-    inputScale: parameter.replace(/weight$/, inputScale!),
-  };
-}
-
-/** compressed-tensors writes lists of one, ModelOpt scalars. */
 const numberOutput = (name: string, format: Nvfp4Format, fill: Fill): Output =>
-  output(name, "F32", format === "modelopt" ? [] : [1], fill);
+  output(name, "F32", tensorScaleShape(format), fill);
 
 /** The stream has no scale of a tensor: it must go into the block scales, exactly or not at all. */
 function datParts(linear: QuantizedLinear): Output[] {

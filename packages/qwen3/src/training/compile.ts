@@ -6,6 +6,7 @@ import {
   checkpoint,
   compile,
   compileWithinBudget,
+  encodeScaleName,
   expandBlock,
   grad,
   lowering,
@@ -25,6 +26,7 @@ import {
   rungAt,
   scalesBehind,
   type TrainedBlocks,
+  tensorScaleName,
   type UpdateRule,
 } from "@weft/compiler";
 import {
@@ -136,7 +138,7 @@ export function trainingPrograms(
   options: TrainingCompileOptions,
   rung: RecomputationRung,
 ): ProgramInput[] {
-  const { policy, storage, trainable, adapter, rule = adamW, generation } = options;
+  const { policy, trainable, adapter, rule = adamW, generation } = options;
   const graph = trainingGraph(config, options.sequence);
   const { loss, tokens } = trainingOutputs;
   const names = [
@@ -150,9 +152,11 @@ export function trainingPrograms(
     ...(quantized === undefined ? [] : [quantize({ weights: quantized })]),
     packDocuments(),
   ];
+  const inBlocks = quantized === undefined ? [] : trained.filter((name) => quantized(name) !== undefined);
+  const scales = new Set(inBlocks.flatMap((name) => [encodeScaleName(name), tensorScaleName(name)]));
+  const storage = (name: string): Dtype => (scales.has(name) ? "f32" : options.storage(name));
   // Under bf16, products read a rounding of an f32 master.
   const stored = precision({ policy, storage, roundWeights: true });
-  const inBlocks = quantized === undefined ? [] : trained.filter((name) => quantized(name) !== undefined);
   const gradients: Pass[] = [
     ...forward,
     grad({ loss, parameters: trained }),

@@ -1,4 +1,5 @@
 export * from "./batch.ts";
+export type { QuantizeTraining, TrainedBlocksBytes } from "./blocks.ts";
 export * from "./checkpoint/index.ts";
 export {
   compileTraining,
@@ -12,6 +13,7 @@ export {
 export * from "./data/index.ts";
 export { type InitialWeightsOptions, initialWeights } from "./initial-weights.ts";
 export * from "./metrics/index.ts";
+export type { QuantizedFormat } from "./quantized-model.ts";
 export * from "./schedule.ts";
 export {
   type TrainedTokenizer,

@@ -1,5 +1,14 @@
 /** A model under training as the training loop sees it: tensors under their Hugging Face names and shapes, as bytes. */
-import { arenaPeak, bytesCovered, type Compiled, drawnToken, optimizerStates } from "@weft/compiler";
+import {
+  arenaPeak,
+  blocksName,
+  bytesCovered,
+  type Compiled,
+  drawnToken,
+  encodeScaleName,
+  optimizerStates,
+  tensorScaleName,
+} from "@weft/compiler";
 import type { MemoryTable as DeviceMemory, StateArray, Weight } from "@weft/runtime";
 import { adapterConfigText } from "../adapter/config-file.ts";
 import { plainAdapterName, storedAdapterTensors } from "../adapter/files.ts";
@@ -8,8 +17,11 @@ import type { Qwen3Config } from "../config/index.ts";
 import { userProblem, WeftError } from "../config/problems.ts";
 import { requiredTensors } from "../inference/prepare.ts";
 import type { TrainingBatch } from "./batch.ts";
+import { isLayerLinear } from "./blocks.ts";
+import type { ExportedModel } from "./checkpoint/export.ts";
 import { fileDtypes } from "./file-dtypes.ts";
 import { hashWeights } from "./frozen-weights.ts";
+import { type QuantizedFormat, quantizedModel } from "./quantized-model.ts";
 import { readWeight } from "./read-weight.ts";
 import type { JsonValue, MemoryTable, StateTensor, StepHyper, StepResult, Trainable } from "./trainable.ts";
 import type { TrainingModel } from "./training-model.ts";
@@ -61,6 +73,7 @@ export class TrainableModel implements Trainable {
       // Said where it is not the default: runs of f32 weights stay what they were.
       ...(training.trainedDtype === "f32" ? {} : { weights: training.trainedDtype }),
       ...(training.policy === "f32" ? {} : { products: training.policy }),
+      ...quantizationOf(training),
       trained: all ? "all" : training.trained,
       ...(adapter === undefined ? {} : { lora: { rank: adapter.rank, alpha: adapter.alpha } }),
     };
@@ -70,7 +83,10 @@ export class TrainableModel implements Trainable {
     return this.#parameters;
   }
 
-  /** Sums of gradients are not among them: they are zero between two updates. */
+  /**
+   * Sums of gradients are not among them: they are zero between two updates. Nor are blocks: of each the scale is, by which
+   * the weight's values give them again.
+   */
   optimizerStates(): readonly StateTensor[] {
     const { plan } = this.#training.executable;
     const isThere = (name: string) => plan.buffers.some((one) => one.class === "state" && one.name === name);
@@ -80,9 +96,11 @@ export class TrainableModel implements Trainable {
         .filter(isThere)
         .map((state) => ({ name: state, dtype: "F32", shape })),
     );
-    return isThere(optimizerStates.skipped)
-      ? [...moments, { name: optimizerStates.skipped, dtype: "F32", shape: [] }]
-      : moments;
+    const single = [
+      ...this.#training.quantized.map(encodeScaleName),
+      ...[optimizerStates.skipped].filter(isThere),
+    ];
+    return [...moments, ...single.map((name) => ({ name, dtype: "F32", shape: [] }) as const)];
   }
 
   async step(
@@ -151,6 +169,14 @@ export class TrainableModel implements Trainable {
     });
   }
 
+  /**
+   * The model with its linears in NVFP4, from the very blocks that training reads, for `exportHuggingFace`.
+   * @throws WeftError for a model that was opened without `quantize`
+   */
+  quantized(format: QuantizedFormat): ExportedModel {
+    return quantizedModel(this.#training, this, format);
+  }
+
   memory(): MemoryTable {
     const { executable } = this.#training;
     return trainingMemory(executable.plan, executable.memory());
@@ -162,7 +188,13 @@ export class TrainableModel implements Trainable {
   }
 
   #isFrozen(name: string): boolean {
-    return !this.#trained.has(this.#stateOf(name)) && !name.startsWith("optimizer.");
+    return !this.#trained.has(this.#stateOf(name)) && !this.#isOptimizerState(name);
+  }
+
+  #isOptimizerState(name: string): boolean {
+    return (
+      name.startsWith("optimizer.") || this.#training.quantized.some((one) => encodeScaleName(one) === name)
+    );
   }
 
   #frozen(name: string): StateArray {
@@ -180,13 +212,15 @@ export function trainingMemory(plan: Compiled["plan"], table: DeviceMemory): Mem
   const states = plan.buffers.filter((one) => one.class === "state");
   const bytesOf = (kind: StateKind) =>
     states.filter((one) => stateKind(one) === kind).reduce((sum, { bytes }) => sum + bytes, 0);
-  const [parameters, sums, cache] = [bytesOf("parameter"), bytesOf("gradient"), bytesOf("cache")];
+  const [parameters, blocks] = [bytesOf("parameter"), bytesOf("blocks")];
+  const [sums, cache] = [bytesOf("gradient"), bytesOf("cache")];
   const held = bytesCovered(plan, gradientsAtPeak(plan));
   return {
     parameters: parameters + table.weightsMapped + table.weightsCopied,
+    ...(blocks === 0 ? {} : { blocks }),
     gradients: sums + held,
     // What lies between the states to align them is counted here.
-    optimizer: table.state - parameters - sums - cache,
+    optimizer: table.state - parameters - blocks - sums - cache,
     ...(cache === 0 ? {} : { cache }),
     activations: table.activations - held,
     inputs: table.input + table.output,
@@ -195,14 +229,18 @@ export function trainingMemory(plan: Compiled["plan"], table: DeviceMemory): Mem
   };
 }
 
-type StateKind = "parameter" | "gradient" | "cache" | "optimizer";
+type StateKind = "parameter" | "blocks" | "gradient" | "cache" | "optimizer";
 type PlanBuffer = Compiled["plan"]["buffers"][number];
 
 function stateKind({ name, positions }: PlanBuffer): StateKind {
   if (positions >= 0 || name === drawnToken) return "cache";
   if (name.startsWith(optimizerStates.gradient(""))) return "gradient";
-  return name.startsWith("optimizer.") ? "optimizer" : "parameter";
+  if (name.startsWith("optimizer.")) return "optimizer";
+  return blocksSuffixes.some((suffix) => name.endsWith(suffix)) ? "blocks" : "parameter";
 }
+
+/** Of the states that make up the NVFP4 form of a parameter. */
+const blocksSuffixes = [blocksName, tensorScaleName, encodeScaleName].map((nameOf) => nameOf(""));
 
 /** Buffers that are alive at the peak and hold the gradient of a parameter: what an update, or a sum, reads of its shape. */
 function gradientsAtPeak(plan: Compiled["plan"]): number[] {
@@ -225,6 +263,13 @@ function gradientsAtPeak(plan: Compiled["plan"]): number[] {
 }
 
 const elements = ({ shape }: PlanBuffer): number => shape.reduce((product, size) => product * size, 1);
+
+/** What is read in NVFP4, where anything is. */
+function quantizationOf({ quantized, trained, fourOverSix }: TrainingModel): Record<string, JsonValue> {
+  if (quantized.length === 0) return {};
+  const isDefault = trained.every((name) => isLayerLinear(name) === quantized.includes(name));
+  return { nvfp4: { weights: isDefault ? "linears of the layers" : quantized, fourOverSix } };
+}
 
 /** Everything that decides what the tensors mean; not where the file lies, nor what text ends with. */
 function architectureOf(config: Qwen3Config): JsonValue {

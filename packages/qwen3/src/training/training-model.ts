@@ -7,6 +7,7 @@ import {
   optimizerStates,
   type PrecisionPolicy,
   type Recomputation,
+  encodeScaleName,
   recomputations,
 } from "@weft/compiler";
 import { type Dtype, nearestName } from "@weft/dsl";
@@ -20,13 +21,19 @@ import { orRaise } from "../inference/checkpoint-text.ts";
 import type { Engine } from "../inference/engine.ts";
 import type { LanguageModel } from "../inference/language-model.ts";
 import { modelParameters } from "../inference/prepare.ts";
-import { layersPath } from "../model/block.ts";
 import { checkTokenIds } from "../text/token-ids.ts";
 import type { TrainingBatch } from "./batch.ts";
 import {
+  makeBlocks,
+  parametersInBlocks,
+  type QuantizeTraining,
+  quantizedBy,
+  readBlocks,
+  type TrainedBlocksBytes,
+} from "./blocks.ts";
+import {
   type CompiledTraining,
   compileTraining,
-  type Quantized,
   type TrainingCompileOptions,
   type TrainingProgram,
   trainingLength,
@@ -84,13 +91,6 @@ export interface TrainingOptions {
   readonly record?: boolean;
 }
 
-export interface QuantizeTraining {
-  /** Which weights, by name. Default: all linears of the layers. */
-  readonly weights?: (parameter: string) => boolean;
-  /** Tries two scales for each block and takes the better one. Default false. */
-  readonly fourOverSix?: boolean;
-}
-
 /**
  * Compiles the programs of a training run. Weights that are not trained are stored as `weights` has them.
  * @throws WeftError for what the compiler refuses
@@ -104,7 +104,7 @@ export function compileTrainingModel(
   const { policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
   const { adapter, trainable } = trainedBy(config, options);
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
-  const quantized = quantizedBy(options, trainable);
+  const quantized = quantizedBy(config, options.quantize, trainable);
   return orRaise(
     compileTraining(config, {
       sequence: options.sequence,
@@ -129,19 +129,6 @@ export function compileTrainingModel(
     }),
   );
 }
-
-/** What is read in blocks; undefined where nothing is. */
-function quantizedBy(
-  { quantize }: Pick<TrainingOptions, "quantize">,
-  trainable: (parameter: string) => boolean,
-): Quantized | undefined {
-  if (quantize === undefined) return undefined;
-  const { weights = isLayerLinear, fourOverSix = false } = quantize;
-  return (name) => (weights(name) && trainable(name) ? { fourOverSix } : undefined);
-}
-
-const isLayerLinear = (parameter: string) =>
-  parameter.startsWith(`${layersPath}.`) && parameter.endsWith("_proj.weight");
 
 /** @throws WeftError with every option that makes no sense */
 function checkOptions({ rule, recompute, activationBudget, lossChunk }: TrainingOptions): void {
@@ -168,13 +155,25 @@ function checkOptions({ rule, recompute, activationBudget, lossChunk }: Training
 /** What is trained: adapters, or what `trainable` says. */
 function trainedBy(
   config: Qwen3Config,
-  { trainable, lora, trainedDtype }: Pick<TrainingOptions, "trainable" | "lora" | "trainedDtype">,
+  {
+    trainable,
+    lora,
+    trainedDtype,
+    quantize,
+  }: Pick<TrainingOptions, "trainable" | "lora" | "trainedDtype" | "quantize">,
 ): { readonly adapter: Adapter | undefined; readonly trainable: (parameter: string) => boolean } {
   if (lora === undefined) return { adapter: undefined, trainable: trainable ?? (() => true) };
   if (trainable !== undefined) {
     throw new WeftError([
       userProblem("training", "lora trains adapters only, so it cannot be used with trainable", {
         remedy: "choose linears by the targets of lora",
+      }),
+    ]);
+  }
+  if (quantize !== undefined) {
+    throw new WeftError([
+      userProblem("training", "lora trains adapters in f32, so it cannot be used with quantize", {
+        remedy: "leave one of the two out",
       }),
     ]);
   }
@@ -238,23 +237,15 @@ export async function openTrainingModel(
   }
 }
 
-/** The blocks of the weights as they are. What was read with other ones before counts no more. */
-async function makeBlocks(executable: Executable): Promise<void> {
-  const { plan } = executable;
-  if (!plan.programs.some((one) => one.name === "blocks")) return;
-  // The program depends on none of them.
-  const free = plan.symbols.filter(({ sum }) => sum.length === 0);
-  await executable.run("blocks", {
-    symbols: Object.fromEntries(free.map(({ name }) => [name, 1])),
-    inputs: {},
-  });
-}
-
 export class TrainingModel {
   readonly config: Qwen3Config;
   readonly executable: Executable;
   /** Names of the trained parameters, in the order of the model. */
   readonly trained: readonly string[];
+  /** Those of them that products read in NVFP4. */
+  readonly quantized: readonly string[];
+  /** Of their blocks, two scales are tried. */
+  readonly fourOverSix: boolean;
   readonly rule: RuleName;
   /** How the trained parameters are stored. */
   readonly trainedDtype: "f32" | "bf16";
@@ -275,14 +266,17 @@ export class TrainingModel {
       rule = "adamw",
       trainedDtype = "f32",
       policy = "f32",
+      quantize,
       adapter,
-    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy"> & {
+    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy" | "quantize"> & {
       readonly adapter?: Adapter | undefined;
     } = {},
   ) {
     this.config = config;
     this.executable = executable;
     this.trained = trained;
+    this.quantized = parametersInBlocks(executable.plan, trained);
+    this.fourOverSix = quantize?.fourOverSix ?? false;
     this.rule = rule;
     this.trainedDtype = trainedDtype;
     this.policy = policy;
@@ -312,10 +306,37 @@ export class TrainingModel {
 
   /**
    * Replaces a trained parameter or a state of the optimizer, as `Executable.writeState` does. The array must stay as it is
-   * until that is done.
+   * until that is done. What is read in NVFP4 has other blocks then, before anything reads it: a parameter's scale is made
+   * from its values, unless `PARAMETER.encode_scale` is written behind it.
    */
   writeState(name: string, values: StateArray): Promise<void> {
-    return this.#weights.change(() => this.executable.writeState(name, values));
+    const write = () => this.executable.writeState(name, values);
+    const remake = () => makeBlocks(this.executable);
+    if (this.quantized.includes(name)) {
+      const unknown = new Float32Array(1);
+      return this.#weights.replace(async () => {
+        await write();
+        await this.executable.writeState(encodeScaleName(name), unknown);
+      }, remake);
+    }
+    const isScale = this.quantized.some((one) => encodeScaleName(one) === name);
+    return this.#weights.replace(write, isScale ? remake : undefined);
+  }
+
+  /**
+   * What products read of a trained parameter, as files have it.
+   * @throws WeftError for a parameter that is not read in NVFP4
+   */
+  async blocks(name: string): Promise<TrainedBlocksBytes> {
+    if (!this.quantized.includes(name)) {
+      throw new WeftError([
+        userProblem("training", "the parameter must be one that is read in nvfp4", {
+          given: JSON.stringify(name),
+          remedy: "open the model with `quantize`",
+        }),
+      ]);
+    }
+    return this.#weights.read(() => readBlocks(this.executable, name));
   }
 
   /** Updates that were made so far: bias correction counts by it. */
@@ -346,14 +367,16 @@ export class TrainingModel {
     if (only === undefined) throw new WeftError([userProblem("training", "a step needs a batch")]);
     if (all.length === 1 && this.#has("train"))
       return this.#update("train", inputsOf(only, hyper), only.tokens.length);
-    for (const batch of all) await this.#run("accumulate", inputsOf(batch), batch.tokens.length, {});
+    for (const batch of all) {
+      await this.#weights.read(() => this.#run("accumulate", inputsOf(batch), batch.tokens.length, {}));
+    }
     return this.#update("update", { [hyperparametersInput]: hyper }, 0);
   }
 
   /** The mean cross entropy of a batch under the present weights, and how many targets that are. */
   async loss(batch: TrainingBatch): Promise<{ readonly loss: number; readonly targets: number }> {
     this.#check(batch);
-    const outputs = await this.#run("loss", inputsOf(batch), batch.tokens.length);
+    const outputs = await this.#weights.read(() => this.#run("loss", inputsOf(batch), batch.tokens.length));
     return { loss: outputs.loss![0]!, targets: outputs.tokens![0]! };
   }
 
@@ -373,7 +396,8 @@ export class TrainingModel {
     const arrays = new Map(names.map((name) => [name, new Float32Array(this.#sizeOf(name))]));
     const loss = new Float32Array(1);
     const wanted = Object.fromEntries([...arrays].map(([name, array]) => [gradientOutput(name), array]));
-    await this.#run("gradients", inputsOf(batch), batch.tokens.length, { loss, ...wanted });
+    const outputs = { loss, ...wanted };
+    await this.#weights.read(() => this.#run("gradients", inputsOf(batch), batch.tokens.length, outputs));
     return { loss: loss[0]!, gradients: arrays };
   }
 

@@ -69,8 +69,11 @@ const anywhere: ReadonlySet<string> = new Set(["constant", "iota", "symbol"]);
 /** Arguments, weights and states; a weight's blocks and how they are seen, because the last update has left them. */
 function givenNodes(graph: Graph): boolean[] {
   const isBlocks: boolean[] = [];
+  const isOutside = ({ op, inputs }: GraphNode): boolean =>
+    // A weight of bf16 is read in f32.
+    outside.has(op) || (op === "cast" && outside.has(graph.nodes[inputs[0]!]!.op));
   for (const { id, op, inputs } of graph.nodes) {
-    const isMade = op === "quantizeNvfp4" && inputs.every((input) => outside.has(graph.nodes[input]!.op));
+    const isMade = op === "quantizeNvfp4" && inputs.every((input) => isOutside(graph.nodes[input]!));
     isBlocks[id] = isMade || (op === "splitAxis" && isBlocks[inputs[0]!] === true);
   }
   return graph.nodes.map(({ id, op }) => outside.has(op) || isBlocks[id]!);

@@ -121,7 +121,7 @@ export function optimizer(options: OptimizerOptions): Pass {
         const next = add("select", [sound, stored, old], {});
         writes.put(name, next);
         const blocks = site.blocks.get(name);
-        if (blocks !== undefined) writeBlocks(builder, writes, name, next, blocks);
+        if (blocks !== undefined) writeBlocks(builder, writes, { name, weight: next, sound, how: blocks });
         if (sums === undefined) continue;
         // Zero wherever it is, as a value of this kernel: nothing is less than itself, NaN included.
         const never = add("less", [gradient, gradient], {});

@@ -2,7 +2,8 @@
  * The 4-bit form of a weight, remade by the kernel that updates it, once for each update.
  *
  * A tensor has one scale, and its largest magnitude is known when all of it is updated: so each update scales by the
- * largest that the one before has left. What has grown since saturates at it, by the last step's change at most.
+ * largest that the one before has left. What has grown since saturates at it, by the last step's change at most. An update
+ * that is left out leaves the scale as well, so the blocks stay what they were.
  */
 import type { GraphBuilder, NodeId, OpAttributes } from "@weft/dsl";
 import { blocksName, encodeScaleName, tensorScaleName } from "../quantize/names.ts";
@@ -42,16 +43,24 @@ export function writeScales(builder: GraphBuilder, writes: Writes, name: string,
   writes.put(tensorScaleName(name), inverse);
 }
 
+export interface UpdatedBlocks {
+  readonly name: string;
+  /** The weight behind the update. */
+  readonly weight: NodeId;
+  /** False where the update is left out. */
+  readonly sound: NodeId;
+  readonly how: OpAttributes["quantizeNvfp4"];
+}
+
 export function writeBlocks(
   builder: GraphBuilder,
   writes: Writes,
-  name: string,
-  weight: NodeId,
-  how: OpAttributes["quantizeNvfp4"],
+  { name, weight, sound, how }: UpdatedBlocks,
 ): void {
   const add = builder.add.bind(builder);
   const largest = readState(builder, optimizerStates.largest(name), scalar);
-  const scale = encodeScaleOf(builder, largest);
+  const before = readState(builder, encodeScaleName(name), scalar);
+  const scale = add("select", [sound, encodeScaleOf(builder, largest), before], {});
   const wide = builder.type(weight).dtype === "f32" ? weight : add("cast", [weight], { dtype: "f32" });
   writes.put(blocksName(name), add("quantizeNvfp4", [wide, scale], how));
   writeScales(builder, writes, name, scale);

@@ -3,11 +3,12 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
-import { readJsonObject } from "../../config/json-file.ts";
+import { type JsonObject, readJsonObject } from "../../config/json-file.ts";
 import { type Checked, messageOf, refuse, unsupportedProblem, WeftError } from "../../config/problems.ts";
+import { configJson, hfQuantConfigJson, type WrittenConfig } from "../../quantize/written-config.ts";
 import { bfloat16ToFloat32, float32ToBfloat16, type TensorDtype } from "../../weights/dtype.ts";
 import { writeSafetensorsStream, writeWhole } from "../../weights/write-stream.ts";
-import type { Trainable } from "../trainable.ts";
+import type { StateTensor, Trainable } from "../trainable.ts";
 
 /** Files of a checkpoint that belong to the text, not to the weights; those that are there are copied. */
 export const companionFiles = [
@@ -21,6 +22,16 @@ export const companionFiles = [
   "merges.txt",
 ] as const;
 
+/** What is exported. */
+export interface ExportedModel extends Pick<Trainable, "parameters" | "readState"> {
+  /** Where linears are in NVFP4. */
+  readonly quantization?: {
+    readonly config: WrittenConfig;
+    /** Tensors that make up quantised linears: they are stored as they are. */
+    readonly parts: ReadonlySet<string>;
+  };
+}
+
 /** config.json and all companion files that a directory has, as paths. */
 export function filesBeside(directory: string): readonly string[] {
   return ["config.json", ...companionFiles]
@@ -31,7 +42,7 @@ export function filesBeside(directory: string): readonly string[] {
 export interface ExportOptions {
   /** Made where it is absent; files of the same names are replaced. */
   readonly directory: string;
-  readonly model: Pick<Trainable, "parameters" | "readState">;
+  readonly model: ExportedModel;
   /** How weights are stored; F32 to bf16 rounds to nearest even. Default: as they are trained. */
   readonly dtype?: "f32" | "bf16";
   /** config.json, tokenizer files and the like; config.json's dtype is set to what is written. */
@@ -47,17 +58,20 @@ export async function exportHuggingFace({
 }: ExportOptions): Promise<Checked<string>> {
   try {
     await mkdir(directory, { recursive: true });
-    const stored = (from: TensorDtype): TensorDtype =>
-      dtype === undefined ? from : dtype === "bf16" ? "BF16" : "F32";
+    const { quantization } = model;
     const tensors = model.parameters();
+    const stored = ({ name, dtype: from }: StateTensor): TensorDtype => {
+      if (dtype === undefined || quantization?.parts.has(name) === true) return from;
+      return dtype === "bf16" ? "BF16" : "F32";
+    };
     const written = await writeSafetensorsStream(
       join(directory, "model.safetensors"),
-      tensors.map(({ name, dtype: from, shape }) => ({
-        name,
-        dtype: stored(from),
-        shape,
+      tensors.map((tensor) => ({
+        name: tensor.name,
+        dtype: stored(tensor),
+        shape: tensor.shape,
         pieces: async function* () {
-          yield converted(await model.readState(name), from, stored(from), name);
+          yield converted(await model.readState(tensor.name), tensor.dtype, stored(tensor), tensor.name);
         },
       })),
     );
@@ -65,10 +79,17 @@ export async function exportHuggingFace({
     for (const source of copy) {
       const target = join(directory, basename(source));
       const text =
-        basename(source) === "config.json" ? configText(source, stored(tensors[0]!.dtype)) : undefined;
+        basename(source) === "config.json"
+          ? configText(source, stored(tensors[0]!), quantization?.config)
+          : undefined;
       if (text !== undefined && Either.isLeft(text)) return text;
       const bytes = text === undefined ? await readFile(source) : Buffer.from(text.right);
       const done = await writeWhole(target, (put) => put(bytes));
+      if (Either.isLeft(done)) return done;
+    }
+    if (quantization?.config.format === "modelopt") {
+      const text = Buffer.from(jsonText(hfQuantConfigJson(quantization.config)));
+      const done = await writeWhole(join(directory, "hf_quant_config.json"), (put) => put(text));
       if (Either.isLeft(done)) return done;
     }
     return Either.right(directory);
@@ -82,13 +103,20 @@ export async function exportHuggingFace({
   }
 }
 
-function configText(file: string, dtype: TensorDtype): Checked<string> {
+const jsonText = (object: JsonObject) => `${JSON.stringify(object, undefined, 2)}\n`;
+
+function configText(
+  file: string,
+  dtype: TensorDtype,
+  quantization: WrittenConfig | undefined,
+): Checked<string> {
   const object = readJsonObject(file, "give the config.json of the model that was trained");
   if (Either.isLeft(object)) return object;
   const name = dtype === "BF16" ? "bfloat16" : dtype === "F16" ? "float16" : "float32";
   // Older readers know the first key only, newer ones write the second.
   const key = Object.hasOwn(object.right, "dtype") ? "dtype" : "torch_dtype";
-  return Either.right(`${JSON.stringify({ ...object.right, [key]: name }, undefined, 2)}\n`);
+  const plain = { ...object.right, [key]: name };
+  return Either.right(jsonText(quantization === undefined ? plain : configJson(plain, quantization)));
 }
 
 function converted(bytes: Uint8Array, from: TensorDtype, to: TensorDtype, name: string): Uint8Array {

@@ -1,4 +1,4 @@
-export { type ExportOptions, exportHuggingFace, filesBeside } from "./export.ts";
+export { type ExportedModel, type ExportOptions, exportHuggingFace, filesBeside } from "./export.ts";
 export { type FoundCheckpoint, type Latest, latestCheckpoint, openTrainingCheckpoint } from "./find.ts";
 export { restoreCheckpoint } from "./load.ts";
 export type { Manifest, RunIdentity, TrainerState } from "./manifest.ts";

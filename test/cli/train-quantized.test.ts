@@ -1,0 +1,83 @@
+/** `weft train --quantize nvfp4`: memory before it runs, two parts as one, and an export that says what training said. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { generate, openQwen3, parseMetrics } from "@weft/qwen3";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { tiny, weft, withFolder } from "./command.ts";
+
+const test = suite("weft train in NVFP4");
+
+function dataIn(folder: string): string {
+  const file = join(folder, "sums.tsv");
+  const lines = Array.from({ length: 40 }, (_, n) => `${n % 10} plus ${n % 7} is\t${(n % 10) + (n % 7)}`);
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  return file;
+}
+
+test("planned memory, two parts as one, and the export generates what the last sample was", () =>
+  withFolder(async (folder) => {
+    const data = dataIn(folder);
+    const argv = (name: string, ...more: string[]) => [
+      ...["train", tiny, "--data", data, "--out", join(folder, name), "--sequence", "32", "--threads", "2"],
+      ...["--schedule", "constant", "--lr", "0.0005", "--quantize", "nvfp4", "--four-over-six"],
+      ...["--eval-share", "0.2", "--sample-every", "2", "--sample-prompt", "sums", ...more],
+    ];
+    const run = async (...given: string[]) => {
+      const { code, stdout, stderr } = await weft(...given);
+      assert.is(code, 0, stderr);
+      return stdout;
+    };
+    const planned = JSON.parse(await run(...argv("whole", "--steps", "4", "--dry-run", "--json")));
+    const elements = 2 * (64 * 64 * 2 + 32 * 64 * 2 + 128 * 64 * 3);
+    assert.is(planned.blocks, (elements * 9) / 16 + 14 * 8);
+    assert.match(
+      await run(...argv("whole", "--dry-run")),
+      /^blocks +[\d.]+ \w+ +linears of the layers in NVFP4$/m,
+    );
+    const summary = await run(...argv("whole", "--steps", "4"));
+    assert.match(
+      summary,
+      /^4 steps, loss .*, held out .*\nmodel in NVFP4 \(compressed-tensors\): .*model\n$/,
+    );
+    const measured = JSON.parse(readFileSync(join(folder, "whole/memory.json"), "utf8"));
+    assert.equal(measured.planned, planned);
+    await run(...argv("parts", "--steps", "2"));
+    await run(...argv("parts", "--steps", "4", "--resume"));
+    const [whole, parts] = ["whole", "parts"].map((name) =>
+      readFileSync(join(folder, name, "model/model.safetensors")),
+    );
+    assert.ok(whole!.equals(parts!));
+    const metrics = parseMetrics(readFileSync(join(folder, "whole/metrics.jsonl"), "utf8"));
+    using model = await openQwen3(join(folder, "whole/model"), { capacity: 64, chunk: 32, planCache: false });
+    const generation = generate(model, "sums", { temperature: 0, maxTokens: 31 });
+    for await (const _ of generation);
+    const { sample } = metrics.at(-1)!;
+    assert.ok(sample!.length > 0);
+    assert.ok(generation.summary!.text.startsWith(sample!) || sample!.startsWith(generation.summary!.text));
+    const other = await weft(
+      ...argv("parts", "--steps", "6", "--resume").filter((one) => one !== "--four-over-six"),
+    );
+    assert.is(other.code, 2);
+    assert.match(
+      other.stderr,
+      /optimizer\.nvfp4\.fourOverSix must be as in the checkpoint, true; given false/,
+    );
+  }));
+
+test("what needs NVFP4 or cannot be with it is refused at once", () =>
+  withFolder(async (folder) => {
+    const common = ["train", tiny, "--data", dataIn(folder), "--out", join(folder, "run")];
+    for (const [given, message] of [
+      [["--four-over-six"], "[--four-over-six] needs weights in NVFP4; add --quantize nvfp4"],
+      [["--export", "modelopt"], "[--export] of modelopt needs weights in NVFP4; add --quantize nvfp4"],
+      [["--quantize", "nvfp4", "--lora", "4"], "[--quantize] cannot be used with --lora; leave one out"],
+      [["--quantize", "int3"], "argument 'int3' is invalid. Allowed choices are nvfp4"],
+    ] as const) {
+      const { code, stderr } = await weft(...common, ...given);
+      assert.is(code, 2, stderr);
+      assert.ok(stderr.includes(message), stderr);
+    }
+  }));
+
+test.run();
