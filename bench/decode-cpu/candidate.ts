@@ -3,31 +3,68 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { ModelFiles } from "../model/make.ts";
+import type { GgufType } from "../model/gguf.ts";
+import type { FourBitFiles, ModelFiles } from "../model/make.ts";
 
 export interface CandidateDescription {
   readonly name: string;
   readonly program: "ours.mjs" | "peer.mjs";
   readonly arguments: readonly string[];
+  /** How the peer's matrices are stored. */
+  readonly gguf?: GgufType;
 }
 
 export const peerVersion = "3.22.1";
 
-export function candidatesOf(model: ModelFiles, threads: number): CandidateDescription[] {
-  const ours = (dtype: string): CandidateDescription => ({
-    name: `ours ${dtype}`,
-    program: "ours.mjs",
-    arguments: [model.directory, dtype, String(threads)],
-  });
-  const peer: CandidateDescription = {
-    name: peerName,
-    program: "peer.mjs",
-    arguments: [model.gguf, String(threads)],
-  };
-  return [ours("bf16"), ours("f32"), ...(peerIsInstalled() ? [peer] : [])];
-}
+/** Which weights are compared: as they were released, or in 4 bits, embedding and head included. */
+export const weightKinds = ["bf16", "4bit"] as const;
+export type WeightKind = (typeof weightKinds)[number];
 
-export const peerName = "node-llama-cpp bf16";
+export const names = {
+  bf16: "ours bf16",
+  f32: "ours f32",
+  nvfp4: "ours NVFP4",
+  peerBf16: "node-llama-cpp bf16",
+  peerQ4_0: "node-llama-cpp Q4_0",
+  peerMxfp4: "node-llama-cpp MXFP4",
+} as const;
+
+/** Whom each of ours is held against: the better of them counts. */
+export const rivals: Readonly<Record<string, readonly string[]>> = {
+  [names.bf16]: [names.peerBf16],
+  [names.f32]: [names.peerBf16],
+  [names.nvfp4]: [names.peerQ4_0, names.peerMxfp4],
+};
+
+export function candidatesOf(
+  model: ModelFiles,
+  fourBit: FourBitFiles | undefined,
+  threads: number,
+): Readonly<Record<WeightKind, readonly CandidateDescription[]>> {
+  const ours = (name: string, directory: string, dtype: string): CandidateDescription => ({
+    name,
+    program: "ours.mjs",
+    arguments: [directory, dtype, String(threads)],
+  });
+  const peer = (name: string, gguf: GgufType, file: string): CandidateDescription[] =>
+    peerIsInstalled() ? [{ name, program: "peer.mjs", arguments: [file, String(threads)], gguf }] : [];
+  return {
+    bf16: [
+      ours(names.bf16, model.directory, "bf16"),
+      ours(names.f32, model.directory, "f32"),
+      ...peer(names.peerBf16, "bf16", model.gguf),
+    ],
+    "4bit":
+      fourBit === undefined
+        ? []
+        : [
+            // With keys and values in 16 bits, as the peer has them.
+            ours(names.nvfp4, fourBit.nvfp4, "bf16"),
+            ...peer(names.peerQ4_0, "q4_0", fourBit.gguf.q4_0),
+            ...peer(names.peerMxfp4, "mxfp4", fourBit.gguf.mxfp4),
+          ],
+  };
+}
 
 export const peerIsInstalled = (): boolean =>
   existsSync(fileURLToPath(new URL("node_modules/node-llama-cpp/package.json", import.meta.url)));
@@ -54,10 +91,12 @@ export interface StepProfile {
 
 export class Candidate implements Disposable {
   readonly name: string;
+  readonly gguf: GgufType | undefined;
   readonly #process: ChildProcess;
 
-  constructor({ name, program, arguments: given }: CandidateDescription) {
+  constructor({ name, program, arguments: given, gguf }: CandidateDescription) {
     this.name = name;
+    this.gguf = gguf;
     // No loader and no conditions of the parent: the built packages run.
     this.#process = fork(fileURLToPath(new URL(program, import.meta.url)), given, {
       execArgv: [],

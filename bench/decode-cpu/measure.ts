@@ -1,7 +1,8 @@
 /** Runs the candidates in turns: A B C A B C, each phase between two measurements of the machine's bandwidth. */
 import type { Machine } from "../machine/machine.ts";
 import { disturbing, waitForQuiet, watchOthers } from "../machine/others.ts";
-import { elementsOf, shapes, tensorsOf } from "../model/shapes.ts";
+import { type GgufType, ggufBytes } from "../model/gguf.ts";
+import { shapes, tensorsOf } from "../model/shapes.ts";
 import { DisposableList } from "../support/disposable-list.ts";
 import { Candidate, type CandidateDescription } from "./candidate.ts";
 
@@ -98,7 +99,8 @@ async function sampleOf(
     prompt: phase.prompt,
     prefillTokensPerSecond: phase.prompt / value.firstSeconds,
     decodeTokensPerSecond: gaps.length === 0 ? undefined : 1 / gaps[gaps.length >> 1]!,
-    bytesPerToken: candidate.name.startsWith("ours") ? await candidate.bytesPerToken(past) : peerBytes(past),
+    bytesPerToken:
+      candidate.gguf === undefined ? await candidate.bytesPerToken(past) : peerBytes(candidate.gguf, past),
     bandwidth: (before + after) / 2,
     others,
     firstToken: value.tokens[0]!,
@@ -129,12 +131,11 @@ export function promptOf(count: number): number[] {
   });
 }
 
-/** The peer reads all weights once, of the embedding's rows one more, and a cache of keys and values in F16. */
-function peerBytes(past: number): number {
+/** The peer reads all weights once, of the embedding one row more, and a cache of keys and values in F16. */
+function peerBytes(type: GgufType, past: number): number {
   const shape = shapes["qwen3-0.6b"];
-  const weights = tensorsOf(shape).reduce(
-    (sum, tensor) => sum + elementsOf(tensor) * (tensor.kind === "norm" ? 4 : 2),
-    0,
-  );
-  return weights + 2 * shape.hidden + 2 * shape.layers * shape.kvHeads * shape.headDim * 2 * (past + 1);
+  const tensors = tensorsOf(shape);
+  const weights = tensors.reduce((sum, tensor) => sum + ggufBytes(tensor, type), 0);
+  const row = ggufBytes(tensors[0]!, type) / shape.vocab;
+  return weights + row + 2 * shape.layers * shape.kvHeads * shape.headDim * 2 * (past + 1);
 }

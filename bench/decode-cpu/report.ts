@@ -2,9 +2,9 @@
 import { disturbing } from "../machine/others.ts";
 import { digits, median, percent, showSpread, spreadOf } from "../support/statistics.ts";
 import { table } from "../support/table.ts";
-import { peerName, type StepProfile } from "./candidate.ts";
+import { rivals, type StepProfile } from "./candidate.ts";
 import type { MemorySample, Sample } from "./measure.ts";
-import { bandwidthShare, type Measured, targetsOf, verdict } from "./targets.ts";
+import { bandwidthShare, type Measured, ratioToRivals, targetsOf, verdict } from "./targets.ts";
 
 export function showThroughput(samples: readonly Sample[]): string {
   const names = [...new Set(samples.map((one) => one.candidate))];
@@ -24,7 +24,6 @@ export function showThroughput(samples: readonly Sample[]): string {
 }
 
 function ratioRows(samples: readonly Sample[], names: readonly string[]): string[][] {
-  if (!names.includes(peerName)) return [];
   const keys = ["prefillTokensPerSecond", "decodeTokensPerSecond"] as const;
   const columns = [
     [128, keys[0]],
@@ -32,15 +31,12 @@ function ratioRows(samples: readonly Sample[], names: readonly string[]): string
     [128, keys[1]],
     [1024, keys[1]],
   ] as const;
-  const middle = (name: string, [prompt, key]: (typeof columns)[number]) =>
-    median(
-      samples.flatMap((one) => (one.candidate === name && one.prompt === prompt ? (one[key] ?? []) : [])),
-    );
   return names
-    .filter((name) => name !== peerName)
-    .map((name) => [
-      `${name} / peer`,
-      ...columns.map((column) => `${digits(middle(name, column) / middle(peerName, column))}x`),
+    .map((name) => ({ name, present: (rivals[name] ?? []).filter((rival) => names.includes(rival)) }))
+    .filter(({ present }) => present.length > 0)
+    .map(({ name, present }) => [
+      present.length === 1 ? `${name} / peer` : `${name} / the better peer`,
+      ...columns.map(([prompt, key]) => `${digits(ratioToRivals(samples, name, prompt, key))}x`),
     ]);
 }
 
@@ -93,13 +89,24 @@ export function showStarts(starts: Measured["starts"]): string {
 
 export function showTargets(measured: Measured): string {
   return table([
-    ["target (ours bf16)", "wanted", "measured", ""],
+    ["target", "", "wanted", "measured", ""],
     ...targetsOf(measured).map((target) => [
+      target.candidate,
       target.question,
       `${target.better === "more" ? "at least" : "at most"} ${Number(target.wanted.toFixed(2))} ${target.unit}`,
       target.measured === undefined ? "-" : digits(target.measured),
       verdict(target),
     ]),
+  ]);
+}
+
+export function showQuantizing(quantizing: Measured["quantizing"]): string {
+  const rate = (one: (typeof quantizing)[number]) => one.inputBytes / one.processorSeconds / 1e6;
+  return table([
+    ["weft quantize", "median (min..max)"],
+    ["MB of input per processor second", showSpread(spreadOf(quantizing.map(rate)))],
+    ["processor seconds", showSpread(spreadOf(quantizing.map((one) => one.processorSeconds)))],
+    ["seconds", showSpread(spreadOf(quantizing.map((one) => one.seconds)))],
   ]);
 }
 

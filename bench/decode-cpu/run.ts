@@ -1,12 +1,14 @@
 /**
- * Prefill and decode of a random Qwen3-0.6B on the CPU: ours beside node-llama-cpp, in turns in one run.
+ * Prefill and decode of a random Qwen3-0.6B on the CPU, in bf16 and in 4 bits: ours beside node-llama-cpp, in turns in one
+ * run; then how fast weights are quantised.
  *
- *     npm run bench:decode-cpu -- [--rounds 3] [--threads 2] [--patience 0] [--profile] [--no-start] [--no-peer]
+ *     npm run bench:decode-cpu -- [--weights bf16,4bit] [--rounds 3] [--threads 2] [--patience 0] [--profile]
+ *                                 [--no-start] [--no-quantize] [--no-peer]
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Machine } from "../machine/machine.ts";
-import { ensureModel, type ModelFiles } from "../model/make.ts";
+import { ensureFourBit, ensureModel, type ModelFiles } from "../model/make.ts";
 import { writeResults } from "../support/results.ts";
 import { digits } from "../support/statistics.ts";
 import {
@@ -16,13 +18,17 @@ import {
   howToInstallPeer,
   peerIsInstalled,
   type StepProfile,
+  type WeightKind,
+  weightKinds,
 } from "./candidate.ts";
 import { calmest, capacity, chunk, measureThroughput, promptOf } from "./measure.ts";
+import { timeQuantizing } from "./quantize.ts";
 import {
   showBandwidth,
   showDisturbance,
   showMemory,
   showProfile,
+  showQuantizing,
   showStarts,
   showTargets,
   showThroughput,
@@ -38,6 +44,8 @@ const { values: options } = parseArgs({
     patience: { type: "string", default: "0" },
     profile: { type: "boolean", default: false },
     start: { type: "boolean", default: true },
+    quantize: { type: "boolean", default: true },
+    weights: { type: "string", default: weightKinds.join() },
     peer: { type: "boolean", default: true },
   },
 });
@@ -46,6 +54,12 @@ const [rounds, threads, patience] = [options.rounds, options.threads, options.pa
   number,
   number,
 ];
+const kinds = options.weights.split(",").map((given) => {
+  const kind = weightKinds.find((one) => one === given);
+  if (kind === undefined)
+    throw new Error(`[bench] --weights must be some of ${weightKinds.join()}, not ${given}`);
+  return kind;
+});
 const say = (text: string) => console.error(`[bench] ${text}`);
 
 async function measureStarts(model: ModelFiles): Promise<Measured["starts"]> {
@@ -66,7 +80,16 @@ async function measureStarts(model: ModelFiles): Promise<Measured["starts"]> {
   return starts;
 }
 
-/** The quickest of three runs of each program, so that a moment's disturbance does not show. */
+async function measureQuantizing(model: ModelFiles): Promise<Measured["quantizing"]> {
+  const runs: Measured["quantizing"][number][] = [];
+  for (let round = 0; round < rounds; round++) {
+    say(`round ${round + 1} of ${rounds}: quantising`);
+    runs.push(await timeQuantizing(model));
+  }
+  return runs;
+}
+
+/** The quickest of five runs of each program, so that a moment's disturbance does not show. */
 async function profile(description: CandidateDescription) {
   using candidate = new Candidate(description);
   await candidate.load(capacity, chunk);
@@ -85,31 +108,38 @@ async function profile(description: CandidateDescription) {
 }
 
 const model = ensureModel("qwen3-0.6b", "bf16", { say });
+const fourBit = kinds.includes("4bit") ? await ensureFourBit("qwen3-0.6b", { say }) : undefined;
 if (!peerIsInstalled()) say(howToInstallPeer);
-const descriptions = candidatesOf(model, threads).filter(
-  ({ program }) => options.peer || program === "ours.mjs",
-);
+const candidates = candidatesOf(model, fourBit, threads);
+const descriptions = kinds
+  .flatMap((kind: WeightKind) => candidates[kind])
+  .filter(({ program }) => options.peer || program === "ours.mjs");
 using machine = new Machine(threads);
 const multiplyAdds = await machine.multiplyAddRate();
 const { samples, memory } = await measureThroughput(descriptions, machine, { rounds, patience, say });
 // The candidates' processes end before the next ones start.
 await sleep(500);
-const starts = options.start ? await measureStarts(model) : [];
-const measured: Measured = { samples, memory, starts };
+const starts = options.start && kinds.includes("bf16") ? await measureStarts(model) : [];
+const quantizing = options.quantize && kinds.includes("4bit") ? await measureQuantizing(model) : [];
+const measured: Measured = { samples, memory, starts, quantizing };
 
-console.log(
-  `Qwen3-0.6B, random BF16 weights, ${threads} threads, ${digits(multiplyAdds / 1e9)} GFLOP/s in f32\n`,
-);
+console.log(`Qwen3-0.6B, random weights, ${threads} threads, ${digits(multiplyAdds / 1e9)} GFLOP/s in f32\n`);
 console.log(`${showThroughput(samples)}\n\n${showBandwidth(samples)}\n\n${showMemory(memory)}\n`);
 if (starts.length > 0) console.log(`${showStarts(starts)}\n`);
+if (quantizing.length > 0) console.log(`${showQuantizing(quantizing)}\n`);
 console.log(showTargets(measured));
 const disturbance = showDisturbance(samples);
 if (disturbance) console.log(`\n${disturbance}`);
-const profiles = options.profile ? await profile(descriptions[0]!) : undefined;
-for (const [title, steps] of Object.entries(profiles ?? {})) console.log(`\n${showProfile(title, steps)}`);
+// Of each kind of weights our first candidate, which the targets speak of.
+for (const description of options.profile ? kinds.map((kind) => candidates[kind][0]!) : []) {
+  for (const [title, steps] of Object.entries(await profile(description))) {
+    console.log(`\n${showProfile(`${description.name}: ${title}`, steps)}`);
+  }
+}
 const file = writeResults("decode-cpu", {
   threads,
   rounds,
+  weights: kinds,
   multiplyAddsPerSecond: multiplyAdds,
   targets: targetsOf(measured),
   ...measured,

@@ -53,3 +53,10 @@ export function timeStart(program: StartProgram): Promise<Watched<Start>> {
     ({ processorSeconds }) => processorSeconds,
   );
 }
+
+/** @throws Error where the program fails */
+export async function runToEnd(program: StartProgram): Promise<void> {
+  const child = spawn(process.execPath, program.arguments, { stdio: ["ignore", "ignore", "inherit"] });
+  const [code] = await once(child, "exit");
+  if (code !== 0) throw new Error(`[bench] ${program.name} ended with exit code ${code}`);
+}

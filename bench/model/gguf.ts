@@ -2,30 +2,46 @@
  * A random model as GGUF version 3, the file format of llama.cpp
  * (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): header, metadata, table of tensors, aligned data.
  */
+import { blockBytes, blockElements, encoders, type FourBitType } from "./four-bit.ts";
 import { elementsOf, type ModelShape, type ModelTensor, tensorsOf } from "./shapes.ts";
 import { type TokenKind, vocabularyOf } from "./vocabulary.ts";
-import { bytesOf, type StoredType, writeWhole } from "./write-file.ts";
+import { bytesOf, type Store, type StoredType, stores, writeWhole } from "./write-file.ts";
+
+/** How the matrices of a file are stored: the embedding too, and the head, which may be the same. */
+export type GgufType = StoredType | FourBitType;
 
 /** The format's numbers for the types of metadata values. */
 const valueTypes = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
 /** The format's numbers for tensor types, and for what the whole file is made of. */
-const tensorTypes: Readonly<Record<StoredType, number>> = { f32: 0, bf16: 30 };
-const fileTypes: Readonly<Record<StoredType, number>> = { f32: 0, bf16: 32 };
+const tensorTypes: Readonly<Record<GgufType, number>> = { f32: 0, q4_0: 2, bf16: 30, mxfp4: 39 };
+const fileTypes: Readonly<Record<GgufType, number>> = { f32: 0, q4_0: 2, bf16: 32, mxfp4: 38 };
 const tokenTypes: Readonly<Record<TokenKind, number>> = { normal: 1, special: 3, unused: 5 };
 const alignment = 32;
 
 const aligned = (position: number) => Math.ceil(position / alignment) * alignment;
 
-export function writeGguf(file: string, shape: ModelShape, seed: string, type: StoredType): void {
+const storesOf: Readonly<Record<GgufType, Store>> = { ...stores, ...encoders };
+
+/** llama.cpp keeps vectors in F32 whatever the matrices are. */
+const typeOf = (tensor: ModelTensor, type: GgufType): GgufType => (tensor.kind === "norm" ? "f32" : type);
+
+/** Bytes of a tensor in a file of such a type. */
+export function ggufBytes(tensor: ModelTensor, type: GgufType): number {
+  const own = typeOf(tensor, type);
+  const elements = elementsOf(tensor);
+  return own === "q4_0" || own === "mxfp4"
+    ? (elements / blockElements) * blockBytes[own]
+    : elements * bytesOf[own];
+}
+
+export function writeGguf(file: string, shape: ModelShape, seed: string, type: GgufType): void {
   const tensors = tensorsOf(shape);
-  // llama.cpp keeps vectors in F32 whatever the matrices are.
-  const typeOf = (tensor: ModelTensor): StoredType => (tensor.kind === "norm" ? "f32" : type);
-  const head = headOf(shape, seed, type, tensors, typeOf);
+  const head = headOf(shape, seed, type, tensors);
   writeWhole(file, (to) => {
     to.bytes(head);
     for (const tensor of tensors) {
       to.padTo(aligned(to.position));
-      to.tensor(tensor, shape, seed, typeOf(tensor));
+      to.tensor(tensor, shape, seed, storesOf[typeOf(tensor, type)]);
     }
   });
 }
@@ -33,9 +49,8 @@ export function writeGguf(file: string, shape: ModelShape, seed: string, type: S
 function headOf(
   shape: ModelShape,
   seed: string,
-  type: StoredType,
+  type: GgufType,
   tensors: readonly ModelTensor[],
-  typeOf: (tensor: ModelTensor) => StoredType,
 ): Uint8Array {
   const metadata = new Metadata();
   writeMetadata(metadata, shape, seed, type);
@@ -46,9 +61,9 @@ function headOf(
     table.u32(tensor.shape.length);
     // The fastest dimension comes first.
     for (const size of tensor.shape.toReversed()) table.u64(size);
-    table.u32(tensorTypes[typeOf(tensor)]);
+    table.u32(tensorTypes[typeOf(tensor, type)]);
     table.u64(offset);
-    offset = aligned(offset + elementsOf(tensor) * bytesOf[typeOf(tensor)]);
+    offset = aligned(offset + ggufBytes(tensor, type));
   }
   const start = new Bytes();
   start.raw(Buffer.from("GGUF"));
@@ -58,7 +73,7 @@ function headOf(
   return Buffer.concat([start.all(), metadata.bytes.all(), table.all()]);
 }
 
-function writeMetadata(to: Metadata, shape: ModelShape, seed: string, type: StoredType): void {
+function writeMetadata(to: Metadata, shape: ModelShape, seed: string, type: GgufType): void {
   const vocabulary = vocabularyOf(shape.vocab);
   to.string("general.architecture", "qwen3");
   to.string("general.type", "model");

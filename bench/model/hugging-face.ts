@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { elementsOf, type ModelShape, type ModelTensor, tensorsOf } from "./shapes.ts";
 import { tokenizerJson, type Vocabulary, vocabularyOf } from "./vocabulary.ts";
-import { bytesOf, type StoredType, writeWhole } from "./write-file.ts";
+import { bytesOf, type StoredType, stores, writeWhole } from "./write-file.ts";
 
 export function writeHuggingFace(directory: string, shape: ModelShape, seed: string, type: StoredType): void {
   mkdirSync(directory, { recursive: true });
@@ -24,7 +24,7 @@ export function writeHuggingFace(directory: string, shape: ModelShape, seed: str
   // The weights come last: a directory that has them is complete.
   writeWhole(join(directory, "model.safetensors"), (to) => {
     to.bytes(safetensorsHeader(tensors, type));
-    for (const tensor of tensors) to.tensor(tensor, shape, seed, type);
+    for (const tensor of tensors) to.tensor(tensor, shape, seed, stores[type]);
   });
 }
 

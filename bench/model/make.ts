@@ -7,7 +7,10 @@ import { existsSync, mkdirSync, statfsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { writeGguf } from "./gguf.ts";
+import { orThrow } from "@weft/dsl";
+import { quantizeCheckpoint } from "@weft/qwen3";
+import type { FourBitType } from "./four-bit.ts";
+import { ggufBytes, writeGguf } from "./gguf.ts";
 import { writeHuggingFace } from "./hugging-face.ts";
 import { elementsOf, type ShapeName, shapes, tensorsOf } from "./shapes.ts";
 import { bytesOf, type StoredType } from "./write-file.ts";
@@ -20,6 +23,19 @@ export interface ModelFiles {
   readonly weightBytes: number;
 }
 
+/** The same model in 4 bits a weight, embedding and head included; norms are as they were. */
+export interface FourBitFiles {
+  /** The Hugging Face directory, quantised to NVFP4 in the form of compressed-tensors. */
+  readonly nvfp4: string;
+  readonly gguf: Readonly<Record<FourBitType, string>>;
+}
+
+interface MakeOptions {
+  readonly seed?: string;
+  readonly folder?: string;
+  readonly say?: (text: string) => void;
+}
+
 /** Ignored by git. */
 export const cacheFolder = fileURLToPath(new URL("../../.cache/bench", import.meta.url));
 
@@ -27,10 +43,10 @@ export const cacheFolder = fileURLToPath(new URL("../../.cache/bench", import.me
 export function ensureModel(
   name: ShapeName,
   type: StoredType,
-  { seed = "1", folder = cacheFolder, say = (_: string) => {} } = {},
+  { seed = "1", folder = cacheFolder, say = () => {} }: MakeOptions = {},
 ): ModelFiles {
   const shape = shapes[name];
-  const stem = join(folder, `${name}-${type}-seed${seed}`);
+  const stem = stemOf(folder, name, type, seed);
   const files = {
     directory: stem,
     gguf: `${stem}.gguf`,
@@ -51,6 +67,36 @@ export function ensureModel(
     write();
   }
   return files;
+}
+
+const stemOf = (folder: string, name: string, type: string, seed: string) =>
+  join(folder, `${name}-${type}-seed${seed}`);
+
+/** From the bf16 weights of the same seed, which are made where they are missing. */
+export async function ensureFourBit(name: ShapeName, options: MakeOptions = {}): Promise<FourBitFiles> {
+  const { seed = "1", folder = cacheFolder, say = () => {} } = options;
+  const { directory: model } = ensureModel(name, "bf16", options);
+  const shape = shapes[name];
+  const tensors = tensorsOf(shape);
+  const stem = (type: string) => stemOf(folder, name, type, seed);
+  const gguf = { q4_0: `${stem("q4_0")}.gguf`, mxfp4: `${stem("mxfp4")}.gguf` };
+  for (const type of ["q4_0", "mxfp4"] as const) {
+    if (existsSync(gguf[type])) continue;
+    requireSpace(
+      folder,
+      tensors.reduce((sum, tensor) => sum + ggufBytes(tensor, type), 0),
+    );
+    say(`making ${gguf[type]}, once`);
+    writeGguf(gguf[type], shape, seed, type);
+  }
+  const nvfp4 = stem("nvfp4");
+  if (!existsSync(nvfp4)) {
+    say(`making ${nvfp4}, once`);
+    orThrow(
+      await quantizeCheckpoint({ model, directory: nvfp4, format: "compressed-tensors", embedding: true }),
+    );
+  }
+  return { nvfp4, gguf };
 }
 
 /** The names and other small parts of a file are far below this. */

@@ -8,6 +8,14 @@ export type StoredType = "f32" | "bf16";
 
 export const bytesOf: Readonly<Record<StoredType, number>> = { f32: 4, bf16: 2 };
 
+/** The bytes of a file for bits of bf16 numbers. */
+export type Store = (bits: Uint16Array) => Uint8Array;
+
+export const stores: Readonly<Record<StoredType, Store>> = {
+  bf16: ({ buffer }) => new Uint8Array(buffer),
+  f32: (bits) => new Uint8Array(Uint32Array.from(bits, (one) => one << 16).buffer),
+};
+
 const pieceElements = 1 << 20;
 
 export class FileWriter {
@@ -30,15 +38,14 @@ export class FileWriter {
   }
 
   /** The random values of one tensor. */
-  tensor(tensor: ModelTensor, shape: ModelShape, seed: string, type: StoredType): void {
+  tensor(tensor: ModelTensor, shape: ModelShape, seed: string, store: Store): void {
     const distribution =
       tensor.kind === "norm" ? { mean: 1, deviation: 0.1 } : { mean: 0, deviation: shape.scale };
     const stream = new WeightStream(seed, tensor.name, distribution);
     for (let left = elementsOf(tensor); left > 0; left -= pieceElements) {
       const bits = new Uint16Array(Math.min(left, pieceElements));
       stream.fill(bits);
-      const stored = type === "bf16" ? bits : Uint32Array.from(bits, (one) => one << 16);
-      this.bytes(new Uint8Array(stored.buffer));
+      this.bytes(store(bits));
     }
   }
 

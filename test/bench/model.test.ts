@@ -4,10 +4,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { orThrow } from "@weft/dsl";
-import { bindWeights, openCheckpoint, readQwen3Config } from "@weft/qwen3";
+import { bindWeights, openCheckpoint, readQwen3Config, storedWeights } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { ensureModel } from "../../bench/model/make.ts";
+import { encoders } from "../../bench/model/four-bit.ts";
+import { writeGguf } from "../../bench/model/gguf.ts";
+import { ensureFourBit, ensureModel } from "../../bench/model/make.ts";
 import { bf16Bits, probit, WeightStream } from "../../bench/model/random.ts";
 import { shapes, tensorsOf } from "../../bench/model/shapes.ts";
 
@@ -54,6 +56,44 @@ for (const { name, type, safetensors, gguf } of [
     assert.ok(bound);
   });
 }
+
+// The digests are those of files whose every block is what the Python package gguf 0.19 encodes and reads back.
+for (const { name, type, gguf } of [
+  { name: "tiny", type: "q4_0", gguf: "f8d0e2bfb3d3322241ce30d6e1bc117b3d7f1707d435c2fb9a612adf6a3c64ce" },
+  { name: "tiny", type: "mxfp4", gguf: "e183e3385cdfdba62ac1d8d2916ce9efbd93820ff5d47fb241cb8ff215a60c7f" },
+] as const) {
+  test(`${name} as ${type} has the blocks of another program`, () => {
+    const file = join(folder, `${type}.gguf`);
+    writeGguf(file, shapes[name], "1", type);
+    assert.is(digest(file), gguf);
+  });
+}
+
+test("a tied model in 4 bits: the files of all three types, and no matrix of another type in NVFP4", async () => {
+  const files = await ensureFourBit("tiny-tied", { folder });
+  assert.is(digest(files.gguf.q4_0), "17b4bb682cbb9e1d5e29c9d5b38f00998835e220530df293af8a57c9b3c1a034");
+  assert.is(digest(files.gguf.mxfp4), "193577485106258bc36cb97b3284d42fbdbbac1e8ab1b21c8d9b442a9247f59d");
+  const { linears, plain } = orThrow(storedWeights(orThrow(openCheckpoint(files.nvfp4))));
+  const matrices = tensorsOf(shapes["tiny-tied"]).filter(({ kind }) => kind === "matrix");
+  assert.equal([...linears.keys()].sort(), matrices.map((tensor) => tensor.name).sort());
+  assert.ok([...plain.keys()].every((tensor) => tensor.endsWith("norm.weight")));
+  assert.equal(await ensureFourBit("tiny-tied", { folder }), files, "what is there is kept");
+});
+
+test("blocks of zeros, of one value, and of what lies beyond the largest code", () => {
+  const blockOf = (...values: readonly number[]) =>
+    Uint16Array.from({ length: 32 }, (_, i) => bf16Bits(values[i] ?? 0));
+  assert.equal([...encoders.q4_0(blockOf())], [0, 0, ...Array(16).fill(0x88)]);
+  assert.equal([...encoders.mxfp4(blockOf())], Array(17).fill(0));
+  // d = 4 / -8 = -0.5, f16 0xb800; 4 is code 0, -4 would be 16 and becomes 15.
+  assert.equal([...encoders.q4_0(blockOf(4, -4)).subarray(0, 4)], [0x00, 0xb8, 0x80, 0x8f]);
+  // 2^2 is the exponent of 7.5, so the scale is 1: 7.5 becomes 6, -0.25 and 0.75 are ties and take the smaller magnitude.
+  assert.equal(
+    [...encoders.mxfp4(blockOf(7.5, -0.25, 0.75, -6)).subarray(0, 5)],
+    [127, 0x07, 0x00, 0x01, 0x0f],
+  );
+  assert.throws(() => encoders.mxfp4(new Uint16Array(33)), /33 values are no whole number of blocks of 32/);
+});
 
 test("a tensor filled in pieces is the tensor filled at once", () => {
   const distribution = { mean: 0, deviation: 0.02 };

@@ -52,6 +52,16 @@ test("a table of every weight, a summary, and a checkpoint that can be quantised
     assert.ok(existsSync(join(folder, "again/hf_quant_config.json")));
   }));
 
+test("--embedding: the table, and with it the tied head", () =>
+  withFolder(async (folder) => {
+    const out = join(folder, "out");
+    const { code, stdout, stderr } = await weft("quantize", tied, "--out", out, "--embedding", "--json");
+    assert.is(code, 0, stderr);
+    const { linears } = JSON.parse(stdout);
+    assert.is(linears[0].name, "model.embed_tokens.weight");
+    assert.is(linears.length, 15);
+  }));
+
 test("what another format cannot say is remarked, never hidden", () =>
   withFolder(async (folder) => {
     const there = await weft("quantize", fixture("modelopt"), "--out", join(folder, "a"));

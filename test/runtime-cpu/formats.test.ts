@@ -1,6 +1,6 @@
 /** The addon's NVFP4 against its definition, byte for byte. */
 import { decodeNvfp4, encodeNvfp4, nvfp4EncodeScale } from "@weft/dsl";
-import { amax, nvfp4Decode, nvfp4Encode } from "@weft/runtime-cpu";
+import { amax, nvfp4Decode, nvfp4Encode, nvfp4Statistics } from "@weft/runtime-cpu";
 import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -93,6 +93,48 @@ test("what cannot be meant is told", () => {
     throws(() => nvfp4Encode(new Uint8Array(64), "f32", encodeScale), /encodeScale must be from 2\^-126/);
   throws(() => nvfp4Decode({ codes: new Uint8Array(9), scales: new Uint8Array(1) }), /9 bytes, but 1 scales/);
   throws(() => amax(new Uint8Array(4), "i32" as "f32"), /dtype must be f32, bf16 or f16, not i32/);
+});
+
+/** Finite values of which some blocks become zeros, longer than one pass of the kernels. */
+const manyBlocks = Float32Array.from({ length: 16 * 300 }, (_, i) =>
+  i % 160 < 16 ? 1e-9 * (i % 7) : Math.fround(Math.sin(i) * 2 ** (i % 11)),
+);
+
+test("statistics are those of the definition's values", () => {
+  const halves = asBf16(manyBlocks);
+  for (const { bytes, dtype, values } of [
+    { bytes: bytesOf(manyBlocks), dtype: "f32", values: manyBlocks },
+    { ...halves, dtype: "bf16" },
+  ] as const) {
+    const encoded = encodeNvfp4(values, { encodeScale: 2 });
+    const decoded = Float64Array.from(decodeNvfp4(encoded), (value) => value / 2);
+    const own = nvfp4Statistics(bytes, dtype, encoded, 0.5);
+    const isZero = (block: number) => decoded.subarray(16 * block, 16 * block + 16).every((one) => one === 0);
+    const zeroBlocks = encoded.scales.filter((_, block) => isZero(block)).length;
+    assert.ok(zeroBlocks > 0 && zeroBlocks < 300);
+    assert.is(own.zeroBlocks, zeroBlocks);
+    assert.is(
+      own.amax,
+      decoded.reduce((most, value) => Math.max(most, Math.abs(value)), 0),
+    );
+    const error = values.reduce((sum, value, i) => sum + (value - decoded[i]!) ** 2, 0);
+    const power = values.reduce((sum, value) => sum + value ** 2, 0);
+    assert.ok(error > 0 && Math.abs(own.error / error - 1) < 1e-12);
+    assert.ok(Math.abs(own.power / power - 1) < 1e-12);
+  }
+  assert.equal(
+    nvfp4Statistics(new Uint8Array(0), "f16", { codes: new Uint8Array(0), scales: new Uint8Array(0) }),
+    {
+      zeroBlocks: 0,
+      amax: 0,
+      error: 0,
+      power: 0,
+    },
+  );
+  assert.throws(
+    () => nvfp4Statistics(new Uint8Array(64), "f32", { codes: new Uint8Array(8), scales: new Uint8Array(2) }),
+    /8 and 2 bytes are not those of 16 elements/,
+  );
 });
 
 test.run();

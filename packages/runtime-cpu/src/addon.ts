@@ -38,6 +38,13 @@ export interface Addon extends SharedAddon {
     fourOverSix: boolean,
   ): { codes: Uint8Array; scales: Uint8Array };
   nvfp4Decode(codes: Uint8Array, scales: Uint8Array): Float32Array;
+  nvfp4Statistics(
+    values: Uint8Array,
+    dtype: string,
+    codes: Uint8Array,
+    scales: Uint8Array,
+    tensorScale: number,
+  ): { zeroBlocks: number; amax: number; error: number; power: number };
   amax(values: Uint8Array, dtype: string): number;
   load(
     device: DeviceHandle,

@@ -38,6 +38,33 @@ export function nvfp4Decode({ codes, scales }: Nvfp4Values): Float32Array {
   return native(() => addon().nvfp4Decode(codes, scales));
 }
 
+/** What encoding has done to some values. */
+export interface Nvfp4Statistics {
+  /** Blocks whose 16 codes are all zero. */
+  readonly zeroBlocks: number;
+  /** Largest magnitude of the decoded values. */
+  readonly amax: number;
+  /** Sum of the squared differences to the values, in f64. */
+  readonly error: number;
+  /** Sum of the squared values, in f64. */
+  readonly power: number;
+}
+
+/**
+ * Holds codes and block scales against what was encoded.
+ * @param values bytes of finite elements, of any alignment
+ * @param tensorScale by what decoded values are multiplied
+ * @throws WeftError where codes and scales are not those of so many elements.
+ */
+export function nvfp4Statistics(
+  values: Uint8Array,
+  dtype: FloatDtype,
+  { codes, scales }: Nvfp4Values,
+  tensorScale = 1,
+): Nvfp4Statistics {
+  return native(() => addon().nvfp4Statistics(values, dtype, codes, scales, tensorScale));
+}
+
 /**
  * The largest magnitude, 0 of no elements. NaN where an element is NaN, and infinity where one is infinite and none NaN.
  * @param values bytes of the dtype, of any alignment

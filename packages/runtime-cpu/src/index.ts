@@ -1,3 +1,3 @@
 export { type CpuDescription, describeCpu } from "./describe.ts";
 export { type CpuOptions, cpuDevice } from "./device.ts";
-export { amax, nvfp4Decode, nvfp4Encode } from "./formats.ts";
+export { amax, type Nvfp4Statistics, nvfp4Decode, nvfp4Encode, nvfp4Statistics } from "./formats.ts";

@@ -11,7 +11,7 @@ import { formatTable } from "../terminal/table.ts";
 const megabyte = 1e6;
 
 export async function quantize(model: string, flags: QuantizeFlags): Promise<void> {
-  const { out, format, fourOverSix, exclude, head, json } = flags;
+  const { out, format, fourOverSix, exclude, head, embedding, json } = flags;
   if (out === undefined) {
     refuse("quantize", "needs a directory for the quantised model", { remedy: "give --out DIR" });
   }
@@ -26,6 +26,7 @@ export async function quantize(model: string, flags: QuantizeFlags): Promise<voi
         fourOverSix,
         exclude,
         head,
+        embedding,
         signal: interruption,
         onProgress: (phase, done, total) =>
           progress.update(`${phase} (MB)`, Math.round(done / megabyte), Math.round(total / megabyte)),

@@ -6,12 +6,13 @@ export interface QuantizeFlags {
   readonly fourOverSix?: boolean;
   readonly exclude?: readonly string[];
   readonly head?: boolean;
+  readonly embedding?: boolean;
   readonly json?: boolean;
 }
 
 const examples = `
-NVFP4 takes 4.5 bits a weight: blocks of 16 codes share a scale. Linears of the blocks are quantised; embedding, norms and
-head stay as they are. A checkpoint that is quantised already only changes its format: codes and scales are taken as they
+NVFP4 takes 4.5 bits a weight: blocks of 16 codes share a scale. Linears of the blocks are quantised; head and embedding only
+if asked for, norms never. A checkpoint that is quantised already only changes its format: codes and scales are taken as they
 are, and nothing is quantised twice. MODEL may also be one weight file, with config.json beside it.
 
 Formats:
@@ -46,6 +47,9 @@ export function quantizeCommand(): Command {
       ).argParser(collect),
     )
     .addOption(new Option("--head", "quantise the head too; a tied one gets weights of its own"))
+    .addOption(
+      new Option("--embedding", "quantise the table of embeddings too, with the head that is tied to it"),
+    )
     .addOption(new Option("--json", "print the report as JSON"))
     .addHelpText("after", examples)
     .action(async (model: string, options: QuantizeFlags) => {

@@ -1,5 +1,6 @@
-/** What quantisation has done to some rows, in one pass over their blocks. */
+/** What quantisation has done to some rows, summed up piece by piece. */
 import { decodeE2m1, decodeE4m3, nvfp4Block } from "@weft/dsl";
+import type { Nvfp4Statistics } from "@weft/runtime-cpu";
 
 export interface BlockSums {
   blocks: number;
@@ -42,27 +43,11 @@ export function addBlocks(sums: BlockSums, codes: Uint8Array, scales: Uint8Array
   sums.amax = amax;
 }
 
-/** Adds the squared differences to what was encoded, in f64. */
-export function addErrors(
-  sums: BlockSums,
-  codes: Uint8Array,
-  scales: Uint8Array,
-  factor: number,
-  originals: Float32Array,
-): void {
-  let { error, power } = sums;
-  for (let block = 0, at = 0; block < scales.length; block++) {
-    const unit = scalesOf[scales[block]!]! * factor;
-    for (const end = at + half; at < end; at++) {
-      const pair = codes[at]!;
-      const low = originals[2 * at]!;
-      const high = originals[2 * at + 1]!;
-      const offLow = low - elements[pair & 15]! * unit;
-      const offHigh = high - elements[pair >> 4]! * unit;
-      error += offLow * offLow + offHigh * offHigh;
-      power += low * low + high * high;
-    }
-  }
-  sums.error = error;
-  sums.power = power;
+/** Adds what was counted while values were encoded. */
+export function addStatistics(sums: BlockSums, blocks: number, own: Nvfp4Statistics): void {
+  sums.blocks += blocks;
+  sums.zeroBlocks += own.zeroBlocks;
+  sums.amax = Math.max(sums.amax, own.amax);
+  sums.error += own.error;
+  sums.power += own.power;
 }

@@ -15,8 +15,10 @@ import type { FloatDtype } from "./rows.ts";
 export interface Selection {
   /** Patterns for modules that stay as they are, as `moduleTest` reads them. */
   readonly exclude: readonly string[];
-  /** Also the head; where it is the embedding, it gets weights of its own. */
+  /** Also the head; where it is the embedding and that stays plain, it gets weights of its own. */
   readonly head: boolean;
+  /** Also the table of embeddings; a tied head reads its blocks. */
+  readonly embedding: boolean;
 }
 
 interface Candidate {
@@ -31,15 +33,15 @@ export interface LinearToEncode extends Candidate {
   readonly dtype: FloatDtype;
 }
 
-const embedding = "model.embed_tokens.weight";
+export const tableName = "model.embed_tokens.weight";
 export const headName = "lm_head.weight";
 const inBlocks = (name: string) => name.startsWith("model.layers.");
 export const moduleOf = (parameter: string) => parameter.slice(0, -".weight".length);
 const floats: Partial<Readonly<Record<TensorDtype, FloatDtype>>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
 /**
- * All linears of the blocks of a plain checkpoint without those that are excluded, and the head where it is asked for; in
- * file order. What an already quantised checkpoint keeps plain was meant to be, and stays so.
+ * All linears of the blocks of a plain checkpoint without those that are excluded, head and embedding where they are asked
+ * for. What an already quantised checkpoint keeps plain was meant to be, and stays so.
  *
  * Left: a pattern that fits no linear, one that fits a linear which is quantised already, rows that are no whole blocks,
  * a type that is no float; all together.
@@ -47,15 +49,17 @@ const floats: Partial<Readonly<Record<TensorDtype, FloatDtype>>> = { F32: "f32",
 export function linearsToEncode(
   checkpoint: Checkpoint,
   { linears, plain }: StoredWeights,
-  { exclude, head }: Selection,
+  { exclude, head, embedding }: Selection,
 ): Checked<readonly LinearToEncode[]> {
   const blocks = linears.size === 0 ? [...plain.values()] : [];
   const candidates = blocks
     .filter(({ name, shape }) => inBlocks(name) && name.endsWith(".weight") && shape.length === 2)
     .map((entry): Candidate => ({ name: entry.name, entry }));
   const problems: Problem[] = [];
+  const table = plain.get(tableName);
+  if (embedding && table !== undefined) candidates.push({ name: tableName, entry: table });
   if (head && !linears.has(headName)) {
-    const entry = plain.get(headName) ?? plain.get(embedding);
+    const entry = plain.get(headName) ?? (embedding ? undefined : table);
     if (entry !== undefined) candidates.push({ name: headName, entry });
   }
   const left = excluding(exclude, candidates, [...linears.keys()], problems);

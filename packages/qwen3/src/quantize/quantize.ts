@@ -31,7 +31,14 @@ import {
 import { isLinear } from "../weights/nvfp4/agreement.ts";
 import type { StoredWeights } from "../weights/nvfp4/index.ts";
 import { safetensorsLayout } from "../weights/safetensors-layout.ts";
-import { headName, type LinearToEncode, linearsToEncode, moduleOf, type Selection } from "./items.ts";
+import {
+  headName,
+  type LinearToEncode,
+  linearsToEncode,
+  moduleOf,
+  type Selection,
+  tableName,
+} from "./items.ts";
 import { measure } from "./measure.ts";
 import { type Outputs, outputBytes, outputsOf } from "./outputs.ts";
 import { type QuantizeReport, reportOf } from "./report.ts";
@@ -99,7 +106,12 @@ interface Source {
   readonly tied: boolean;
 }
 
-function sourceOf({ model, exclude = [], head = false }: QuantizeOptions): Checked<Source> {
+function sourceOf({
+  model,
+  exclude = [],
+  head = false,
+  embedding = false,
+}: QuantizeOptions): Checked<Source> {
   const checkpoint = openCheckpoint(model);
   if (Either.isLeft(checkpoint)) return checkpoint;
   const directory = directoryOf(model);
@@ -124,7 +136,7 @@ function sourceOf({ model, exclude = [], head = false }: QuantizeOptions): Check
       quantization,
       tied: config.right.tiedEmbeddings,
     }),
-  )(linearsToEncode(checkpoint.right, stored, { exclude, head }));
+  )(linearsToEncode(checkpoint.right, stored, { exclude, head, embedding }));
 }
 
 async function quantizeSource(source: Source, options: QuantizeOptions): Promise<Checked<QuantizeReport>> {
@@ -215,17 +227,20 @@ function layoutOf(
   );
 }
 
-function aboutHead({ stored, encode, tied }: Source): Pick<WrittenConfig, "ownHead" | "plain"> {
+function aboutHead({ stored, encode, tied }: Source): Pick<WrittenConfig, "ownHead" | "embedding" | "plain"> {
   const encoded = new Set(encode.map(({ name }) => name));
-  const hasOwn = encoded.has(headName) || stored.linears.has(headName);
+  const isQuantized = (name: string) => encoded.has(name) || stored.linears.has(name);
+  const hasOwn = isQuantized(headName);
+  const embedding = isQuantized(tableName);
   const plain = [...stored.plain.values()]
     .filter((entry) => isLinear(entry) && !encoded.has(entry.name))
     .map(({ name }) => moduleOf(name));
   const head = moduleOf(headName);
   return {
     ownHead: tied && hasOwn,
+    embedding,
     // A tied head has no tensor, but is a module of the model.
-    plain: hasOwn || plain.includes(head) ? plain : [...plain, head],
+    plain: hasOwn || (tied && embedding) || plain.includes(head) ? plain : [...plain, head],
   };
 }
 

@@ -1,6 +1,6 @@
 /** Rows of a matrix in a file, a megabyte at a time. */
 import type { FilePart, QuantizedLinear, TensorEntry } from "../weights/index.ts";
-import { bfloat16ToFloat32, float16ToFloat32, readPart } from "../weights/index.ts";
+import { readPart } from "../weights/index.ts";
 
 /** So many elements are in memory at once, which a cache has room for; a row is never cut. */
 const pieceElements = 2 ** 18;
@@ -37,13 +37,6 @@ export type FloatDtype = "f32" | "bf16" | "f16";
 
 /** Some rows of an F32, F16 or BF16 matrix, as they are stored. */
 export const storedRows = (entry: TensorEntry, rows: Rows) => rowBytes(partOf(entry), entry.shape[0]!, rows);
-
-/** The same values in f32, exactly. */
-export function valuesOf({ buffer }: Uint8Array<ArrayBuffer>, dtype: FloatDtype): Float32Array {
-  if (dtype === "f32") return new Float32Array(buffer);
-  const bits = new Uint16Array(buffer);
-  return dtype === "bf16" ? bfloat16ToFloat32(bits) : float16ToFloat32(bits);
-}
 
 export const codesOfRows = (linear: QuantizedLinear, rows: Rows) =>
   rowBytes(linear.codes, linear.shape[0], rows);

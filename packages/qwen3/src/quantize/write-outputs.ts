@@ -1,7 +1,7 @@
 /** The second pass: every byte of the new file at its place, each linear encoded once. */
 import { open } from "node:fs/promises";
 import { decodeE4m3, encodeE4m3, nvfp4Block } from "@weft/dsl";
-import { nvfp4Encode } from "@weft/runtime-cpu";
+import { nvfp4Encode, nvfp4Statistics } from "@weft/runtime-cpu";
 import * as Either from "fp-ts/lib/Either.js";
 import { userProblem, WeftError } from "../config/problems.ts";
 import type { FileLayout } from "../weights/file-layout.ts";
@@ -12,11 +12,11 @@ import {
   readPart,
   scaleCodesOf,
 } from "../weights/index.ts";
-import { addBlocks, addErrors, type BlockSums, noBlocks } from "./block-statistics.ts";
+import { addStatistics, type BlockSums, noBlocks } from "./block-statistics.ts";
 import type { LinearToEncode } from "./items.ts";
 import { encodeScaleFor, type OnBytes } from "./measure.ts";
 import { type Output, outputBytes } from "./outputs.ts";
-import { rowPieces, storedRows, valuesOf } from "./rows.ts";
+import { rowPieces, storedRows } from "./rows.ts";
 import { formOf } from "./tensor-scale.ts";
 
 const copyBytes = 2 ** 22;
@@ -123,8 +123,7 @@ async function encode(
   for (const rows of rowPieces(entry.shape)) {
     const bytes = await storedRows(entry, rows);
     const { codes, scales } = nvfp4Encode(bytes, dtype, encodeScale, fourOverSix);
-    addBlocks(sums, codes, scales, factor);
-    addErrors(sums, codes, scales, factor, valuesOf(bytes, dtype));
+    addStatistics(sums, scales.length, nvfp4Statistics(bytes, dtype, { codes, scales }, factor));
     await put(codes, codesAt + (rows.first * columns) / 2);
     await put(scales, scalesAt + (rows.first * columns) / nvfp4Block);
     onBytes(codes.length + scales.length);

@@ -12,6 +12,8 @@ export interface WrittenConfig {
   readonly kvCache: "fp8" | undefined;
   /** The head has weights of its own. */
   readonly ownHead: boolean;
+  /** The table of embeddings is quantised. */
+  readonly embedding: boolean;
 }
 
 const key = "quantization_config";
@@ -33,7 +35,7 @@ export function configJson(source: JsonObject, written: WrittenConfig): JsonObje
   }
 }
 
-function compressedTensors({ activations, plain, kvCache }: WrittenConfig): JsonObject {
+function compressedTensors({ activations, plain, kvCache, embedding }: WrittenConfig): JsonObject {
   const numbers = {
     num_bits: 4,
     type: "float",
@@ -46,7 +48,7 @@ function compressedTensors({ activations, plain, kvCache }: WrittenConfig): Json
     config_groups: {
       group_0: {
         format: packedFormat,
-        targets: ["Linear"],
+        targets: embedding ? ["Linear", "Embedding"] : ["Linear"],
         weights: { ...numbers, dynamic: false },
         input_activations: activations ? { ...numbers, dynamic: "local" } : null,
         output_activations: null,

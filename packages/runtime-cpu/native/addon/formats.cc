@@ -91,6 +91,47 @@ Napi::Value decode_nvfp4_entry(const Napi::CallbackInfo& info) {
   return values;
 }
 
+Napi::Value nvfp4_statistics_entry(const Napi::CallbackInfo& info) {
+  const Floats values(info[0], info[1]);
+  const Bytes codes = bytes_of(info[2], "codes"), scales = bytes_of(info[3], "scales");
+  if (codes.size != values.count / 2 || scales.size * nvfp4_block != values.count)
+    throw Error("codes and scales: " + std::to_string(codes.size) + " and " + std::to_string(scales.size) +
+                " bytes are not those of " + std::to_string(values.count) + " elements");
+  if (!info[4].IsNumber()) throw Error("tensorScale must be a number");
+  const double factor = info[4].As<Napi::Number>().DoubleValue();
+  const KernelTable& kernels = best_kernels();
+  // Lanes of their own, so that sums need not wait for one another.
+  double error[2] = {}, power[2] = {};
+  float largest = 0;
+  size_t zero_blocks = 0;
+  alignas(64) float decoded[part_elements];
+  values.for_each_part(kernels, [&](float* floats, size_t first, size_t count) {
+    const auto* own = reinterpret_cast<const uint8_t*>(codes.data) + first / 2;
+    kernels.nvfp4_decode(decoded, own, reinterpret_cast<const uint8_t*>(scales.data) + first / nvfp4_block, count);
+    for (size_t at = 0; at < count; at += nvfp4_block) {
+      uint64_t block;
+      std::memcpy(&block, own + at / 2, sizeof block);
+      // Magnitudes without their signs.
+      if ((block & 0x7777777777777777) == 0) ++zero_blocks;
+      for (size_t i = at; i < at + nvfp4_block; i += 2) {
+        for (size_t lane = 0; lane < 2; ++lane) {
+          const double value = floats[i + lane], off = value - decoded[i + lane] * factor;
+          error[lane] += off * off;
+          power[lane] += value * value;
+        }
+      }
+    }
+    kernels.unary[static_cast<size_t>(UnaryOp::abs)](decoded, decoded, count);
+    largest = std::max(largest, kernels.reduce_max(decoded, count));
+  });
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("zeroBlocks", Napi::Number::New(info.Env(), static_cast<double>(zero_blocks)));
+  result.Set("amax", Napi::Number::New(info.Env(), double{largest} * factor));
+  result.Set("error", Napi::Number::New(info.Env(), error[0] + error[1]));
+  result.Set("power", Napi::Number::New(info.Env(), power[0] + power[1]));
+  return result;
+}
+
 Napi::Value amax_entry(const Napi::CallbackInfo& info) {
   const Floats values(info[0], info[1]);
   const KernelTable& kernels = best_kernels();

@@ -9,6 +9,8 @@ namespace weft::cpu {
 Napi::Value encode_nvfp4_entry(const Napi::CallbackInfo& info);
 // nvfp4Decode(codes, scales): a Float32Array.
 Napi::Value decode_nvfp4_entry(const Napi::CallbackInfo& info);
+// nvfp4Statistics(values, dtype, codes, scales, tensorScale): { zeroBlocks, amax, error, power }, sums in f64.
+Napi::Value nvfp4_statistics_entry(const Napi::CallbackInfo& info);
 // amax(values, dtype): the largest magnitude; NaN where there is one.
 Napi::Value amax_entry(const Napi::CallbackInfo& info);
 
