@@ -1,13 +1,13 @@
 /** A model under training: its plan loaded on a device, its weights and the optimizer's moments in the plan's states. */
 import {
   type Compiled,
+  encodeScaleName,
   gradientOutput,
   hyperparametersInput,
   optimizerOutputs,
   optimizerStates,
   type PrecisionPolicy,
   type Recomputation,
-  encodeScaleName,
   recomputations,
 } from "@weft/compiler";
 import { type Dtype, nearestName } from "@weft/dsl";
