@@ -71,7 +71,8 @@ function generate(types: string): string {
   const root = mkdtempSync(join(tmpdir(), "weft-header-"));
   try {
     mkdirSync(join(root, "packages/compiler/src/plan"), { recursive: true });
-    writeFileSync(join(root, "packages/compiler/src/plan/types.ts"), types);
+    for (const [file, text] of Object.entries({ types, access: "", instructions: "" }))
+      writeFileSync(join(root, `packages/compiler/src/plan/${file}.ts`), text);
     return [...planHeader(root).values()].join("\n");
   } finally {
     rmSync(root, { recursive: true });
