@@ -4,7 +4,7 @@ import type { Qwen3Config } from "../config/index.ts";
 import { userProblem, WeftError } from "../config/problems.ts";
 import { requiredTensors } from "../inference/prepare.ts";
 import { fileDtypes } from "../training/file-dtypes.ts";
-import { readWeight } from "../training/read-weight.ts";
+import { plainWeight, readWeight } from "../training/read-weight.ts";
 import type { Trainable } from "../training/trainable.ts";
 import {
   bfloat16ToFloat32,
@@ -36,7 +36,7 @@ export function mergedModel({
 }: MergeOptions): Pick<Trainable, "parameters" | "readState"> {
   const adapters = new Map(adapter.linears.map((one) => [one.weight, one]));
   const weightOf = (name: string): Weight => {
-    const weight = weights(name);
+    const weight = plainWeight(name, weights(name));
     if (weight !== undefined) return weight;
     throw new WeftError([userProblem("merge", "must be a parameter of the model", { given: name })]);
   };

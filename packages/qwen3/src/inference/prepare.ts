@@ -108,7 +108,6 @@ export interface CheckpointWeights {
   readonly config: Qwen3Config;
   /** Shapes are those of the model's axes. */
   readonly weights: Readonly<Record<string, Weight>>;
-  readonly stored: StoredModel;
 }
 
 /** Reads the headers of a checkpoint. Left: as `prepareQwen3`, but for generation_config.json. */
@@ -126,7 +125,6 @@ export function readCheckpointWeights(path: string): Either.Either<Problems, Che
       directory,
       config,
       weights: weightSource(parameters, bound),
-      stored: bound,
     })),
   );
 }

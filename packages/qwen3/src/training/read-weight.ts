@@ -8,6 +8,21 @@ import { readFully } from "../weights/safetensors.ts";
 const partBytes = 4 << 20;
 
 /**
+ * What training and merging can begin from: a weight that is stored by its values.
+ * @throws WeftError for one in NVFP4
+ */
+export function plainWeight<W extends Weight | undefined>(name: string, weight: W): W {
+  if (weight?.dtype !== "nvfp4") return weight;
+  throw new WeftError([
+    userProblem("weights", "must be plain to be trained or merged", {
+      given: "NVFP4",
+      path: name,
+      remedy: "begin from the checkpoint that it was quantised from",
+    }),
+  ]);
+}
+
+/**
  * The values in C order, whole.
  * @throws WeftError where the file cannot be read any more
  */

@@ -30,7 +30,7 @@ import {
 } from "./blocks.ts";
 import { type CompiledTraining, compileTraining, type TrainingProgram, trainingLength } from "./compile.ts";
 import { generationEngine, TrainingGenerator } from "./generating.ts";
-import { weightParts } from "./read-weight.ts";
+import { plainWeight, weightParts } from "./read-weight.ts";
 import type { StepResult } from "./trainable.ts";
 import { checkOptions, type TrainingOptions, trainedBy } from "./training-options.ts";
 import {
@@ -53,6 +53,7 @@ export function compileTrainingModel(
   checkOptions(options);
   const { policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
   const { adapter, trainable } = trainedBy(config, options);
+  for (const { name } of orRaise(modelParameters(config))) plainWeight(name, weights(name));
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
   const quantized = quantizedBy(config, options.quantize, trainable);
   return orRaise(

@@ -1,8 +1,9 @@
 /** Opens a safetensors file: reads its header and nothing else, so that opening costs the same for any size. */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { fstatSync, readSync } from "node:fs";
 import type * as Either from "fp-ts/lib/Either.js";
-import { type Checked, messageOf, type Problems, refuse } from "../config/problems.ts";
+import { type Checked, type Problems, refuse } from "../config/problems.ts";
 import { headerLimit, parseSafetensorsHeader, refetch, type SafetensorsFile } from "./header.ts";
+import { reading } from "./reading.ts";
 
 /**
  * Reads and validates the header of a safetensors file.
@@ -16,24 +17,7 @@ import { headerLimit, parseSafetensorsHeader, refetch, type SafetensorsFile } fr
  * if (Either.isRight(file)) for (const { name, dtype, shape } of file.right.entries) console.log(name, dtype, shape);
  */
 export function openSafetensors(file: string): Either.Either<Problems, SafetensorsFile> {
-  let descriptor: number;
-  try {
-    descriptor = openSync(file, "r");
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT"
-      ? refuse(file, "must exist", { given: "no such file", remedy: "check the path, or fetch the file" })
-      : refuse(file, "must be readable", {
-          given: messageOf(error),
-          remedy: "check the path and its permissions",
-        });
-  }
-  try {
-    return readHeader(descriptor, file);
-  } catch (error) {
-    return refuse(file, "must be readable", { given: messageOf(error), remedy: "check the disk" });
-  } finally {
-    closeSync(descriptor);
-  }
+  return reading(file, (descriptor) => readHeader(descriptor, file));
 }
 
 function readHeader(descriptor: number, file: string): Checked<SafetensorsFile> {

@@ -3,10 +3,11 @@
  * type, rank, sizes and bytes. Numbers are LEB128; there is no header, padding or checksum, so nothing of it is
  * believed before it is seen to fit into the file.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { fstatSync, readSync } from "node:fs";
 import * as Either from "fp-ts/lib/Either.js";
-import { type Checked, messageOf, type Problems, refuse, WeftError } from "../../config/problems.ts";
+import { type Checked, type Problems, refuse, WeftError } from "../../config/problems.ts";
 import type { TensorEntry } from "../header.ts";
+import { reading } from "../reading.ts";
 import { type DatElementType, datElements, isDatElementType } from "./element-types.ts";
 import { decodeLeb128, longestLeb128 } from "./leb128.ts";
 
@@ -36,25 +37,7 @@ const windowBytes = 4096;
  * last tensor. A problem names the key and the byte of the file.
  */
 export function openDat(file: string): Either.Either<Problems, DatFile> {
-  let descriptor: number;
-  try {
-    descriptor = openSync(file, "r");
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT"
-      ? refuse(file, "must exist", { given: "no such file", remedy: "check the path, or fetch the file" })
-      : refuse(file, "must be readable", {
-          given: messageOf(error),
-          remedy: "check the path and its permissions",
-        });
-  }
-  try {
-    return readTable(new Cursor(descriptor, file));
-  } catch (error) {
-    if (error instanceof WeftError) return Either.left(error.problems);
-    return refuse(file, "must be readable", { given: messageOf(error), remedy: "check the disk" });
-  } finally {
-    closeSync(descriptor);
-  }
+  return reading(file, (descriptor) => readTable(new Cursor(descriptor, file)));
 }
 
 /** A place in the file. Whatever does not fit is thrown as a WeftError, with the key that was being read. */

@@ -2,4 +2,4 @@ export { checkAgreement, checkQuantization } from "./agreement.ts";
 export { type StoredWeights, storedWeights } from "./find.ts";
 export type { FilePart, Nvfp4Format, QuantizedLinear, StoredScale } from "./quantized-linear.ts";
 export { readPart } from "./read-part.ts";
-export { checkScales, scaleCodesOf } from "./scale-codes.ts";
+export { checkScales, scaleCodesIn, scaleCodesOf } from "./scale-codes.ts";

@@ -12,7 +12,11 @@ import { readPart } from "./read-part.ts";
  * Left: NaN, a negative scale, or a number that E4M3 does not have, with the linear's name and the block.
  */
 export async function scaleCodesOf(linear: QuantizedLinear): Promise<Either.Either<Problems, Uint8Array>> {
-  const bytes = await readPart(linear.scales);
+  return scaleCodesIn(linear, await readPart(linear.scales));
+}
+
+/** As `scaleCodesOf`, of the bytes that the file has. */
+export function scaleCodesIn(linear: QuantizedLinear, bytes: Uint8Array<ArrayBuffer>): Checked<Uint8Array> {
   const { dtype } = linear.scales;
   if (dtype === "e4m3") return checkedCodes(linear, bytes);
   const values =
