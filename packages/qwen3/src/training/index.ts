@@ -30,6 +30,7 @@ export { TrainableModel, trainingMemory } from "./trainable-model.ts";
 export { evaluationLossOf, train } from "./trainer.ts";
 export type { TrainEvent, TrainOptions, TrainResult } from "./trainer-options.ts";
 export * from "./training-model.ts";
+export type { QuantizeTraining, TrainingOptions } from "./training-options.ts";
 export {
   type RuleConstants,
   type RuleName,

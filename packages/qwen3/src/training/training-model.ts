@@ -3,15 +3,14 @@ import {
   type Compiled,
   gradientOutput,
   hyperparametersInput,
+  type MomentFormat,
   optimizerOutputs,
   optimizerStates,
   type PrecisionPolicy,
-  type Recomputation,
-  recomputations,
 } from "@weft/compiler";
 import { type Dtype, nearestName } from "@weft/dsl";
 import type { Device, Executable, MemoryTable, StateArray, Weight, WeightSource } from "@weft/runtime";
-import { type Adapter, type AdapterOptions, adapterOf, adapterParameters } from "../adapter/adapter.ts";
+import { type Adapter, adapterOf, adapterParameters } from "../adapter/adapter.ts";
 import { initialAdapter } from "../adapter/initial.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { type Problem, userProblem, WeftError } from "../config/problems.ts";
@@ -27,69 +26,20 @@ import {
   type CompiledTraining,
   compileTraining,
   type Quantized,
-  type TrainingCompileOptions,
   type TrainingProgram,
   trainingLength,
 } from "./compile.ts";
 import { generationEngine, TrainingGenerator } from "./generating.ts";
 import { weightParts } from "./read-weight.ts";
 import type { StepResult } from "./trainable.ts";
+import { checkOptions, type TrainingOptions } from "./training-options.ts";
 import {
   hyperparametersOf,
   type RuleName,
-  ruleNames,
   type StepHyperparameters,
   trainingWeights,
   updateRule,
 } from "./update-rule.ts";
-
-export interface TrainingOptions {
-  /** The most tokens of one pass. */
-  readonly sequence: number;
-  /** What products compute in. Default `f32`. */
-  readonly policy?: PrecisionPolicy;
-  /** Which parameters are trained, by name. Default: all. */
-  readonly trainable?: (parameter: string) => boolean;
-  /**
-   * Train adapters in place of the model's own parameters, which stay as `weights` has them. B begins at 0, A at random
-   * by the seed (default 0). Not with `trainable`.
-   */
-  readonly lora?: AdapterOptions & { readonly seed?: number };
-  /** Which of them decay. Default: matrices; norms and biases do not. */
-  readonly decays?: (parameter: string, rank: number) => boolean;
-  /** Default: `adamw`. */
-  readonly rule?: RuleName;
-  /**
-   * How trained weights are stored. `f32` (the default): master weights. `bf16`: half the bytes and no second copy for
-   * products of bf16; each update is rounded at random, so that small ones keep their effect on average.
-   */
-  readonly trainedDtype?: "f32" | "bf16";
-  /**
-   * Trained weights that products read in NVFP4: blocks that every update remakes, from master weights that stay as
-   * `trainedDtype` has them. The gradient counts the rounding as the identity. Default: none.
-   */
-  readonly quantize?: QuantizeTraining;
-  /** Default: `train` and `loss`. */
-  readonly programs?: readonly TrainingProgram[];
-  readonly generation?: TrainingCompileOptions["generation"];
-  /** What is computed again on the way back. Default: `rows`. */
-  readonly recompute?: Recomputation;
-  /** The most bytes for activations, gradients and temporary values. Default: as many as `recompute` leaves. */
-  readonly activationBudget?: number;
-  /** Positions of a chunk of the head and its loss, of which whole scores never exist. 0: whole scores. Default 256. */
-  readonly lossChunk?: number;
-  readonly memoryLimitBytes?: number;
-  readonly fusion?: boolean;
-  /** Keep the graphs of every pass, for dumps. Default false. */
-  readonly record?: boolean;
-}
-
-export interface QuantizeTraining {
-  /** Which weights, by name. Default: all linears of the layers. */
-  readonly weights?: (parameter: string) => boolean;
-  /** Tries two scales for each block and takes the better one. Default false. */
-  readonly fourOverSix?: boolean;
-}
 
 /**
  * Compiles the programs of a training run. Weights that are not trained are stored as `weights` has them.
@@ -101,10 +51,17 @@ export function compileTrainingModel(
   options: TrainingOptions,
 ): CompiledTraining {
   checkOptions(options);
-  const { policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
+  const { policy = "f32", rule = "adamw", trainedDtype = "f32", moments } = options;
   const { adapter, trainable } = trainedBy(config, options);
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
   const quantized = quantizedBy(options, trainable);
+  const parameters = new Set(
+    [...orRaise(modelParameters(config)), ...(adapter === undefined ? [] : adapterParameters(adapter))].map(
+      ({ name }) => name,
+    ),
+  );
+  // What passes add beside them, scales of blocks for one, stays f32.
+  const isTrained = (name: string) => parameters.has(name) && trainable(name);
   return orRaise(
     compileTraining(config, {
       sequence: options.sequence,
@@ -115,8 +72,8 @@ export function compileTrainingModel(
       quantized,
       policy,
       trainable,
-      storage: (name) => (trainable(name) ? trainedDtype : floatOf(name)),
-      rule: updateRule(rule),
+      storage: (name) => (isTrained(name) ? trainedDtype : floatOf(name)),
+      rule: updateRule(rule, moments),
       ...(trainedDtype === "bf16" ? { rounding: "stochastic" } : {}),
       ...(adapter === undefined ? {} : { adapter }),
       record: options.record ?? false,
@@ -142,28 +99,6 @@ function quantizedBy(
 
 const isLayerLinear = (parameter: string) =>
   parameter.startsWith(`${layersPath}.`) && parameter.endsWith("_proj.weight");
-
-/** @throws WeftError with every option that makes no sense */
-function checkOptions({ rule, recompute, activationBudget, lossChunk }: TrainingOptions): void {
-  const problems: Problem[] = [];
-  const require = (holds: boolean, requirement: string, given: unknown) => {
-    if (!holds) problems.push(userProblem("training", requirement, { given: String(given) }));
-  };
-  const oneOf = (names: readonly string[], given: string | undefined) =>
-    given === undefined || names.includes(given);
-  require(oneOf(ruleNames, rule), `rule must be one of ${ruleNames.join(", ")}`, rule);
-  require(oneOf(
-    recomputations,
-    recompute,
-  ), `recompute must be one of ${recomputations.join(", ")}`, recompute);
-  require(activationBudget === undefined ||
-    activationBudget > 0, "activationBudget must be above 0", activationBudget);
-  require(lossChunk === undefined ||
-    (Number.isSafeInteger(lossChunk) &&
-      lossChunk >= 0), "lossChunk must be an integer of at least 0", lossChunk);
-  const [first, ...rest] = problems;
-  if (first !== undefined) throw new WeftError([first, ...rest]);
-}
 
 /** What is trained: adapters, or what `trainable` says. */
 function trainedBy(
@@ -258,6 +193,8 @@ export class TrainingModel {
   readonly rule: RuleName;
   /** How the trained parameters are stored. */
   readonly trainedDtype: "f32" | "bf16";
+  /** How moments of large matrices are kept. */
+  readonly moments: MomentFormat;
   /** What products compute in. */
   readonly policy: PrecisionPolicy;
   /** What is trained in place of the model's own parameters. */
@@ -274,9 +211,10 @@ export class TrainingModel {
     {
       rule = "adamw",
       trainedDtype = "f32",
+      moments = "f32",
       policy = "f32",
       adapter,
-    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy"> & {
+    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "moments" | "policy"> & {
       readonly adapter?: Adapter | undefined;
     } = {},
   ) {
@@ -285,6 +223,7 @@ export class TrainingModel {
     this.trained = trained;
     this.rule = rule;
     this.trainedDtype = trainedDtype;
+    this.moments = moments;
     this.policy = policy;
     this.adapter = adapter;
   }
@@ -339,7 +278,7 @@ export class TrainingModel {
     hyperparameters: StepHyperparameters,
   ): Promise<StepResult> {
     const all = Array.isArray(batches) ? (batches as readonly TrainingBatch[]) : [batches as TrainingBatch];
-    const rounds = this.trainedDtype === "bf16";
+    const rounds = this.trainedDtype === "bf16" || this.moments !== "f32";
     const hyper = hyperparametersOf(this.rule, hyperparameters, this.#updates + 1, rounds);
     for (const batch of all) this.#check(batch);
     const [only] = all;
