@@ -90,6 +90,12 @@ DEVICE Bytes16 load_bf16_of(Global<nvfp4> view, i32 row, i32 k) {
                  static_cast<u32>(row & 3));
 }
 
+// The scale of the block with element k of a row. The byte alone: those beside it are other rows', which may be written.
+template <i32 length>
+DEVICE u32 load_scale(Global<nvfp4> view, i32 row, i32 k) {
+  return load(view_as<u8>(view), 4 * scales_place<length>(row, k) + (row & 3));
+}
+
 // n elements, all of one row, from a multiple of n on.
 template <i32 length, i32 n>
 DEVICE Piece<n> load_codes(Global<nvfp4> view, i64 index) {
@@ -98,12 +104,15 @@ DEVICE Piece<n> load_codes(Global<nvfp4> view, i64 index) {
   Piece<n> result;
   if constexpr (n % 8 == 0) {
 #pragma unroll
-    for (i32 i = 0; i < n; i += 8) unpack<bf16>(result.at + i, load_bf16_of<length>(view, row, k + i).word);
+    for (i32 i = 0; i < n; i += 8) {
+      const nvfp4 codes = load(view, codes_place<length>(row, k + i));
+      unpack<bf16>(result.at + i, bf16_of(codes, load_scale<length>(view, row, k + i), 0).word);
+    }
   } else {
     const u32 word = load(view, codes_place<length>(row, k)).word >> (4 * (k & 7));
     u32 pairs[4];
     spread_codes(pairs, word);
-    const u32 scale = spread_any_scale(load(view, scales_place<length>(row, k)).word, static_cast<u32>(row & 3));
+    const u32 scale = spread_any_scale(load_scale<length>(view, row, k), 0);
 #pragma unroll
     for (i32 i = 0; i < n; ++i) result.at[i] = low_of(mul_bf16x2(pairs[i], scale)) * spread_unit;
   }

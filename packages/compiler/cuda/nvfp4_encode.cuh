@@ -30,6 +30,12 @@ DEVICE u32 e4m3_code(float magnitude) {
   return ((bits + 0x7ffffu + ((bits >> 20) & 1u)) >> 20) - (120u << 3);
 }
 
+// The smallest code that is not below a magnitude; 448 for what is too large.
+DEVICE u32 e4m3_code_upward(float magnitude) {
+  const u32 code = e4m3_code(magnitude);
+  return code + static_cast<u32>(code < 0x7e && e4m3_value(code) < magnitude);
+}
+
 // To nearest, ties to even, beyond 6 it is 6.
 DEVICE u32 e2m1_code(float value) {
   const float m = fabsf(value);
@@ -86,10 +92,11 @@ DEVICE Nvfp4Block encode_block(Nvfp4Coding<four_over_six, non_zero, random>, con
   if (largest >= 0x7f800000u) return block;
   const float decode_scale = 1.0f / encode_scale;
   const float scaled = rounded_product(float_of(largest), encode_scale);
-  block.scale = e4m3_code(scaled / 6.0f);
+  block.scale = non_zero ? e4m3_code_upward(scaled / 6.0f) : e4m3_code(scaled / 6.0f);
   const float error = encode_codes<non_zero, random>(block, x, decode_scale, bits);
   if constexpr (four_over_six) {
-    Nvfp4Block wider = {{0, 0}, e4m3_code(scaled / 4.0f)};
+    const float wanted = scaled / 4.0f;
+    Nvfp4Block wider = {{0, 0}, non_zero ? e4m3_code_upward(wanted) : e4m3_code(wanted)};
     if (encode_codes<non_zero, random>(wider, x, decode_scale, bits) < error) block = wider;
   }
   return block;

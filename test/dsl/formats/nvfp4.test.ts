@@ -158,4 +158,17 @@ test("rounding by chance takes both neighbours as often as their distance says, 
   for (const byte of free.codes) assert.ok((byte & 7) > 0 && (byte >> 4) % 8 > 0);
 });
 
+test("without zero, scales are rounded up: nothing is cut off, and no block vanishes", () => {
+  for (let exponent = -30; exponent <= 11; exponent++)
+    for (const fraction of [1, 1.06, 1.2, 1.3]) {
+      const largest = Math.fround(fraction * 2 ** exponent);
+      if (largest > 2688) continue;
+      const { scales } = encodeNvfp4(new Float32Array(16).fill(largest, 0, 1), { nonZero: true });
+      const scale = decodeE4m3(scales[0]!);
+      assert.ok(6 * scale * (1 + 2 ** -23) >= largest, `${largest} under ${scale}`);
+      const below = decodeE4m3(scales[0]! - 1);
+      assert.ok(6 * below < largest, `${largest} would fit under ${below}`);
+    }
+});
+
 test.run();

@@ -23,7 +23,7 @@ const tiny = join(fixtures, "tiny");
 async function withModel<A>(
   trainable: (name: string) => boolean,
   work: (model: TrainableModel) => Promise<A>,
-  how: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy"> = {},
+  how: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy" | "moments"> = {},
 ): Promise<A> {
   const { config, weights } = right(readCheckpointWeights(tiny));
   using device = cpuDevice({ threads: 2 });
@@ -44,6 +44,7 @@ for (const [what, trainable, how] of [
   ["the last layer", (name: string) => name.startsWith("model.layers.1."), {}],
   ["bf16 weights", () => true, { trainedDtype: "bf16", policy: "bf16" }],
   ["SGD", () => true, { rule: "sgd" }],
+  ["moments in NVFP4", () => true, { moments: "nvfp4" }],
 ] as const) {
   test(`${what}: six steps are three steps, a checkpoint and three more, bit for bit`, () =>
     inDirectory(async (folder) => {

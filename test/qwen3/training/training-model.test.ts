@@ -164,6 +164,54 @@ test("learns by heart in bf16 weights: 2 bytes for each and no second copy, by a
   assert.equal(runs[1], runs[0]);
 });
 
+test("moments in NVFP4: one kernel for each parameter, and learns as with those of f32", async () => {
+  const runs: number[][] = [];
+  for (const how of [{}, { moments: "nvfp4" }, { moments: "nvfp4", quantize: {} }] as const) {
+    using device = cpuDevice({ threads: 2 });
+    const { model, losses } = await learn(device, how);
+    using _ = model;
+    const { plan } = model.executable;
+    const { steps } = plan.programs.find(({ name }) => name === "train")!;
+    const writers = (state: string) =>
+      steps.flatMap(({ kernel, bindings }, at) =>
+        plan.kernels[kernel]!.slots.some(
+          ({ access }, slot) => access !== "read" && plan.buffers[bindings[slot]!]!.name === state,
+        )
+          ? [at]
+          : [],
+      );
+    const states = plan.buffers.filter((one) => one.class === "state");
+    for (const name of model.trained) {
+      const own = states.filter((one) => one.name.startsWith("optimizer.") && one.name.endsWith(`.${name}`));
+      const moments = own.filter((one) => !one.name.startsWith("optimizer.largest."));
+      for (const one of moments) assert.equal(writers(one.name), writers(name), one.name);
+      assert.is(writers(name).length, 1, name);
+    }
+    const blocks = states.filter(({ dtype, name }) => dtype === "nvfp4" && name.startsWith("optimizer."));
+    // q, o, gate, up and down of two layers, and the head; k and v are too small, and the embedding is looked up.
+    assert.is(blocks.length, "moments" in how ? 2 * (2 * 5 + 1) : 0);
+    runs.push(losses);
+  }
+  const [plain, narrow, both] = runs.map((losses) => losses.reduce((sum, one) => sum + one, 0));
+  assert.ok(Math.abs(narrow! / plain! - 1) < 0.02, `${narrow} beside ${plain}`);
+  assert.ok(Math.abs(both! / plain! - 1) < 0.1, `${both} beside ${plain}`);
+  assert.ok(runs.every((losses) => losses.at(-1)! < 0.01));
+});
+
+test("moments are refused in another format, and with SGD", () => {
+  const { config, weights } = checkpoint("tiny");
+  const refusal = (options: object) => {
+    try {
+      compileTrainingModel(config, (name) => weights[name], { ...short, ...options });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  assert.match(refusal({ moments: "int4" }), /moments must be one of f32, nvfp4; given int4/);
+  assert.match(refusal({ moments: "nvfp4", rule: "sgd" }), /moments must be left out with the rule sgd/);
+});
+
 test("SGD moves a whole model as its formula says", async () => {
   using device = cpuDevice({ threads: 2 });
   const { config, weights } = checkpoint("tiny");

@@ -20,6 +20,12 @@ export function decodeE4m3(code: number): number {
   return code & 0x80 ? -magnitude : magnitude;
 }
 
+/** The smallest code that is not below a magnitude; 448 for what is too large. */
+export function encodeE4m3Upward(magnitude: number): number {
+  const nearest = encodeE4m3(magnitude);
+  return nearest < 0x7e && magnitudes[nearest]! < magnitude ? nearest + 1 : nearest;
+}
+
 /** To nearest, ties to even; what is too large becomes 448, infinity too. */
 export function encodeE4m3(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x80 : 0;

@@ -9,7 +9,7 @@
  * NVIDIA: Pretraining large language models with NVFP4 (2025). Cook et al.: Four over six (2025).
  */
 import { decodeE2m1, encodeE2m1, encodeE2m1With, largestE2m1 } from "./e2m1.ts";
-import { decodeE4m3, encodeE4m3, largestE4m3, nanE4m3 } from "./e4m3.ts";
+import { decodeE4m3, encodeE4m3, encodeE4m3Upward, largestE4m3, nanE4m3 } from "./e4m3.ts";
 
 /** Elements of a block. */
 export const nvfp4Block = 16;
@@ -29,7 +29,10 @@ export interface Nvfp4Options {
   readonly fourOverSix?: boolean;
   /** 16 random bits for an element: codes are rounded up or down by chance. */
   readonly bits?: (index: number) => number;
-  /** No code of zero: 0.5 takes its place. */
+  /**
+   * No code of zero: 0.5 takes its place; and scales are rounded up, so that no element is cut off, and no block has the
+   * scale 0 but for one of zeros. For what is divided by, and grows by steps that are smaller than those of the scales.
+   */
   readonly nonZero?: boolean;
 }
 
@@ -58,6 +61,7 @@ function amaxOf(values: ArrayLike<number>, begin: number): number {
  */
 export function encodeNvfp4(values: ArrayLike<number>, options: Nvfp4Options = {}): Nvfp4Values {
   const { encodeScale = 1, fourOverSix = false, bits, nonZero = false } = options;
+  const encodeScaleOfBlock = nonZero ? encodeE4m3Upward : encodeE4m3;
   const blocks = values.length / nvfp4Block;
   const codes = new Uint8Array(values.length / 2);
   const scales = new Uint8Array(blocks);
@@ -89,11 +93,11 @@ export function encodeNvfp4(values: ArrayLike<number>, options: Nvfp4Options = {
       continue;
     }
     const scaled = round(amax * round(encodeScale));
-    let scale = encodeE4m3(round(scaled / largestE2m1));
+    let scale = encodeScaleOfBlock(round(scaled / largestE2m1));
     let chosen = own;
     const error = encodeBlock(begin, scale, own);
     if (fourOverSix) {
-      const wider = encodeE4m3(round(scaled / 4));
+      const wider = encodeScaleOfBlock(round(scaled / 4));
       if (encodeBlock(begin, wider, other) < error) [scale, chosen] = [wider, other];
     }
     scales[block] = scale;

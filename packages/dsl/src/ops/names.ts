@@ -97,7 +97,7 @@ interface CompositeAttributes {
 type PointwiseAttributes = { readonly [K in UnaryFunction | BinaryFunction | "select"]: NoAttributes } & {
   readonly cast: { readonly dtype: Dtype };
   readonly stochasticRound: NoAttributes;
-  /** `fourOverSix`: the better of two scales for each block. `nonZero`: no code is zero. */
+  /** `fourOverSix`: the better of two scales for each block. `nonZero`: no code is zero, and scales are rounded up. */
   readonly quantizeNvfp4: { readonly fourOverSix: boolean; readonly nonZero: boolean };
 };
 

@@ -74,6 +74,7 @@ export class TrainableModel implements Trainable {
       ...(training.trainedDtype === "f32" ? {} : { weights: training.trainedDtype }),
       ...(training.policy === "f32" ? {} : { products: training.policy }),
       ...quantizationOf(training),
+      ...(training.moments === "f32" ? {} : { moments: training.moments }),
       trained: all ? "all" : training.trained,
       ...(adapter === undefined ? {} : { lora: { rank: adapter.rank, alpha: adapter.alpha } }),
     };
@@ -89,16 +90,23 @@ export class TrainableModel implements Trainable {
    */
   optimizerStates(): readonly StateTensor[] {
     const { plan } = this.#training.executable;
-    const isThere = (name: string) => plan.buffers.some((one) => one.class === "state" && one.name === name);
+    const states = new Map(
+      plan.buffers.flatMap((one) => (one.class === "state" ? [[one.name, one] as const] : [])),
+    );
     const moments = this.#parameters.flatMap(({ name, shape }): StateTensor[] =>
-      [optimizerStates.firstMoment, optimizerStates.secondMoment, optimizerStates.momentum]
-        .map((stateOf) => stateOf(this.#stateOf(name)))
-        .filter(isThere)
-        .map((state) => ({ name: state, dtype: "F32", shape })),
+      momentsOf.flatMap((stateOf): StateTensor[] => {
+        const state = states.get(stateOf(this.#stateOf(name)));
+        if (state === undefined) return [];
+        // Codes and scales of all blocks, one behind the other.
+        if (state.dtype === "nvfp4")
+          return [{ name: state.name, dtype: "U8", shape: [(elements(state) * 9) / 16] }];
+        const isWhole = elements(state) === shape.reduce((product, size) => product * size, 1);
+        return [{ name: state.name, dtype: "F32", shape: isWhole ? shape : state.shape }];
+      }),
     );
     const single = [
       ...this.#training.quantized.map(encodeScaleName),
-      ...[optimizerStates.skipped].filter(isThere),
+      ...[optimizerStates.skipped].filter((name) => states.has(name)),
     ];
     return [...moments, ...single.map((name) => ({ name, dtype: "F32", shape: [] }) as const)];
   }
@@ -132,9 +140,8 @@ export class TrainableModel implements Trainable {
     const { buffer } = bytes.slice();
     if (!this.#isFrozen(name)) {
       this.#restored = true;
-      const isNarrow = this.#trained.has(name) && this.#training.trainedDtype === "bf16";
-      const values = isNarrow ? new Uint16Array(buffer) : new Float32Array(buffer);
-      await this.#training.writeState(this.#stateOf(name), values);
+      const state = this.#stateOf(name);
+      await this.#training.writeState(state, new (this.#arrayOf(state))(buffer));
       return;
     }
     const { buffer: own, byteOffset, byteLength } = this.#frozen(name);
@@ -187,6 +194,18 @@ export class TrainableModel implements Trainable {
     return this.#training.adapter === undefined ? name : plainAdapterName(name);
   }
 
+  #arrayOf(state: string): typeof Uint16Array | typeof Uint8Array | typeof Float32Array {
+    const { buffers } = this.#training.executable.plan;
+    switch (buffers.find((one) => one.class === "state" && one.name === state)?.dtype) {
+      case "nvfp4":
+        return Uint8Array;
+      case "bf16":
+        return Uint16Array;
+      default:
+        return Float32Array;
+    }
+  }
+
   #isFrozen(name: string): boolean {
     return !this.#trained.has(this.#stateOf(name)) && !this.#isOptimizerState(name);
   }
@@ -228,6 +247,16 @@ export function trainingMemory(plan: Compiled["plan"], table: DeviceMemory): Mem
     total: table.total,
   };
 }
+
+/** States of a rule for each parameter. */
+const momentsOf = [
+  optimizerStates.firstMoment,
+  optimizerStates.secondMoment,
+  optimizerStates.momentum,
+  optimizerStates.firstScale,
+  optimizerStates.secondRoot,
+  optimizerStates.secondScale,
+];
 
 type StateKind = "parameter" | "blocks" | "gradient" | "cache" | "optimizer";
 type PlanBuffer = Compiled["plan"]["buffers"][number];

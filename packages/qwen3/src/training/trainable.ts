@@ -20,7 +20,10 @@ export interface StepResult {
   readonly gradientNorm: number;
   /** Targets that were not -1. */
   readonly targets: number;
-  /** True where the loss or a gradient was not finite: then no parameter and no state has changed. */
+  /**
+   * True where the loss or a gradient was not finite: then no parameter and no state has changed, but that moments in NVFP4
+   * were encoded once more.
+   */
   readonly skipped: boolean;
   /** The first tensor found that is not finite, where the model knows: a parameter's name for its gradient. */
   readonly nonFinite?: string;

@@ -4,6 +4,7 @@ import {
   encodeScaleName,
   gradientOutput,
   hyperparametersInput,
+  type MomentFormat,
   optimizerOutputs,
   optimizerStates,
   type PrecisionPolicy,
@@ -51,11 +52,18 @@ export function compileTrainingModel(
   options: TrainingOptions,
 ): CompiledTraining {
   checkOptions(options);
-  const { policy = "f32", rule = "adamw", trainedDtype = "f32" } = options;
+  const { policy = "f32", rule = "adamw", trainedDtype = "f32", moments } = options;
   const { adapter, trainable } = trainedBy(config, options);
   for (const { name } of orRaise(modelParameters(config))) plainWeight(name, weights(name));
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
   const quantized = quantizedBy(config, options.quantize, trainable);
+  const parameters = new Set(
+    [...orRaise(modelParameters(config)), ...(adapter === undefined ? [] : adapterParameters(adapter))].map(
+      ({ name }) => name,
+    ),
+  );
+  // What passes add beside them, scales of blocks for one, stays f32.
+  const isTrained = (name: string) => parameters.has(name) && trainable(name);
   return orRaise(
     compileTraining(config, {
       sequence: options.sequence,
@@ -66,8 +74,8 @@ export function compileTrainingModel(
       quantized,
       policy,
       trainable,
-      storage: (name) => (trainable(name) ? trainedDtype : floatOf(name)),
-      rule: updateRule(rule),
+      storage: (name) => (isTrained(name) ? trainedDtype : floatOf(name)),
+      rule: updateRule(rule, moments),
       ...(trainedDtype === "bf16" ? { rounding: "stochastic" } : {}),
       ...(adapter === undefined ? {} : { adapter }),
       record: options.record ?? false,
@@ -137,6 +145,8 @@ export class TrainingModel {
   readonly rule: RuleName;
   /** How the trained parameters are stored. */
   readonly trainedDtype: "f32" | "bf16";
+  /** How moments of large matrices are kept. */
+  readonly moments: MomentFormat;
   /** What products compute in. */
   readonly policy: PrecisionPolicy;
   /** What is trained in place of the model's own parameters. */
@@ -153,10 +163,11 @@ export class TrainingModel {
     {
       rule = "adamw",
       trainedDtype = "f32",
+      moments = "f32",
       policy = "f32",
       quantize,
       adapter,
-    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "policy" | "quantize"> & {
+    }: Pick<TrainingOptions, "rule" | "trainedDtype" | "moments" | "policy" | "quantize"> & {
       readonly adapter?: Adapter | undefined;
     } = {},
   ) {
@@ -167,6 +178,7 @@ export class TrainingModel {
     this.fourOverSix = quantize?.fourOverSix ?? false;
     this.rule = rule;
     this.trainedDtype = trainedDtype;
+    this.moments = moments;
     this.policy = policy;
     this.adapter = adapter;
   }
@@ -248,7 +260,7 @@ export class TrainingModel {
     hyperparameters: StepHyperparameters,
   ): Promise<StepResult> {
     const all = Array.isArray(batches) ? (batches as readonly TrainingBatch[]) : [batches as TrainingBatch];
-    const rounds = this.trainedDtype === "bf16";
+    const rounds = this.trainedDtype === "bf16" || this.moments !== "f32";
     const hyper = hyperparametersOf(this.rule, hyperparameters, this.#updates + 1, rounds);
     for (const batch of all) this.#check(batch);
     const [only] = all;

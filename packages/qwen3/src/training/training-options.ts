@@ -1,5 +1,11 @@
 /** The options of a model under training, and what they must be. */
-import { type PrecisionPolicy, type Recomputation, recomputations } from "@weft/compiler";
+import {
+  type MomentFormat,
+  momentFormats,
+  type PrecisionPolicy,
+  type Recomputation,
+  recomputations,
+} from "@weft/compiler";
 import { type Adapter, type AdapterOptions, adapterOf, adapterParameters } from "../adapter/adapter.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { type Problem, userProblem, WeftError } from "../config/problems.ts";
@@ -29,6 +35,12 @@ export interface TrainingOptions {
    */
   readonly trainedDtype?: "f32" | "bf16";
   /**
+   * How AdamW's moments are kept between updates. `nvfp4`: the first one, and the root of the second one, in 4.5 bits an
+   * element, for matrices of at least 4096 elements that are no embedding; all others stay in f32. An update that is left
+   * out rounds what was kept once more. Default: `f32`.
+   */
+  readonly moments?: MomentFormat;
+  /**
    * Trained weights that products read in NVFP4: blocks that every update remakes, from master weights that stay as
    * `trainedDtype` has them. The gradient counts the rounding as the identity. Default: none.
    */
@@ -49,7 +61,13 @@ export interface TrainingOptions {
 }
 
 /** @throws WeftError with every option that makes no sense */
-export function checkOptions({ rule, recompute, activationBudget, lossChunk }: TrainingOptions): void {
+export function checkOptions({
+  rule,
+  moments = "f32",
+  recompute,
+  activationBudget,
+  lossChunk,
+}: TrainingOptions): void {
   const problems: Problem[] = [];
   const require = (holds: boolean, requirement: string, given: unknown) => {
     if (!holds) problems.push(userProblem("training", requirement, { given: String(given) }));
@@ -57,6 +75,9 @@ export function checkOptions({ rule, recompute, activationBudget, lossChunk }: T
   const oneOf = (names: readonly string[], given: string | undefined) =>
     given === undefined || names.includes(given);
   require(oneOf(ruleNames, rule), `rule must be one of ${ruleNames.join(", ")}`, rule);
+  require(oneOf(momentFormats, moments), `moments must be one of ${momentFormats.join(", ")}`, moments);
+  require(moments === "f32" ||
+    rule !== "sgd", "moments must be left out with the rule sgd, whose momentum is f32", moments);
   require(oneOf(
     recomputations,
     recompute,

@@ -1,8 +1,9 @@
 /** The update rules that a model can be trained with, and what a step says to each. */
 import {
   type AdamWHyperparameters,
-  adamW,
   adamWHyperparameters,
+  adamWWith,
+  type MomentFormat,
   parameterOfStream,
   type Rounding,
   type SgdHyperparameters,
@@ -33,7 +34,7 @@ export interface StepHyperparameters
 export type RuleConstants = Omit<StepHyperparameters, "learningRate" | "seed">;
 
 interface Rule {
-  readonly update: UpdateRule;
+  readonly update: (moments: MomentFormat) => UpdateRule;
   /** The keys that are another rule's. */
   readonly foreign: readonly (keyof RuleConstants)[];
   readonly input: (given: StepHyperparameters, step: number, rounding: Rounding | undefined) => Float32Array;
@@ -46,7 +47,7 @@ const limitOf = ({ maxNorm = Number.POSITIVE_INFINITY }: RuleConstants) =>
 
 const rules: { readonly [K in RuleName]: Rule } = {
   adamw: {
-    update: adamW,
+    update: adamWWith,
     foreign: ["momentum"],
     input: (given, step, rounding) =>
       adamWHyperparameters({ ...given, step, ...(rounding === undefined ? {} : { rounding }) }),
@@ -56,7 +57,7 @@ const rules: { readonly [K in RuleName]: Rule } = {
     },
   },
   sgd: {
-    update: sgd,
+    update: () => sgd,
     foreign: ["betas", "epsilon"],
     input: (given, _step, rounding) =>
       sgdHyperparameters({ ...given, ...(rounding === undefined ? {} : { rounding }) }),
@@ -67,12 +68,13 @@ const rules: { readonly [K in RuleName]: Rule } = {
   },
 };
 
-export const updateRule = (name: RuleName): UpdateRule => rules[name].update;
+export const updateRule = (name: RuleName, moments: MomentFormat = "f32"): UpdateRule =>
+  rules[name].update(moments);
 
 /**
  * The input `hyperparameters` of one update.
  * @param step which update this is, from 1 on
- * @param rounds whether weights are rounded at random
+ * @param rounds whether weights or moments are rounded at random
  * @throws WeftError for a value that makes no sense, and for one that is another rule's
  */
 export function hyperparametersOf(

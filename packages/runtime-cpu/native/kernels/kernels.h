@@ -161,7 +161,7 @@ size_t nvfp4_tiled_bytes(size_t rows, size_t depth);
 struct Nvfp4Encoding {
   float encode_scale;   // values are multiplied by it first; 2^-126 to the largest float
   bool four_over_six;   // 4 or 6 as the largest code of a block, whichever gives the smaller squared error
-  bool non_zero;        // 0.5 in place of a code of zero
+  bool non_zero;        // 0.5 in place of a code of zero, scales rounded up
   bool stochastic;      // codes are rounded up or down by the random bits of the places place, place + 1, ...
   uint64_t place;       // of the first value
   RandomStream from;

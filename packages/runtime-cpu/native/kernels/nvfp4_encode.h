@@ -58,11 +58,23 @@ inline E2m1Codes random_e2m1(Vec::F32 magnitude, Vec::I32 half) {
   return {Vec::mul(steps, step), OnGrid<1>::code_of(Vec::to_i32(steps), power, smallest_normal_e2m1)};
 }
 
+inline Vec::I32 choose_bits(Vec::Mask mask, Vec::I32 a, Vec::I32 b) {
+  return Vec::bits(Vec::choose(mask, Vec::from_bits(a), Vec::from_bits(b)));
+}
+
 struct LanesScale {
-  LanesScale(Vec::F32 wanted, Vec::F32 decode_scale) {
-    const OnGrid<3> grid(Vec::min(wanted, Vec::set(448)), smallest_normal_e4m3);
+  LanesScale(Vec::F32 wanted, Vec::F32 decode_scale, bool upward) {
+    const Vec::F32 magnitude = Vec::min(wanted, Vec::set(448));
+    const OnGrid<3> grid(magnitude, smallest_normal_e4m3);
     code = grid.code(smallest_normal_e4m3);
-    unit = Vec::mul(grid.value, decode_scale);
+    Vec::F32 value = grid.value;
+    if (upward) {
+      // Codes ascend with their values: the next one is a step of the grid further.
+      const Vec::Mask is_short = Vec::less(value, magnitude);
+      code = choose_bits(is_short, Vec::add_i32(code, Vec::set_i32(1)), code);
+      value = Vec::choose(is_short, Vec::add(value, Vec::mul(grid.power, Vec::set(0.125f))), value);
+    }
+    unit = Vec::mul(value, decode_scale);
     // Without a scale nothing but zero can be meant: so it is with a divisor without bound.
     divisor = Vec::choose(Vec::equal(unit, Vec::zero()), Vec::set(__builtin_inff()), unit);
   }
@@ -109,10 +121,6 @@ inline EncodedBlocks encode_with(const Vec::F32 (&x)[nvfp4_block], const Vec::F3
   return out;
 }
 
-inline Vec::I32 choose_bits(Vec::Mask mask, Vec::I32 a, Vec::I32 b) {
-  return Vec::bits(Vec::choose(mask, Vec::from_bits(a), Vec::from_bits(b)));
-}
-
 template <bool stochastic>
 inline EncodedBlocks encode_lanes(const Vec::F32 (&x)[nvfp4_block], const Vec::F32* halves, const Nvfp4Encoding& encoding) {
   Vec::F32 amax = Vec::zero(), poison = Vec::zero();
@@ -123,14 +131,14 @@ inline EncodedBlocks encode_lanes(const Vec::F32 (&x)[nvfp4_block], const Vec::F
   }
   const Vec::Mask finite = Vec::equal(poison, Vec::zero());
   const Vec::F32 scaled = Vec::mul(amax, Vec::set(encoding.encode_scale)), decode_scale = Vec::set(1 / encoding.encode_scale);
-  const LanesScale six(Vec::div(scaled, Vec::set(6)), decode_scale);
+  const LanesScale six(Vec::div(scaled, Vec::set(6)), decode_scale, encoding.non_zero);
   Vec::F32 error;
   EncodedBlocks out;
   if (!encoding.four_over_six) {
     out = encode_with<stochastic, false>(x, halves, six, encoding.non_zero, error);
   } else {
     out = encode_with<stochastic, true>(x, halves, six, encoding.non_zero, error);
-    const LanesScale four(Vec::mul(scaled, Vec::set(0.25f)), decode_scale);
+    const LanesScale four(Vec::mul(scaled, Vec::set(0.25f)), decode_scale, encoding.non_zero);
     Vec::F32 other_error;
     const EncodedBlocks other = encode_with<stochastic, true>(x, halves, four, encoding.non_zero, other_error);
     const Vec::Mask is_better = Vec::less(other_error, error);

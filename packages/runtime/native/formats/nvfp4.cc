@@ -104,6 +104,11 @@ uint8_t encode_e4m3(float value) {
   return sign | (is_up ? high : low);
 }
 
+uint8_t encode_e4m3_upward(float magnitude) {
+  const uint8_t nearest = encode_e4m3(magnitude);
+  return static_cast<uint8_t>(nearest + (nearest < 0x7e && e4m3_magnitude(nearest) < magnitude));
+}
+
 float nvfp4_encode_scale(float amax) {
   return amax == 0 ? 1.0f : std::min(largest_e2m1 * largest_e4m3 / amax, FLT_MAX);
 }
@@ -120,11 +125,12 @@ void encode_nvfp4(uint8_t* codes, uint8_t* scales, const float* values, size_t c
       continue;
     }
     const float scaled = amax * options.encode_scale;
-    uint8_t scale = encode_e4m3(scaled / largest_e2m1);
+    const auto encode_scale = options.non_zero ? encode_e4m3_upward : encode_e4m3;
+    uint8_t scale = encode_scale(scaled / largest_e2m1);
     const uint8_t* chosen = own;
     const float error = encode_block(own, values + begin, scale, decode_scale, options, begin);
     if (options.four_over_six) {
-      const uint8_t wider = encode_e4m3(scaled / 4);
+      const uint8_t wider = encode_scale(scaled / 4);
       if (encode_block(other, values + begin, wider, decode_scale, options, begin) < error) scale = wider, chosen = other;
     }
     scales[begin / nvfp4_block] = scale;

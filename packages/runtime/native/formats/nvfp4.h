@@ -27,6 +27,8 @@ uint8_t encode_e2m1_with(float value, uint32_t bits);
 // All 256 codes, and all floats: what is too large becomes 448, NaN the code 0x7f.
 float decode_e4m3(uint8_t code);
 uint8_t encode_e4m3(float value);
+// The smallest code that is not below a magnitude; 448 for what is too large.
+uint8_t encode_e4m3_upward(float magnitude);
 
 // 2688 over the largest magnitude of a tensor; 1 for a tensor of zeros.
 float nvfp4_encode_scale(float amax);
@@ -34,7 +36,7 @@ float nvfp4_encode_scale(float amax);
 struct Nvfp4BlockOptions {
   float encode_scale = 1;          // 2^-126 to the largest float
   bool four_over_six = false;      // 4 or 6 as the largest code, whichever gives the smaller squared error
-  bool non_zero = false;           // 0.5 in place of a code of zero
+  bool non_zero = false;           // 0.5 in place of a code of zero, and scales rounded up: no value is cut off
   const uint16_t* bits = nullptr;  // one for each value: codes are rounded up or down by chance
 };
 

@@ -11,11 +11,19 @@
  * It goes behind `precision`. `accumulateGradients` makes the other half where several passes make one update: it adds
  * up in states, from which the update is then made without the model.
  */
-import { type GraphNode, type NodeId, unsupportedProblem, WeftError } from "@weft/dsl";
+import {
+  type Graph,
+  type GraphNode,
+  type NodeId,
+  nvfp4Block,
+  unsupportedProblem,
+  WeftError,
+} from "@weft/dsl";
 import type { Pass } from "../pass.ts";
 import { finite, sumOfSquares } from "./global-norm.ts";
+import type { RandomBits } from "./moments.ts";
 import { commonFields, hyperparametersInput, roundingFields, type UpdateRule } from "./rules.ts";
-import { optimizerStates, readState } from "./states.ts";
+import { optimizerStates, parameterIn, readState } from "./states.ts";
 import { TrainedGraph, Writes } from "./trained-graph.ts";
 import { writeBlocks } from "./write-blocks.ts";
 
@@ -41,7 +49,7 @@ export interface OptimizerOptions {
   /**
    * How a new weight becomes bf16 where it is stored so: `stochastic`, by `stochasticRound`. The key of each step comes
    * with the hyperparameters, and each parameter's stream is a weight of the plan, `optimizer.stream.NAME`, f32[]: its
-   * `roundingStream`. Default: weights must be f32.
+   * `roundingStream`; moments that are rounded have streams by the names of their states. Default: weights must be f32.
    */
   readonly rounding?: "stochastic";
 }
@@ -57,7 +65,11 @@ export function optimizer(options: OptimizerOptions): Pass {
       const { builder } = site;
       const add = builder.add.bind(builder);
       const rounds = options.rounding === "stochastic";
-      const fields = [...commonFields, ...rule.fields, ...(rounds ? roundingFields : [])];
+      const fields = [
+        ...commonFields,
+        ...rule.fields,
+        ...(rounds || rule.roundsStates ? roundingFields : []),
+      ];
       const given = add("input", [], {
         name: hyperparametersInput,
         dtype: "f32",
@@ -94,10 +106,11 @@ export function optimizer(options: OptimizerOptions): Pass {
       const scale = sums === undefined ? clip : add("mul", [clip, sums.share], {});
       const sound = add("less", [builder.constant(0), isSound], {});
 
-      const rounded = (value: NodeId, name: string) => {
+      const randomOf = (name: string): RandomBits => {
         const stream = add("parameter", [], { name: optimizerStates.stream(name), dtype: "f32", axes: [] });
-        return add("stochasticRound", [value, field("keyLow"), field("keyHigh"), stream], {});
+        return [field("keyLow"), field("keyHigh"), stream];
       };
+      const large = largeMatrices(graph);
       const writes = new Writes(builder);
       for (const { name, sum } of gradients) {
         log.fired(rule.name, name);
@@ -113,11 +126,16 @@ export function optimizer(options: OptimizerOptions): Pass {
           gradient,
           decays: decays(name, axes.length),
           field,
+          mayNarrow: large.has(name),
+          randomOf,
         });
-        for (const state of update.states) {
-          writes.put(state.name, add("select", [sound, state.value, state.old], {}));
+        for (const { name: state, old: before, value, stored } of update.states) {
+          const chosen = add("select", [sound, value, before], {});
+          writes.put(state, stored === undefined ? chosen : stored(chosen));
         }
-        const stored = isNarrow ? rounded(update.weight, name) : update.weight;
+        const stored = isNarrow
+          ? add("stochasticRound", [update.weight, ...randomOf(name)], {})
+          : update.weight;
         const next = add("select", [sound, stored, old], {});
         writes.put(name, next);
         const blocks = site.blocks.get(name);
@@ -158,4 +176,22 @@ function refuseNarrow({ type: { dtype }, origin }: GraphNode, name: string, roun
       remedy: `or as bf16 with the optimizer's option rounding: "stochastic"`,
     }),
   ]);
+}
+
+const fewestNarrow = 4096;
+
+/** Whose moments may be kept in fewer bits: matrices of some size that are no table to look up. */
+function largeMatrices({ nodes }: Graph): ReadonlySet<string> {
+  const nameOf = (id: NodeId): string | undefined => {
+    const node = nodes[id]!;
+    return node.op === "cast" ? nameOf(node.inputs[0]!) : parameterIn(node, () => true);
+  };
+  const tables = new Set(nodes.flatMap(({ op, inputs }) => (op === "gather" ? [nameOf(inputs[0]!)] : [])));
+  const large = nodes.flatMap((node) => {
+    const name = parameterIn(node, (one) => !tables.has(one));
+    const sizes = node.type.axes.map(({ size }) => (typeof size === "number" ? size : 0));
+    const isLarge = sizes.length > 1 && sizes.reduce((product, size) => product * size, 1) >= fewestNarrow;
+    return name !== undefined && isLarge && sizes.at(-1)! % nvfp4Block === 0 ? [name] : [];
+  });
+  return new Set(large);
 }

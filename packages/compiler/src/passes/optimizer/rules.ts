@@ -1,5 +1,13 @@
 /** How one parameter moves: the formulas of the optimizers, written once for every device. */
 import { type GraphBuilder, type NodeId, roundingKey, userProblem, WeftError } from "@weft/dsl";
+import {
+  firstMomentInBlocks,
+  type MomentFormat,
+  plainMoment,
+  type RandomBits,
+  type StateUpdate,
+  secondMomentInBlocks,
+} from "./moments.ts";
 import { optimizerStates, readState } from "./states.ts";
 
 /** What an update of one parameter is made of. All values are f32 with the parameter's axes in order. */
@@ -13,18 +21,23 @@ export interface UpdateSite {
   readonly decays: boolean;
   /** A scalar of this run, by its name in `fields`. */
   readonly field: (name: string) => NodeId;
+  /** Whether its moments may be kept in fewer bits. */
+  readonly mayNarrow: boolean;
+  /** Random bits of this step for one of its states; for rules that round at random. */
+  readonly randomOf: (state: string) => RandomBits;
 }
 
 export interface Update {
   readonly weight: NodeId;
-  /** The states of the rule: what they were, and what they become. */
-  readonly states: readonly { readonly name: string; readonly old: NodeId; readonly value: NodeId }[];
+  readonly states: readonly StateUpdate[];
 }
 
 export interface UpdateRule {
   readonly name: string;
   /** What the rule reads of the input `hyperparameters`, in order, behind the common fields. */
   readonly fields: readonly string[];
+  /** Whether some of its states are rounded at random, so that steps come with a key. */
+  readonly roundsStates: boolean;
   readonly update: (site: UpdateSite) => Update;
 }
 
@@ -35,34 +48,56 @@ export interface UpdateRule {
  *     m = m + (1 - beta1) (g - m)          v = beta2 v + (1 - beta2) g g
  *     w = (1 - lr decay) w - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
  */
-export const adamW: UpdateRule = {
-  name: "adamW",
-  fields: ["decayed", "stepSize", "firstWeight", "secondKept", "secondWeight", "secondCorrection", "epsilon"],
-  update: ({ builder, parameter, weight, gradient, decays, field }) => {
-    const add = builder.add.bind(builder);
-    const { axes } = builder.type(weight);
-    const state = (name: string) => readState(builder, name, { dtype: "f32", axes });
-    const [firstName, secondName] = [
-      optimizerStates.firstMoment(parameter),
-      optimizerStates.secondMoment(parameter),
-    ];
-    const [oldFirst, oldSecond] = [state(firstName), state(secondName)];
-    const toGradient = add("mul", [add("sub", [gradient, oldFirst], {}), field("firstWeight")], {});
-    const first = add("add", [oldFirst, toGradient], {});
-    const square = add("mul", [add("mul", [gradient, gradient], {}), field("secondWeight")], {});
-    const second = add("add", [add("mul", [oldSecond, field("secondKept")], {}), square], {});
-    const root = add("div", [add("sqrt", [second], {}), field("secondCorrection")], {});
-    const step = add("div", [first, add("add", [root, field("epsilon")], {})], {});
-    const kept = decays ? add("mul", [weight, field("decayed")], {}) : weight;
-    return {
-      weight: add("sub", [kept, add("mul", [step, field("stepSize")], {})], {}),
-      states: [
-        { name: firstName, old: oldFirst, value: first },
-        { name: secondName, old: oldSecond, value: second },
-      ],
-    };
-  },
-};
+export const adamW: UpdateRule = adamWWith("f32");
+
+/**
+ * AdamW whose moments are kept in another format (`moments.ts`). Norms, biases, embeddings and whatever has fewer than
+ * 4096 elements, or rows that are no whole blocks, keep theirs in f32.
+ */
+export function adamWWith(moments: MomentFormat): UpdateRule {
+  return {
+    name: "adamW",
+    fields: [
+      "decayed",
+      "stepSize",
+      "firstWeight",
+      "secondKept",
+      "secondWeight",
+      "secondCorrection",
+      "epsilon",
+    ],
+    roundsStates: moments === "nvfp4",
+    update: (site) => updateAdamW(site, site.mayNarrow ? moments : "f32"),
+  };
+}
+
+function updateAdamW(
+  { builder, parameter, weight, gradient, decays, field, randomOf }: UpdateSite,
+  moments: MomentFormat,
+): Update {
+  const add = builder.add.bind(builder);
+  const { axes } = builder.type(weight);
+  const firstMoment =
+    moments === "nvfp4"
+      ? firstMomentInBlocks(builder, parameter, axes)
+      : plainMoment(builder, optimizerStates.firstMoment(parameter), axes);
+  const secondMoment =
+    moments === "nvfp4"
+      ? secondMomentInBlocks(builder, parameter, axes, randomOf)
+      : plainMoment(builder, optimizerStates.secondMoment(parameter), axes);
+  const [oldFirst, oldSecond] = [firstMoment.old, secondMoment.old];
+  const toGradient = add("mul", [add("sub", [gradient, oldFirst], {}), field("firstWeight")], {});
+  const first = add("add", [oldFirst, toGradient], {});
+  const square = add("mul", [add("mul", [gradient, gradient], {}), field("secondWeight")], {});
+  const second = add("add", [add("mul", [oldSecond, field("secondKept")], {}), square], {});
+  const root = add("div", [add("sqrt", [second], {}), field("secondCorrection")], {});
+  const step = add("div", [first, add("add", [root, field("epsilon")], {})], {});
+  const kept = decays ? add("mul", [weight, field("decayed")], {}) : weight;
+  return {
+    weight: add("sub", [kept, add("mul", [step, field("stepSize")], {})], {}),
+    states: [...firstMoment.become(first), ...secondMoment.become(second)],
+  };
+}
 
 /**
  * Stochastic gradient descent with momentum (Sutskever et al. 2013), as `torch.optim.SGD` computes it without dampening:
@@ -72,6 +107,7 @@ export const adamW: UpdateRule = {
 export const sgd: UpdateRule = {
   name: "sgd",
   fields: ["learningRate", "momentum", "weightDecay"],
+  roundsStates: false,
   update: ({ builder, parameter, weight, gradient, decays, field }) => {
     const add = builder.add.bind(builder);
     const { axes } = builder.type(weight);
@@ -94,7 +130,7 @@ export const hyperparametersInput = "hyperparameters";
 /** Read by every rule. `maxNorm`: gradients of a larger norm are scaled down to it; infinity for none. */
 export const commonFields = ["maxNorm"] as const;
 
-/** Behind the fields of the rule, where weights are rounded at random. */
+/** Behind the fields of the rule, where weights or moments are rounded at random. */
 export const roundingFields = ["keyLow", "keyHigh"] as const;
 
 /** What the random bits of one update depend on, beside the parameter and the place in it: integers below 2^53. */
@@ -115,7 +151,7 @@ export interface AdamWHyperparameters {
   readonly maxNorm?: number;
   /** Which update this is, from 1 on: updates that were left out do not count. */
   readonly step: number;
-  /** For a plan whose weights are rounded at random, and only for such a one. */
+  /** For a plan that rounds weights or moments at random, and only for such a one. */
   readonly rounding?: Rounding;
 }
 

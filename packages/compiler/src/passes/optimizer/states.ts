@@ -10,6 +10,11 @@ const streamPrefix = "optimizer.stream.";
 export const optimizerStates = {
   firstMoment: (parameter: string) => `optimizer.firstMoment.${parameter}`,
   secondMoment: (parameter: string) => `optimizer.secondMoment.${parameter}`,
+  /** f32[rows]: what the codes of a first moment in NVFP4 are multiplied by, row by row. */
+  firstScale: (parameter: string) => `optimizer.firstScale.${parameter}`,
+  /** In place of the second moment where it is kept in NVFP4: its root, and the scales of that. */
+  secondRoot: (parameter: string) => `optimizer.secondRoot.${parameter}`,
+  secondScale: (parameter: string) => `optimizer.secondScale.${parameter}`,
   momentum: (parameter: string) => `optimizer.momentum.${parameter}`,
   /** f32[]: the largest magnitude of a parameter that is read in NVFP4. Its next blocks are scaled by it. */
   largest: (parameter: string) => `optimizer.largest.${parameter}`,
