@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { KernelShare } from "./kernels.ts";
+import type { StepProfile } from "./kernels.ts";
 import { batch } from "./shapes.ts";
 
 export interface CandidateDescription {
@@ -24,14 +24,18 @@ export function candidatesOf(
   threads: number,
   python = installedPython,
 ): CandidateDescription[] {
-  const node = [process.execPath, "--conditions=source", "--import", "tsx"];
+  const { documents, length } = batch;
   const ours = {
     name: "Weft",
     isPeer: false,
-    command: [...node, here("ours.ts"), directory, String(threads)],
+    command: [
+      process.execPath,
+      here("ours.mjs"),
+      directory,
+      ...[threads, documents, length].map((one) => String(one)),
+    ],
   };
   if (!existsSync(python)) return [ours];
-  const { documents, length } = batch;
   const size = ["--batch", String(documents), "--length", String(length), "--threads", String(threads)];
   const peer = (variant: string): CandidateDescription => ({
     name: `PyTorch ${variant}`,
@@ -81,7 +85,7 @@ export class Candidate implements Disposable {
   }
 
   /** Ours only. */
-  profile(steps: number): Promise<{ readonly shares: readonly KernelShare[] }> {
+  profile(steps: number): Promise<{ readonly steps: readonly StepProfile[] }> {
     return this.#ask({ profile: steps });
   }
 

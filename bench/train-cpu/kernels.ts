@@ -1,6 +1,4 @@
 /** Which kernels of a step take the time, and at what rates. */
-import { type Compiled, type StepCost, totalCost } from "@weft/compiler";
-import type { StepTime } from "@weft/runtime";
 import { digits, median, percent } from "../support/statistics.ts";
 import { table } from "../support/table.ts";
 
@@ -14,22 +12,30 @@ export interface KernelShare {
   readonly bytes: number;
 }
 
+/** A step of the plan, with its time in each profile. */
+export interface StepProfile {
+  readonly kernel: string;
+  readonly kind: string;
+  readonly milliseconds: readonly number[];
+  readonly operations: number;
+  readonly bytes: number;
+}
+
 /** The steps of one kernel together. */
-export function sharesOf(
-  { plan }: Compiled,
-  costs: readonly StepCost[],
-  profiles: readonly (readonly StepTime[])[],
-): KernelShare[] {
-  const program = plan.programs[0]!;
-  return plan.kernels.flatMap(({ name, kind }, index): KernelShare[] => {
-    const steps = program.steps.flatMap((step, at) => (step.kernel === index ? [at] : []));
-    if (steps.length === 0) return [];
-    const { operations, readBytes, writtenBytes } = totalCost(steps.map((at) => costs[at]!));
-    const times = profiles.map(
-      (profile) => steps.reduce((sum, at) => sum + profile[at]!.nanoseconds, 0) / 1e6,
-    );
-    const bytes = readBytes + writtenBytes;
-    return [{ kernel: name, kind, steps: steps.length, milliseconds: median(times), operations, bytes }];
+export function sharesOf(steps: readonly StepProfile[]): KernelShare[] {
+  const names = new Set(steps.map(({ kernel }) => kernel));
+  return Array.from(names, (kernel): KernelShare => {
+    const of = steps.filter((one) => one.kernel === kernel);
+    const sum = (count: (one: StepProfile) => number) => of.reduce((total, one) => total + count(one), 0);
+    const times = of[0]!.milliseconds.map((_, profile) => sum((one) => one.milliseconds[profile]!));
+    return {
+      kernel,
+      kind: of[0]!.kind,
+      steps: of.length,
+      milliseconds: median(times),
+      operations: sum((one) => one.operations),
+      bytes: sum((one) => one.bytes),
+    };
   });
 }
 

@@ -15,7 +15,7 @@ import { writeResults } from "../support/results.ts";
 import { digits, median, showSpread, spreadOf } from "../support/statistics.ts";
 import { table } from "../support/table.ts";
 import { Candidate, candidatesOf, howToInstallPeer, type MemoryUse } from "./candidate.ts";
-import { tableOfShares } from "./kernels.ts";
+import { type KernelShare, sharesOf, tableOfShares } from "./kernels.ts";
 import { batch, makeCheckpoint, positions, trainShapes } from "./shapes.ts";
 
 const { values } = parseArgs({
@@ -107,11 +107,10 @@ for (const shape of shapes) {
   const { planned, kernels } = ours!.memory;
   console.log(`\nours: ${kernels} kernels; MiB: ${showMemory(planned ?? {})}`);
   for (const peer of peers) if (!sameLoss(peer)) missed.push(`${shape.name}: ${peer.name} has other losses`);
-  let shares: object | undefined;
+  let shares: readonly KernelShare[] | undefined;
   if (values.profile) {
-    const profiled = await all[0]!.candidate.profile(3);
-    console.log(`\n${tableOfShares(profiled.shares)}`);
-    shares = profiled.shares;
+    shares = sharesOf((await all[0]!.candidate.profile(3)).steps);
+    console.log(`\n${tableOfShares(shares)}`);
   }
   results.push({ shape: shape.name, parameters, candidates: [ours, ...peers], kernels: shares });
 }

@@ -7,6 +7,9 @@ import { readFully } from "../weights/safetensors.ts";
 /** Memory of a large array is given back late: whole tables would stand beside the states that they were copied to. */
 const partBytes = 4 << 20;
 
+/** What parts are read into; one for all weights. */
+export const partMemory = (): ArrayBuffer => new ArrayBuffer(partBytes);
+
 /**
  * What training and merging can begin from: a weight that is stored by its values.
  * @throws WeftError for one in NVFP4
@@ -28,8 +31,9 @@ export function plainWeight<W extends Weight | undefined>(name: string, weight: 
  */
 export function readWeight(weight: Weight): StateArray {
   if (weight.kind === "data") return copyOf(weight);
-  const [whole] = partsOfFile(weight, weight.bytes);
-  return whole?.values ?? arrayOf(weight.dtype, new ArrayBuffer(0), 0);
+  const memory = new ArrayBuffer(weight.bytes);
+  const [whole] = partsOfFile(weight, memory);
+  return whole?.values ?? arrayOf(weight.dtype, memory, 0);
 }
 
 interface WeightPart {
@@ -39,11 +43,12 @@ interface WeightPart {
 }
 
 /**
- * The values in C order. A part is valid until the next one is asked for.
+ * The values in C order, of a file a part at a time, valid until the next one is asked for.
+ * @param memory of partMemory
  * @throws WeftError where the file cannot be read any more
  */
-export function weightParts(weight: Weight): Iterable<WeightPart> {
-  return weight.kind === "file" ? partsOfFile(weight, partBytes) : [{ at: 0, values: copyOf(weight) }];
+export function weightParts(weight: Weight, memory: ArrayBuffer): Iterable<WeightPart> {
+  return weight.kind === "file" ? partsOfFile(weight, memory) : [{ at: 0, values: copyOf(weight) }];
 }
 
 function copyOf({ data, dtype }: DataWeight): StateArray {
@@ -54,8 +59,8 @@ function copyOf({ data, dtype }: DataWeight): StateArray {
   );
 }
 
-function* partsOfFile({ path, offset, bytes, dtype }: FileWeight, most: number): Iterable<WeightPart> {
-  const memory = new ArrayBuffer(Math.min(bytes, most));
+function* partsOfFile({ path, offset, bytes, dtype }: FileWeight, memory: ArrayBuffer): Iterable<WeightPart> {
+  const most = memory.byteLength;
   const descriptor = attempt(path, () => openSync(path, "r"));
   try {
     for (let begin = 0; begin < bytes; begin += most) {

@@ -31,7 +31,7 @@ import {
 } from "./blocks.ts";
 import { type CompiledTraining, compileTraining, type TrainingProgram, trainingLength } from "./compile.ts";
 import { generationEngine, TrainingGenerator } from "./generating.ts";
-import { plainWeight, weightParts } from "./read-weight.ts";
+import { partMemory, plainWeight, weightParts } from "./read-weight.ts";
 import type { StepResult } from "./trainable.ts";
 import { checkOptions, type TrainingOptions, trainedBy } from "./training-options.ts";
 import {
@@ -119,10 +119,11 @@ export async function openTrainingModel(
     ];
     const names = parameters.flatMap(({ name }) => (trainable(name) ? [name] : []));
     const states = new Set(plan.buffers.flatMap((one) => (one.class === "state" ? [one.name] : [])));
+    const memory = partMemory();
     for (const name of names) {
       const weight = begun?.(name) ?? weightOf(name);
       if (weight === undefined || !states.has(name)) continue;
-      for (const { at, values } of weightParts(weight))
+      for (const { at, values } of weightParts(weight, memory))
         await executable.writeState(name, values, { dtype: weight.dtype, at });
     }
     await makeBlocks(executable);

@@ -109,6 +109,7 @@ void Weights::load(ThreadPool& pool, const KernelTable& kernels, bool check_fini
     sources[i] = files_.values(origin);
     if (origin.is_blocks()) {
       load_blocks(origin, sources[i], pool, stop);
+      files_.release(origin);
     } else if (is_mapped(origin)) {
       places_[origin.buffer_index] = sources[i];
       mapped_bytes_ += origin.bytes();
@@ -122,7 +123,12 @@ void Weights::load(ThreadPool& pool, const KernelTable& kernels, bool check_fini
     convert_elements(converters_of(kernels), place + begin * width_of(origin.buffer->dtype), origin.buffer->dtype,
                      sources[i] + begin * width_of(origin.dtype), origin.dtype, end - begin);
   });
-  if (!check_finite) return;
+  // The values in a file are read once more below, so what was converted can only leave memory at the end.
+  const auto release = [&] {
+    for (const WeightOrigin& origin : origins_)
+      if (!origin.data && !origin.is_blocks() && !is_mapped(origin)) files_.release(origin);
+  };
+  if (!check_finite) return release();
   NotFinite found;
   std::vector<std::atomic<size_t>> first(origins_.size());
   for (size_t i = 0; i < origins_.size(); ++i) {
@@ -144,6 +150,7 @@ void Weights::load(ThreadPool& pool, const KernelTable& kernels, bool check_fini
   });
   for (size_t i = 0; i < origins_.size(); ++i)
     if (first[i].load() != no_index) found.add(origins_[i], sources[i], dtype_of(i), first[i].load());
+  release();
   found.check();
 }
 

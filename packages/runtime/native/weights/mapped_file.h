@@ -17,6 +17,9 @@ class MappedFile {
   const char* data() const { return data_; }
   size_t bytes() const { return bytes_; }
 
+  // The pages within are no longer held in memory for this process; touched again, they are read again.
+  void release(const char* begin, size_t bytes) const noexcept;
+
  private:
   char* data_ = nullptr;
   size_t bytes_ = 0;

@@ -32,6 +32,15 @@ const char* WeightFiles::part(const WeightOrigin& origin, const std::string& pat
   return file->data() + offset;
 }
 
+void WeightFiles::release(const WeightOrigin& origin) noexcept {
+  const auto release = [&](const std::string& path, size_t offset, size_t bytes) {
+    const auto file = files_.find(path);
+    if (file != files_.end()) file->second->release(file->second->data() + offset, bytes);
+  };
+  release(origin.path, origin.offset, origin.bytes());
+  if (origin.is_blocks()) release(origin.scales_path, origin.scales_offset, origin.scales_bytes());
+}
+
 void NotFinite::add(const WeightOrigin& origin, const char* values, plan::PlanDtype dtype, size_t index) {
   list_ += "\n  " + origin.buffer->name + ": " + name_of_not_finite(values, dtype, index) + " at flat index " +
            std::to_string(index);

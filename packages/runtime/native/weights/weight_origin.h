@@ -39,6 +39,8 @@ class WeightFiles {
   // The first byte of an origin's values. Throws Error when the file cannot be mapped or is too short.
   const char* values(const WeightOrigin& origin);
   const char* scales(const WeightOrigin& origin);
+  // What has been copied need not stay in memory beside its copy.
+  void release(const WeightOrigin& origin) noexcept;
 
  private:
   const char* part(const WeightOrigin& origin, const std::string& path, size_t offset, size_t bytes);
