@@ -62,6 +62,19 @@ test("encodes a tensor that is longer than a part, by its own scale", () => {
   sameEncoding(bytesOf(values), "f32", values, nvfp4EncodeScale(largest));
 });
 
+test("encodes into arrays that are given, parts of larger ones too", () => {
+  const values = Float32Array.from({ length: 32 }, (_, i) => i - 16);
+  const memory = new Uint8Array(40).fill(255);
+  const into = { codes: memory.subarray(3, 19), scales: memory.subarray(30, 32) };
+  const own = nvfp4Encode(bytesOf(values), "f32", 1, false, into);
+  const expected = encodeNvfp4(values);
+  assert.is(own.codes, into.codes);
+  assert.equal([...into.codes], [...expected.codes]);
+  assert.equal([...into.scales], [...expected.scales]);
+  const around = [...memory.subarray(0, 3), ...memory.subarray(19, 30), ...memory.subarray(32)];
+  assert.ok(around.every((byte) => byte === 255));
+});
+
 test("decodes every code under every scale", () => {
   const scales = Uint8Array.from({ length: 256 }, (_, code) => code);
   const codes = Uint8Array.from({ length: 256 * 8 }, (_, i) => ((2 * i) % 16) | (((2 * i + 1) % 16) << 4));
@@ -91,6 +104,14 @@ test("what cannot be meant is told", () => {
   throws(() => nvfp4Encode(new Uint8Array(63), "bf16"), /63 bytes are no whole number of bf16/);
   for (const encodeScale of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e-39])
     throws(() => nvfp4Encode(new Uint8Array(64), "f32", encodeScale), /encodeScale must be from 2\^-126/);
+  for (const into of [
+    { codes: new Uint8Array(7), scales: new Uint8Array(1) },
+    { codes: new Uint8Array(8), scales: new Int8Array(1) as unknown as Uint8Array },
+  ])
+    throws(
+      () => nvfp4Encode(new Uint8Array(64), "f32", 1, false, into),
+      /into\.\w+ must be a Uint8Array of [18] bytes/,
+    );
   throws(() => nvfp4Decode({ codes: new Uint8Array(9), scales: new Uint8Array(1) }), /9 bytes, but 1 scales/);
   throws(() => amax(new Uint8Array(4), "i32" as "f32"), /dtype must be f32, bf16 or f16, not i32/);
 });

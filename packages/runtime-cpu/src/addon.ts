@@ -36,6 +36,8 @@ export interface Addon extends SharedAddon {
     dtype: string,
     encodeScale: number,
     fourOverSix: boolean,
+    codes?: Uint8Array,
+    scales?: Uint8Array,
   ): { codes: Uint8Array; scales: Uint8Array };
   nvfp4Decode(codes: Uint8Array, scales: Uint8Array): Float32Array;
   nvfp4Statistics(

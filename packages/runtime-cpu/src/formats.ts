@@ -16,8 +16,9 @@ type FloatDtype = "f32" | "bf16" | "f16";
  * @param values bytes of whole blocks of 16 elements; of any alignment
  * @param encodeScale by what values are multiplied first (`nvfp4EncodeScale`), from 2^-126 to the largest f32
  * @param fourOverSix tries 4 and 6 as the largest code of each block
+ * @param into is filled and returned, where it is given: half a byte of codes for each element, a scale for each block
  * @returns two codes a byte, and one scale for each block. A block with an element that is not finite has the scale NaN.
- * @throws WeftError for elements that fill no whole blocks, and a scale out of range.
+ * @throws WeftError for elements that fill no whole blocks, a scale out of range, and arrays of another size.
  * @example
  * const { codes, scales } = nvfp4Encode(bytes, "bf16", nvfp4EncodeScale(amax(bytes, "bf16")));
  */
@@ -26,8 +27,11 @@ export function nvfp4Encode(
   dtype: FloatDtype,
   encodeScale = 1,
   fourOverSix = false,
+  into?: Nvfp4Values,
 ): Nvfp4Values {
-  return native(() => addon().nvfp4Encode(values, dtype, encodeScale, fourOverSix));
+  return native(() =>
+    addon().nvfp4Encode(values, dtype, encodeScale, fourOverSix, into?.codes, into?.scales),
+  );
 }
 
 /**

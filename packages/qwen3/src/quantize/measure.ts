@@ -13,7 +13,7 @@ import {
 } from "../weights/index.ts";
 import { addBlocks, type BlockSums, noBlocks } from "./block-statistics.ts";
 import type { LinearToEncode } from "./items.ts";
-import { codesOfRows, rowPieces, storedRows } from "./rows.ts";
+import { codesOfRows, storedRows } from "./rows.ts";
 
 export interface Measured {
   /** Largest magnitude of each linear to encode, by parameter. */
@@ -58,8 +58,7 @@ export async function measure(
 /** Infinity or NaN where an element is not finite. */
 async function amaxOf({ entry, dtype }: LinearToEncode, onBytes: OnBytes): Promise<number> {
   let largest = 0;
-  for (const rows of rowPieces(entry.shape)) {
-    const bytes = await storedRows(entry, rows);
+  for await (const { bytes } of storedRows(entry)) {
     const own = amax(bytes, dtype);
     if (!Number.isFinite(own)) return own;
     largest = Math.max(largest, own);
@@ -79,9 +78,8 @@ async function takenSums(linear: QuantizedLinear, onBytes: OnBytes): Promise<Che
   if (Either.isLeft(scales)) return scales;
   const sums = noBlocks();
   const blocks = linear.shape[1] / nvfp4Block;
-  for (const rows of rowPieces(linear.shape)) {
-    const codes = await codesOfRows(linear, rows);
-    const own = scales.right.subarray(rows.first * blocks, (rows.first + rows.count) * blocks);
+  for await (const { bytes: codes, first, count } of codesOfRows(linear)) {
+    const own = scales.right.subarray(first * blocks, (first + count) * blocks);
     addBlocks(sums, codes, own, linear.tensorScale);
     onBytes(codes.length);
   }

@@ -1,11 +1,11 @@
 /** Rows of a matrix in a file, a megabyte at a time. */
 import type { FilePart, QuantizedLinear, TensorEntry } from "../weights/index.ts";
-import { readPart } from "../weights/index.ts";
+import { type Piece, readPieces } from "../weights/index.ts";
 
 /** So many elements are in memory at once, which a cache has room for; a row is never cut. */
 const pieceElements = 2 ** 18;
 
-export interface Rows {
+interface Rows {
   readonly first: number;
   readonly count: number;
 }
@@ -22,21 +22,24 @@ export const partOf = ({ name, file, begin, end }: TensorEntry): FilePart => ({
   bytes: end - begin,
 });
 
-/** The bytes of some rows of a part that has `rows` of them. */
-export function rowBytes(
-  part: FilePart,
-  rows: number,
-  { first, count }: Rows,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const each = part.bytes / rows;
-  return readPart(part, first * each, count * each);
+/** A megabyte of rows, with their bytes, which are valid until the next ones are asked for. */
+export interface StoredRows extends Rows {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** All rows of a part that has a matrix of this shape. */
+async function* rowsOf(part: FilePart, shape: readonly number[]): AsyncGenerator<StoredRows> {
+  const each = part.bytes / shape[0]!;
+  const pieces = [...rowPieces(shape)];
+  let next = 0;
+  const places = pieces.map(({ first, count }): Piece => ({ from: first * each, length: count * each }));
+  for await (const bytes of readPieces(part, places)) yield { ...pieces[next++]!, bytes };
 }
 
 /** Elements that can be encoded, as native code calls them. */
 export type FloatDtype = "f32" | "bf16" | "f16";
 
-/** Some rows of an F32, F16 or BF16 matrix, as they are stored. */
-export const storedRows = (entry: TensorEntry, rows: Rows) => rowBytes(partOf(entry), entry.shape[0]!, rows);
+/** The rows of an F32, F16 or BF16 matrix, as they are stored. */
+export const storedRows = (entry: TensorEntry) => rowsOf(partOf(entry), entry.shape);
 
-export const codesOfRows = (linear: QuantizedLinear, rows: Rows) =>
-  rowBytes(linear.codes, linear.shape[0], rows);
+export const codesOfRows = (linear: QuantizedLinear) => rowsOf(linear.codes, linear.shape);

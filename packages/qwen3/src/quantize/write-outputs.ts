@@ -1,6 +1,6 @@
 /** The second pass: every byte of the new file at its place, each linear encoded once. */
 import { open } from "node:fs/promises";
-import { decodeE4m3, encodeE4m3, nvfp4Block } from "@weft/dsl";
+import { decodeE4m3, encodeE4m3, type Nvfp4Values, nvfp4Block } from "@weft/dsl";
 import { nvfp4Encode, nvfp4Statistics } from "@weft/runtime-cpu";
 import * as Either from "fp-ts/lib/Either.js";
 import { userProblem, WeftError } from "../config/problems.ts";
@@ -8,15 +8,16 @@ import type { FileLayout } from "../weights/file-layout.ts";
 import {
   type FilePart,
   type Nvfp4Format,
+  type Piece,
   type QuantizedLinear,
-  readPart,
+  readPieces,
   scaleCodesOf,
 } from "../weights/index.ts";
 import { addStatistics, type BlockSums, noBlocks } from "./block-statistics.ts";
 import type { LinearToEncode } from "./items.ts";
 import { encodeScaleFor, type OnBytes } from "./measure.ts";
 import { type Output, outputBytes } from "./outputs.ts";
-import { rowPieces, storedRows } from "./rows.ts";
+import { storedRows } from "./rows.ts";
 import { formOf } from "./tensor-scale.ts";
 
 const copyBytes = 2 ** 22;
@@ -82,11 +83,17 @@ export async function writeOutputs(
 const f32 = (value: number) => new Uint8Array(Float32Array.of(value).buffer);
 
 async function copy(part: FilePart, at: number, put: Put, onBytes: OnBytes): Promise<void> {
-  for (let done = 0; done < part.bytes; done += copyBytes) {
-    const bytes = await readPart(part, done, Math.min(copyBytes, part.bytes - done));
+  let done = 0;
+  for await (const bytes of readPieces(part, piecesOf(part.bytes))) {
     await put(bytes, at + done);
+    done += bytes.length;
     onBytes(bytes.length);
   }
+}
+
+function* piecesOf(bytes: number): Generator<Piece> {
+  for (let from = 0; from < bytes; from += copyBytes)
+    yield { from, length: Math.min(copyBytes, bytes - from) };
 }
 
 /** Codes of the block scales times a factor, each of which must be a value of E4M3. */
@@ -120,12 +127,16 @@ async function encode(
   const encodeScale = encodeScaleFor(format, amax.get(name)!);
   const factor = Math.fround(1 / encodeScale);
   const columns = entry.shape[1]!;
-  for (const rows of rowPieces(entry.shape)) {
-    const bytes = await storedRows(entry, rows);
-    const { codes, scales } = nvfp4Encode(bytes, dtype, encodeScale, fourOverSix);
-    addStatistics(sums, scales.length, nvfp4Statistics(bytes, dtype, { codes, scales }, factor));
-    await put(codes, codesAt + (rows.first * columns) / 2);
-    await put(scales, scalesAt + (rows.first * columns) / nvfp4Block);
+  let into: Nvfp4Values | undefined;
+  for await (const { bytes, first, count } of storedRows(entry)) {
+    const blocks = (count * columns) / nvfp4Block;
+    if (into?.scales.length !== blocks) into = undefined;
+    // What was written is written: its memory takes the next rows.
+    into = nvfp4Encode(bytes, dtype, encodeScale, fourOverSix, into);
+    const { codes, scales } = into;
+    addStatistics(sums, blocks, nvfp4Statistics(bytes, dtype, into, factor));
+    await put(codes, codesAt + (first * columns) / 2);
+    await put(scales, scalesAt + (first * columns) / nvfp4Block);
     onBytes(codes.length + scales.length);
   }
   if (tensorScaleAt !== undefined && format !== "dat") {

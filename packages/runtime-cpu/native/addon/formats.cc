@@ -4,6 +4,7 @@
 #include <cfloat>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "error.h"
 #include "kernels.h"
@@ -67,8 +68,15 @@ Napi::Value encode_nvfp4_entry(const Napi::CallbackInfo& info) {
   Nvfp4Encoding encoding{};
   encoding.encode_scale = static_cast<float>(wanted);
   encoding.four_over_six = info[3].ToBoolean();
-  const Napi::Uint8Array codes = Napi::Uint8Array::New(info.Env(), values.count / 2);
-  const Napi::Uint8Array scales = Napi::Uint8Array::New(info.Env(), values.count / nvfp4_block);
+  const auto array = [&](size_t argument, const char* name, size_t bytes) {
+    if (info[argument].IsUndefined()) return Napi::Uint8Array::New(info.Env(), bytes);
+    const Bytes given = bytes_of(info[argument], name);
+    if (given.size != bytes || !info[argument].IsTypedArray() || info[argument].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+      throw Error("into." + std::string(name) + " must be a Uint8Array of " + std::to_string(bytes) + " bytes");
+    return info[argument].As<Napi::Uint8Array>();
+  };
+  const Napi::Uint8Array codes = array(4, "codes", values.count / 2);
+  const Napi::Uint8Array scales = array(5, "scales", values.count / nvfp4_block);
   const KernelTable& kernels = best_kernels();
   values.for_each_part(kernels, [&](const float* floats, size_t first, size_t count) {
     kernels.nvfp4_encode(bytes_in(codes) + first / 2, bytes_in(scales) + first / nvfp4_block, floats, count, encoding);
@@ -101,7 +109,8 @@ Napi::Value nvfp4_statistics_entry(const Napi::CallbackInfo& info) {
   const double factor = info[4].As<Napi::Number>().DoubleValue();
   const KernelTable& kernels = best_kernels();
   // Lanes of their own, so that sums need not wait for one another.
-  double error[2] = {}, power[2] = {};
+  constexpr size_t lanes = 8;
+  double error[lanes] = {}, power[lanes] = {};
   float largest = 0;
   size_t zero_blocks = 0;
   alignas(64) float decoded[part_elements];
@@ -113,12 +122,12 @@ Napi::Value nvfp4_statistics_entry(const Napi::CallbackInfo& info) {
       std::memcpy(&block, own + at / 2, sizeof block);
       // Magnitudes without their signs.
       if ((block & 0x7777777777777777) == 0) ++zero_blocks;
-      for (size_t i = at; i < at + nvfp4_block; i += 2) {
-        for (size_t lane = 0; lane < 2; ++lane) {
-          const double value = floats[i + lane], off = value - decoded[i + lane] * factor;
-          error[lane] += off * off;
-          power[lane] += value * value;
-        }
+    }
+    for (size_t at = 0; at < count; at += lanes) {
+      for (size_t lane = 0; lane < lanes; ++lane) {
+        const double value = floats[at + lane], off = value - decoded[at + lane] * factor;
+        error[lane] += off * off;
+        power[lane] += value * value;
       }
     }
     kernels.unary[static_cast<size_t>(UnaryOp::abs)](decoded, decoded, count);
@@ -127,8 +136,8 @@ Napi::Value nvfp4_statistics_entry(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("zeroBlocks", Napi::Number::New(info.Env(), static_cast<double>(zero_blocks)));
   result.Set("amax", Napi::Number::New(info.Env(), double{largest} * factor));
-  result.Set("error", Napi::Number::New(info.Env(), error[0] + error[1]));
-  result.Set("power", Napi::Number::New(info.Env(), power[0] + power[1]));
+  result.Set("error", Napi::Number::New(info.Env(), std::accumulate(error, error + lanes, 0.0)));
+  result.Set("power", Napi::Number::New(info.Env(), std::accumulate(power, power + lanes, 0.0)));
   return result;
 }
 

@@ -5,7 +5,8 @@
 
 namespace weft::cpu {
 
-// nvfp4Encode(values, dtype, encodeScale, fourOverSix): { codes, scales }, of whole blocks; `values` is bytes of dtype.
+// nvfp4Encode(values, dtype, encodeScale, fourOverSix, codes?, scales?): { codes, scales }, of whole blocks; `values` is
+// bytes of dtype. Arrays that are given are filled.
 Napi::Value encode_nvfp4_entry(const Napi::CallbackInfo& info);
 // nvfp4Decode(codes, scales): a Float32Array.
 Napi::Value decode_nvfp4_entry(const Napi::CallbackInfo& info);
