@@ -52,23 +52,28 @@ inline void nvfp4_stream_strips(const Nvfp4Arguments& g, const float* x, size_t 
     for (size_t half = 0; half < 2; ++half) {
       const size_t at = (2 * block + half) * Nvfp4Tiles::word_bytes;
       const size_t ahead = at + prefetch_bytes < code_bytes ? at + prefetch_bytes : at + prefetch_bytes + to_next;
-      Vec::I32 word[strips];
-      WEFT_UNROLL(8)
-      for (size_t s = 0; s < strips; ++s) {
-        if (strips < nvfp4_strips_per_group || s % nvfp4_strips_per_group == 0)
-          prefetch(reinterpret_cast<uintptr_t>(words[s]) + ahead, 1);
-        word[s] = Vec::bits(Vec::load(words[s] + at));
-      }
-      const float* k = x + nvfp4_block * block + Nvfp4Tiles::word_codes * half;
-      WEFT_UNROLL(8)
-      for (size_t j = 0; j < Nvfp4Tiles::word_codes; ++j)
+      if (strips < nvfp4_strips_per_group)
+        prefetch(reinterpret_cast<uintptr_t>(words[0]) + ahead, 1);
+      else
         WEFT_UNROLL(8)
-        for (size_t s = 0; s < strips; ++s) {
-          const Vec::F32 code = Vec::e2m1(j == 0 ? word[s] : Vec::shift_right_by(word[s], Vec::set_i32(static_cast<int32_t>(4 * j))));
+        for (size_t s = 0; s < strips; s += nvfp4_strips_per_group) prefetch(reinterpret_cast<uintptr_t>(words[s]) + ahead, 1);
+      const float* k = x + nvfp4_block * block + Nvfp4Tiles::word_codes * half;
+      // Words are loaded from a byte further on, which costs no shift; what comes in from the next lane is above the code.
+      WEFT_UNROLL(4)
+      for (size_t pair = 0; pair < Nvfp4Tiles::word_codes / 2; ++pair) {
+        Vec::I32 word[strips];
+        WEFT_UNROLL(8)
+        for (size_t s = 0; s < strips; ++s) word[s] = Vec::bits(Vec::load(words[s] + at + pair));
+        WEFT_UNROLL(2)
+        for (size_t j = 0; j < 2; ++j)
           WEFT_UNROLL(8)
-          for (size_t r = 0; r < rows; ++r)
-            sum[r][s] = Vec::multiply_add(Vec::set(k[r * x_stride + j]), code, sum[r][s]);
-        }
+          for (size_t s = 0; s < strips; ++s) {
+            const Vec::F32 code = Vec::e2m1(j == 0 ? word[s] : Vec::shift_right<4>(word[s]));
+            WEFT_UNROLL(8)
+            for (size_t r = 0; r < rows; ++r)
+              sum[r][s] = Vec::multiply_add(Vec::set(k[r * x_stride + 2 * pair + j]), code, sum[r][s]);
+          }
+      }
     }
     WEFT_UNROLL(8)
     for (size_t s = 0; s < strips; ++s) {
