@@ -118,7 +118,7 @@ function formRows(growth: Growth, seed: NodeId, grow: boolean): FusedRows {
   const nodes = new Set([seed]);
   const { graph, consumers } = growth.context;
   // Blocks are no value of their own: what reads them as floats goes with them.
-  if (!grow && graph.nodes[seed]!.op === "quantizeNvfp4")
+  if (!grow && graph.nodes[seed]!.type.dtype === "nvfp4")
     for (const reader of consumers[seed]!) if (graph.nodes[reader]!.op === "cast") nodes.add(reader);
   if (grow) {
     for (let before = 0; before !== nodes.size; ) {
