@@ -134,6 +134,28 @@ test("explain names kernels, neighbours, buffers and refusals", async () => {
   assert.ok(json.programs[0].refusals.length > 0);
 });
 
+test("explain says which path each linear takes, and who decided it", async () => {
+  const quantized = join(root, "test/fixtures/nvfp4/compressed-tensors");
+  const mlp = ["explain", quantized, "model.layers.0.mlp", "--program=decode"];
+  const plain = (await weft(...mlp)).stdout;
+  assert.match(
+    plain,
+    [
+      "    linear model.layers.0.mlp.down_proj.weight: nvfp4 times rows of f32",
+      "      streamed product: one row",
+      "      stored as nvfp4: the checkpoint has it so (compressed-tensors)",
+      "      dequantised exactly in the product: activations are plain unless asked for",
+    ].join("\n"),
+  );
+  assert.not.match(plain, "passes: quantize");
+  assert.match((await weft(...mlp, "--activations=nvfp4")).stdout, "both sides in nvfp4: asked for");
+  const head = ["explain", quantized, "lm_head", "--json"];
+  const json = JSON.parse((await weft(...head, "--device=cuda", "--program=prefill")).stdout);
+  const [linear] = json.programs[0].linears;
+  assert.is(linear.storage, "bf16");
+  assert.equal(linear.reasons, ["not in nvfp4: the checkpoint has it in f32"]);
+});
+
 test("explain of a file without symbols does not say at which values", async () => {
   await withFolder(async (folder) => {
     const file = join(folder, "graph.ts");

@@ -12,6 +12,8 @@ export {
 export * from "./cost/cost.ts";
 export * from "./cuda/index.ts";
 export * from "./explain/explain.ts";
+export * from "./explain/linear-paths.ts";
+export * from "./explain/product-ways.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";

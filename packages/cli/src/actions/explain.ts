@@ -2,6 +2,7 @@
 import {
   type Compiled,
   costOf,
+  describeLinearPath,
   exampleSymbols,
   explain as explainPath,
   formatBytes,
@@ -43,12 +44,13 @@ interface Program extends ProgramExplanation {
 }
 
 export async function explain(target: string, path: string, options: ExplainOptions): Promise<void> {
-  const { compiled } = compileTarget(await openTarget(target, options.export), options);
+  const { device } = options;
+  const { compiled } = compileTarget(await openTarget(target, options.export), options, device);
   const names = compiled.plan.programs.map((one) => one.name);
   if (options.program !== undefined && !names.includes(options.program)) {
     refuse("--program", `must be one of ${names.join(", ")}`, { given: options.program });
   }
-  const found = explainPath(compiled, path);
+  const found = explainPath(compiled, path, device === "cpu" ? "cpu" : "cuda");
   if (found === undefined) refusePath(compiled, path);
   const programs = found.programs
     .filter((one) => options.program === undefined || one.program === options.program)
@@ -90,7 +92,7 @@ function withPlan(compiled: Compiled, explanation: ProgramExplanation, path: str
   return { ...explanation, steps, at };
 }
 
-function formatProgram({ program, steps, fired, refusals, at }: Program): string[] {
+function formatProgram({ program, steps, linears, fired, refusals, at }: Program): string[] {
   const values = Object.entries(at).map(([symbol, value]) => `${symbol}=${value}`);
   const taken = values.length === 0 ? "" : ` at ${values.join(", ")}`;
   const lines = [`  in ${program}:`];
@@ -108,8 +110,16 @@ function formatProgram({ program, steps, fired, refusals, at }: Program): string
     );
   }
   if (steps.length === 0) lines.push("    no kernel: nothing of it is needed here");
-  if (fired.length > 0) lines.push(`    passes: ${fired.join("; ")}`);
-  for (const one of refusals) lines.push(`    refused ${one.rule}: ${one.reason} (${one.path})`);
+  for (const linear of linears) {
+    const [what, ...why] = describeLinearPath(linear);
+    lines.push(`    linear ${what}`, ...why.map((line) => `      ${line}`));
+  }
+  // What quantize says of a linear stands with it.
+  const isSaid = (what: string) => linears.length > 0 && what === "quantize";
+  const others = fired.filter((one) => !isSaid(one.slice(0, one.indexOf(":"))));
+  if (others.length > 0) lines.push(`    passes: ${others.join("; ")}`);
+  for (const one of refusals.filter(({ rule }) => !isSaid(rule)))
+    lines.push(`    refused ${one.rule}: ${one.reason} (${one.path})`);
   return lines;
 }
 

@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import {
+  activationsOption,
   capacityOption,
   chunkOption,
+  deviceOption,
   dtypeOption,
   exportOption,
   jsonOption,
@@ -11,22 +13,26 @@ import {
 
 export interface ExplainOptions extends TargetOptions {
   readonly program?: string;
+  readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly json?: boolean;
 }
 
 const examples = `
 Examples:
   $ weft explain models/Qwen3-0.6B model.layers.0.self_attn.q_norm
+  $ weft explain models/Qwen3-0.6B-nvfp4 model.layers.0.mlp --device cuda
   $ weft explain my-block.ts mlp --json`;
 
 export function explainCommand(): Command {
   return new Command("explain")
     .description(
-      "what became of a block: its kernels, buffers and bytes, rules that worked on it and that refused",
+      "what became of a block: its kernels, buffers and bytes, the path of each linear, rules that worked on it and that refused",
     )
     .argument("<TARGET>", "model directory, or a file that exports a block or a graph")
     .argument("<PATH>", "path of a block, like model.layers.0.mlp")
     .option("--program <NAME>", "of a model: prefill or decode only")
+    .addOption(deviceOption())
+    .addOption(activationsOption())
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(dtypeOption())

@@ -124,6 +124,7 @@ export interface TargetOptions {
   readonly capacity?: number;
   readonly chunk?: number;
   readonly dtype?: "f32" | "bf16";
+  readonly activations?: "plain" | "nvfp4";
 }
 
 /** Options of everything that runs a MODEL. */

@@ -66,10 +66,12 @@ function leadingAxes(lead: readonly Lead[]): readonly Axis[] {
 }
 
 function compileModel(target: ModelTarget, options: TargetOptions, device: DeviceName): CompiledTarget {
-  const { capacity, chunk, dtype } = options;
+  const { capacity, chunk, dtype, activations } = options;
   const weights = ["model.safetensors", "model.safetensors.index.json"];
   if (weights.some((name) => existsSync(join(target.directory, name)))) {
-    const { compiled, weights } = orThrow(prepareQwen3(target.directory, { capacity, chunk, dtype, device }));
+    const { compiled, weights } = orThrow(
+      prepareQwen3(target.directory, { capacity, chunk, dtype, device, activations }),
+    );
     return { compiled, weights };
   }
   // The plan of a model that is not fetched yet is worth seeing: its configuration is all that it takes.

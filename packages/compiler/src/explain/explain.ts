@@ -3,6 +3,8 @@ import { formatType, type NodeId, nearestName } from "@weft/dsl";
 import type { Compiled, CompiledProgram } from "../compile.ts";
 import { nodesOf } from "../fusion/types.ts";
 import type { Refusal } from "../passes/pass.ts";
+import { describeLinearPath, type LinearPath, linearPaths } from "./linear-paths.ts";
+import type { DeviceKind } from "./product-ways.ts";
 
 export interface StepExplanation {
   readonly step: number;
@@ -21,6 +23,8 @@ export interface ProgramExplanation {
   /** Rules of passes that worked here: `precision: matmul input rounded to bf16`. */
   readonly fired: readonly string[];
   readonly refusals: readonly Refusal[];
+  /** Which path each linear of this block takes, and why. */
+  readonly linears: readonly LinearPath[];
 }
 
 export interface Explanation {
@@ -45,12 +49,23 @@ export function knownPaths(compiled: Compiled): string[] {
   return [...paths];
 }
 
-/** Undefined when no block has this path; `nearestPath` then says which is meant. */
-export function explain(compiled: Compiled, path: string): Explanation | undefined {
+/**
+ * Undefined when no block has this path; `nearestPath` then says which is meant.
+ * @param device whose kernels multiply; default the CPU's
+ */
+export function explain(
+  compiled: Compiled,
+  path: string,
+  device: DeviceKind = "cpu",
+): Explanation | undefined {
   if (!knownPaths(compiled).includes(path)) return undefined;
+  const linears = linearPaths(compiled, device).filter((one) => within(path, one.path));
   return {
     path,
-    programs: compiled.compiled.map((program, index) => explainProgram(compiled, program, index, path)),
+    programs: compiled.compiled.map((program, index) => ({
+      ...explainProgram(compiled, program, index, path),
+      linears: linears.filter((one) => one.program === program.name),
+    })),
   };
 }
 
@@ -63,7 +78,7 @@ function explainProgram(
   program: CompiledProgram,
   index: number,
   path: string,
-): ProgramExplanation {
+): Omit<ProgramExplanation, "linears"> {
   const { fused, records } = program;
   const groups = compiled.groups[index]!;
   const plan = compiled.plan.programs[index]!;
@@ -106,6 +121,7 @@ export function printExplanation(explanation: Explanation): string {
       );
     }
     if (program.steps.length === 0) lines.push("    no kernel: nothing of it is needed here");
+    lines.push(...program.linears.flatMap(describeLinearPath).map((line) => `    ${line}`));
     if (program.fired.length > 0) lines.push(`    rules: ${program.fired.join("; ")}`);
     for (const one of program.refusals) lines.push(`    refused ${one.rule}: ${one.reason} (${one.path})`);
   }

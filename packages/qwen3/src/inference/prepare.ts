@@ -26,6 +26,7 @@ import {
   asStored,
   bindStored,
   quantizedAs,
+  reasonsOf,
   type StoredModel,
   storageOf,
   weightSource,
@@ -152,6 +153,7 @@ function compileBound(
       // Vectors (norms, biases) are small and sensitive: they stay as they are under any policy.
       dtype === "bf16" && (bound.tensors.get(name)?.shape.length ?? 0) > 1 ? "bf16" : storageOf(bound, name),
     quantized: bound.linears.size === 0 ? undefined : (name) => quantizedAs(bound, name, activations),
+    reasons: (name) => reasonsOf(bound, name, activations),
     logits,
     observe,
     candidates,

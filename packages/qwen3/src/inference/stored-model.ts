@@ -1,6 +1,7 @@
 /** Where a checkpoint holds each parameter of a model, plain or in NVFP4, and how a plan stores it. */
 import {
   type ActivationFormat,
+  type FormatReasons,
   inputEncodeScaleName,
   type QuantizedWeight,
   tensorScaleName,
@@ -106,6 +107,17 @@ export function quantizedAs(
   const format: ActivationFormat =
     activations === "plain" ? "none" : linear.input === undefined ? "nvfp4" : "nvfp4-scaled";
   return { hasTensorScale: linear.stored !== undefined, activations: format };
+}
+
+/** Who has decided how a parameter is stored, and what its products do with their other side. */
+export function reasonsOf(stored: StoredModel, name: string, activations: Activations): FormatReasons {
+  const linear = stored.linears.get(name);
+  if (linear === undefined) return { weight: `the checkpoint has it in ${storageOf(stored, name)}` };
+  const scale = linear.input === undefined ? "without a scale of its own" : "by the checkpoint's input scale";
+  return {
+    weight: `the checkpoint has it so (${linear.format})`,
+    activations: activations === "plain" ? "activations are plain unless asked for" : `asked for; ${scale}`,
+  };
 }
 
 /** Files as they are: the device converts what the plan stores otherwise. Shapes are those of the model's axes. */

@@ -6,6 +6,7 @@ import {
   compileRepeated,
   drawToken,
   expandBlock,
+  type FormatReasons,
   kvCache,
   lastPosition,
   type Pass,
@@ -41,6 +42,8 @@ export interface Qwen3CompileOptions {
   readonly roundWeights?: boolean;
   /** Which parameters are stored in NVFP4, and how. Default: none. */
   readonly quantized?: ((parameter: string) => QuantizedWeight | TrainedBlocks | undefined) | undefined;
+  /** Why each parameter is in NVFP4 or is not, for `explain`. */
+  readonly reasons?: ((parameter: string) => FormatReasons | undefined) | undefined;
   /** Products beside the weights that it names; `storage` is asked for its parameters too. */
   readonly adapter?: Adapter | undefined;
   readonly fusion?: boolean;
@@ -58,7 +61,9 @@ export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions)
     ...(options.adapter === undefined ? [] : [adapterPass(options.adapter)]),
     kvCache({ capacity: options.capacity, dtype: cacheDtype(options.policy) }),
     ...(options.logits === "last" ? [lastPosition(["logits"])] : []),
-    ...(options.quantized === undefined ? [] : [quantize({ weights: options.quantized })]),
+    ...(options.quantized === undefined
+      ? []
+      : [quantize({ weights: options.quantized, reasons: options.reasons })]),
     precision({
       policy: options.policy,
       storage: options.storage,

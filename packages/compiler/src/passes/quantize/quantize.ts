@@ -25,7 +25,7 @@ import {
   unsupportedProblem,
   WeftError,
 } from "@weft/dsl";
-import { type Pass, placeOf } from "../pass.ts";
+import { type Pass, type PassLog, placeOf } from "../pass.ts";
 import { attributesOf, copyNode, rewriteGraph } from "../rewrite.ts";
 import { encodeScaleName, inputEncodeScaleName, tensorScaleName } from "./names.ts";
 
@@ -49,15 +49,25 @@ export interface TrainedBlocks {
   readonly fourOverSix: boolean;
 }
 
+/** Who has decided about a weight: a checkpoint, a pattern, an option. */
+export interface FormatReasons {
+  /** Why it is in NVFP4, or is not. */
+  readonly weight: string;
+  /** Of a weight in NVFP4: why the other side of its products is quantised as well, or is not. */
+  readonly activations?: string;
+}
+
 export interface QuantizeOptions {
   /** How a parameter is stored in NVFP4; undefined for one that is not. */
   readonly weights: (parameter: string) => QuantizedWeight | TrainedBlocks | undefined;
+  /** For `explain`: the pass writes them down where the weight is read. */
+  readonly reasons?: ((parameter: string) => FormatReasons | undefined) | undefined;
 }
 
 const isTrained = (weight: QuantizedWeight | TrainedBlocks): weight is TrainedBlocks =>
   "fourOverSix" in weight;
 
-export function quantize({ weights }: QuantizeOptions): Pass {
+export function quantize({ weights, reasons }: QuantizeOptions): Pass {
   return {
     name: "quantize",
     summary: "weights in NVFP4, their tensors' scales behind the products",
@@ -77,15 +87,32 @@ export function quantize({ weights }: QuantizeOptions): Pass {
           return storedMatrix(builder, node, name, axes, contracted.get(name) ?? 1, found.get(name)!);
         }
         const read = weightOf(graph, node);
-        const weight = read === undefined ? undefined : found.get(read);
-        if (weight === undefined) return undefined;
-        const isExact = isTrained(weight) || weight.activations === "none" || node.op !== "linear";
-        const path = isExact ? "exact in the product" : "both sides in NVFP4";
-        log.fired(`stored as nvfp4, ${path}`, placeOf(node));
-        return scaledProduct(builder, node, inputs, read!, weight);
+        if (read === undefined) return undefined;
+        const weight = found.get(read);
+        writeDown(log, node, weight, reasons?.(read));
+        return weight === undefined ? undefined : scaledProduct(builder, node, inputs, read, weight);
       });
     },
   };
+}
+
+function writeDown(
+  log: PassLog,
+  node: GraphNode,
+  weight: QuantizedWeight | TrainedBlocks | undefined,
+  reasons: FormatReasons | undefined,
+): void {
+  const place = placeOf(node);
+  const because = (reason: string | undefined) => (reason === undefined ? "" : `: ${reason}`);
+  if (weight === undefined) {
+    if (reasons !== undefined) log.refused("quantize", place, `not in nvfp4: ${reasons.weight}`);
+    return;
+  }
+  log.fired(`stored as nvfp4${because(reasons?.weight)}`, place);
+  if (node.op !== "linear") return;
+  const isExact = isTrained(weight) || weight.activations === "none";
+  const path = isExact ? "dequantised exactly in the product" : "both sides in nvfp4";
+  log.fired(`${path}${because(reasons?.activations)}`, place);
 }
 
 /** The parameter that a linear or an embedding reads. */
