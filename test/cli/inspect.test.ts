@@ -144,16 +144,19 @@ test("explain says which path each linear takes, and who decided it", async () =
       "    linear model.layers.0.mlp.down_proj.weight: nvfp4 times rows of f32",
       "      streamed product: one row",
       "      stored as nvfp4: the checkpoint has it so (compressed-tensors)",
-      "      dequantised exactly in the product: activations are plain unless asked for",
+      "      dequantised exactly in the product: nothing asks for activations in nvfp4",
     ].join("\n"),
   );
   assert.not.match(plain, "passes: quantize");
-  assert.match((await weft(...mlp, "--activations=nvfp4")).stdout, "both sides in nvfp4: asked for");
+  assert.match(
+    (await weft(...mlp, "--activations=nvfp4")).stdout,
+    "both sides in nvfp4: asked for by *=nvfp4",
+  );
   const head = ["explain", quantized, "lm_head", "--json"];
   const json = JSON.parse((await weft(...head, "--device=cuda", "--program=prefill")).stdout);
   const [linear] = json.programs[0].linears;
   assert.is(linear.storage, "bf16");
-  assert.equal(linear.reasons, ["not in nvfp4: the checkpoint has it in f32"]);
+  assert.equal(linear.reasons, ["not in nvfp4: the checkpoint has it in F32, and no pattern asks for it"]);
 });
 
 test("explain of a file without symbols does not say at which values", async () => {

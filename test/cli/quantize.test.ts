@@ -62,6 +62,47 @@ test("--embedding: the table, and with it the tied head", () =>
     assert.is(linears.length, 15);
   }));
 
+test("--quantize at load is what a quantised file is: logits, memory, and the path of each linear", () =>
+  withFolder(async (folder) => {
+    const out = join(folder, "out");
+    assert.is((await weft("quantize", tied, "--out", out, "--exclude", "*.o_proj")).code, 0);
+    const rules = ["--quantize=nvfp4", "--quantize", "*.o_proj=plain", "--activations=*.mlp.*=nvfp4"];
+    const logits = ["--tokens=1,45,7", "--json", "--threads=1"];
+    const [atLoad, fromFile, plain] = [
+      await weft("logits", tied, ...logits, ...rules),
+      await weft("logits", out, ...logits, "--activations=*.mlp.*=nvfp4"),
+      await weft("logits", tied, ...logits),
+    ];
+    assert.is(atLoad.code, 0, atLoad.stderr);
+    assert.equal(JSON.parse(atLoad.stdout).logits, JSON.parse(fromFile.stdout).logits);
+    assert.not.equal(JSON.parse(atLoad.stdout).logits, JSON.parse(plain.stdout).logits);
+    const sizes = ["--capacity=64", "--chunk=16", "--threads=2", "--json", ...rules];
+    const predicted = JSON.parse((await weft("memory", tied, ...sizes)).stdout);
+    const run = await weft("generate", tied, "--tokens=72,101", "--max-tokens=2", ...sizes);
+    assert.is(JSON.parse(run.stdout).timing.memoryBytes, predicted.peak);
+    const told = await weft("explain", tied, "model.layers.0", "--program=decode", ...rules);
+    assert.match(told.stdout, "not in nvfp4: the checkpoint has it in BF16, and asked for by *.o_proj=plain");
+    assert.match(told.stdout, "stored as nvfp4: asked for by model.layers.*=nvfp4, encoded at load");
+  }));
+
+test("rules that are none, fit nothing, or have no weights to quantise", async () => {
+  const format = await weft("generate", tied, "--tokens=1", "--quantize=*.mlp.*=fp8");
+  assert.is(format.code, 2);
+  assert.match(format.stderr, "It must be FORMAT or PATTERN=FORMAT, FORMAT plain or nvfp4.");
+  const nearest = await weft("generate", tied, "--tokens=1", "--quantize=*.down_prj=nvfp4");
+  assert.is(nearest.code, 2);
+  assert.match(nearest.stderr, "did you mean *.down_proj?");
+  const plain = await weft("explain", tied, "lm_head", "--activations=nvfp4");
+  assert.match(plain.stderr, "given no weight in nvfp4");
+  const block = await weft(
+    "dump",
+    join(root, "examples/custom-block.ts"),
+    "--stage=plan",
+    "--quantize=nvfp4",
+  );
+  assert.match(block.stderr, /\[--quantize\] must be left out for this TARGET/);
+});
+
 test("what another format cannot say is remarked, never hidden", () =>
   withFolder(async (folder) => {
     const there = await weft("quantize", fixture("modelopt"), "--out", join(folder, "a"));

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import {
+  activationsOption,
   chunkOption,
   deviceOption,
   dtypeOption,
@@ -8,6 +9,7 @@ import {
   jsonOption,
   type ModelOptions,
   most,
+  quantizeOption,
   threadsOption,
 } from "./options.ts";
 
@@ -35,6 +37,8 @@ export function benchCommand(): Command {
     )
     .addOption(new Option("--gen-tokens <N>", "tokens to decode").argParser(integer(1, most)).default(32))
     .addOption(new Option("--repeat <N>", "measured runs").argParser(integer(1, 1000)).default(3))
+    .addOption(quantizeOption())
+    .addOption(activationsOption())
     .addOption(threadsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())

@@ -12,6 +12,7 @@ import {
   integer,
   type ModelOptions,
   most,
+  quantizeOption,
   threadsOption,
 } from "./options.ts";
 
@@ -54,6 +55,7 @@ export function chatCommand(): Command {
     .addOption(stopOption())
     .addOption(clipOption("drop-oldest"))
     .addOption(adapterOption())
+    .addOption(quantizeOption())
     .addOption(activationsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())

@@ -1,11 +1,13 @@
 import { Command, Option } from "commander";
 import {
+  activationsOption,
   capacityOption,
   chunkOption,
   dtypeOption,
   exportOption,
   jsonOption,
   leadOption,
+  quantizeOption,
   type TargetOptions,
 } from "./options.ts";
 
@@ -47,6 +49,8 @@ export function compileCommand(): Command {
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addOption(dtypeOption())
+    .addOption(quantizeOption())
+    .addOption(activationsOption())
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(jsonOption("files and resources"))

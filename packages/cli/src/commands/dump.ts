@@ -1,10 +1,12 @@
 import { Command, Option } from "commander";
 import {
+  activationsOption,
   capacityOption,
   chunkOption,
   dtypeOption,
   exportOption,
   leadOption,
+  quantizeOption,
   type TargetOptions,
 } from "./options.ts";
 
@@ -44,6 +46,8 @@ export function dumpCommand(): Command {
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(dtypeOption())
+    .addOption(quantizeOption())
+    .addOption(activationsOption())
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addHelpText("after", examples)

@@ -8,6 +8,7 @@ import {
   exportOption,
   jsonOption,
   leadOption,
+  quantizeOption,
   type TargetOptions,
 } from "./options.ts";
 
@@ -32,10 +33,11 @@ export function explainCommand(): Command {
     .argument("<PATH>", "path of a block, like model.layers.0.mlp")
     .option("--program <NAME>", "of a model: prefill or decode only")
     .addOption(deviceOption())
-    .addOption(activationsOption())
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(dtypeOption())
+    .addOption(quantizeOption())
+    .addOption(activationsOption())
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addOption(jsonOption("the explanation"))

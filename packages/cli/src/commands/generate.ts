@@ -12,6 +12,7 @@ import {
   jsonOption,
   type ModelOptions,
   most,
+  quantizeOption,
   real,
   threadsOption,
   tokenIds,
@@ -98,6 +99,7 @@ export function generateCommand(): Command {
     .option("--stream", "write text as it comes")
     .option("--timing", "tokens per second, time to the first token and memory, on stderr")
     .addOption(adapterOption())
+    .addOption(quantizeOption())
     .addOption(activationsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())

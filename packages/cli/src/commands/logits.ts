@@ -9,6 +9,7 @@ import {
   type Mode,
   type ModelOptions,
   mode,
+  quantizeOption,
   threadsOption,
   tokenIds,
 } from "./options.ts";
@@ -40,6 +41,7 @@ export function logitsCommand(): Command {
         .default({ kind: "whole" }, "whole"),
     )
     .addOption(adapterOption())
+    .addOption(quantizeOption())
     .addOption(activationsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())

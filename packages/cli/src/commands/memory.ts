@@ -1,11 +1,13 @@
 import { Command } from "commander";
 import {
+  activationsOption,
   capacityOption,
   chunkOption,
   dtypeOption,
   exportOption,
   jsonOption,
   leadOption,
+  quantizeOption,
   type TargetOptions,
   threadsOption,
 } from "./options.ts";
@@ -30,6 +32,8 @@ export function memoryCommand(): Command {
     .addOption(chunkOption())
     .addOption(threadsOption())
     .addOption(dtypeOption())
+    .addOption(quantizeOption())
+    .addOption(activationsOption())
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(jsonOption("the numbers, in bytes,"))

@@ -1,4 +1,5 @@
 /** Options that several commands share, and how their values are read. */
+import type { FormatRule } from "@weft/qwen3";
 import { InvalidArgumentError, Option } from "commander";
 
 /** Reads an integer in a range. */
@@ -97,13 +98,32 @@ export const threadsOption = () =>
   );
 export const adapterOption = () =>
   new Option("--adapter <DIR>", "LoRA adapters as PEFT has them, beside the weights");
+/** `nvfp4`, or `PATTERN=nvfp4`; repeatable. */
+function formatRule(everything: string) {
+  return (text: string, earlier: readonly FormatRule[] | undefined): readonly FormatRule[] => {
+    const at = text.lastIndexOf("=");
+    const format = text.slice(at + 1);
+    const pattern = at < 0 ? everything : text.slice(0, at);
+    if (!isFormat(format) || pattern === "")
+      throw new InvalidArgumentError(`It must be FORMAT or PATTERN=FORMAT, FORMAT ${formats.join(" or ")}.`);
+    return [...(earlier ?? []), { pattern, format }];
+  };
+}
+
+const formats = ["plain", "nvfp4"] as const;
+const isFormat = (text: string): text is FormatRule["format"] =>
+  (formats as readonly string[]).includes(text);
+
+export const quantizeOption = () =>
+  new Option(
+    "--quantize <[PATTERN=]FORMAT>",
+    "quantise linears at load: nvfp4 or plain; of all blocks, or of the names that fit; repeat for several, the last one decides",
+  ).argParser(formatRule("model.layers.*"));
 export const activationsOption = () =>
   new Option(
-    "--activations <FORMAT>",
-    "where weights are in NVFP4: what they are multiplied with stays plain, or is quantised too",
-  )
-    .choices(["plain", "nvfp4"])
-    .default("plain");
+    "--activations <[PATTERN=]FORMAT>",
+    "where weights are in NVFP4: what they are multiplied with stays plain, or is quantised too (nvfp4); repeat for several",
+  ).argParser(formatRule("*"));
 export const capacityOption = (text = "tokens that the KV cache has room for") =>
   new Option("--capacity <N>", text).argParser(integer(1, most));
 export const chunkOption = () =>
@@ -124,12 +144,14 @@ export interface TargetOptions {
   readonly capacity?: number;
   readonly chunk?: number;
   readonly dtype?: "f32" | "bf16";
-  readonly activations?: "plain" | "nvfp4";
+  readonly quantize?: readonly FormatRule[];
+  readonly activations?: readonly FormatRule[];
 }
 
 /** Options of everything that runs a MODEL. */
 export interface ModelOptions {
-  readonly activations?: "plain" | "nvfp4";
+  readonly quantize?: readonly FormatRule[];
+  readonly activations?: readonly FormatRule[];
   readonly adapter?: string;
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly gpuLimitGb?: number;

@@ -6,11 +6,12 @@ import { interruption } from "../terminal/interrupt.ts";
 import { Progress } from "../terminal/progress.ts";
 import { refuse } from "../terminal/refuse.ts";
 
-const stages = ["checkpoint", "compile", "load", "tokenizer", "ready"] as const;
+const stages = ["checkpoint", "compile", "quantize", "load", "tokenizer", "ready"] as const;
+const doing = { quantize: "quantising weights, %", load: "loading weights, %" };
 
 export async function openModel(
   directory: string,
-  { device, gpuLimitGb, threads, dtype, capacity, chunk, adapter, activations }: ModelOptions,
+  { device, gpuLimitGb, threads, dtype, capacity, chunk, adapter, quantize, activations }: ModelOptions,
   more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
 ): Promise<Qwen3> {
   if (gpuLimitGb !== undefined && device === "cpu") {
@@ -29,12 +30,13 @@ export async function openModel(
       capacity,
       chunk,
       adapter,
+      quantize,
       activations,
       ...more,
       onProgress: ({ stage, fraction }) => {
-        if (fraction === undefined)
+        if (fraction === undefined || !(stage in doing))
           progress.update(`loading (${stage})`, stages.indexOf(stage), stages.length - 1);
-        else progress.update("loading weights, %", Math.round(100 * fraction), 100);
+        else progress.update(doing[stage as keyof typeof doing], Math.round(100 * fraction), 100);
       },
     });
     if (interruption.aborted) {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Compiled, compile, expandBlock, type Pass, type ProgramInput, precision } from "@weft/compiler";
 import { type Axis, axis, type Dtype, type Graph, orThrow } from "@weft/dsl";
-import { compileQwen3, type DeviceName, prepareQwen3, usualOn } from "@weft/qwen3";
+import { compileQwen3, type DeviceName, prepareQwen3, usualOn, weightsToPredict } from "@weft/qwen3";
 import type { WeightSource } from "@weft/runtime";
 import type { Lead, TargetOptions } from "../commands/options.ts";
 import { remark } from "../terminal/output.ts";
@@ -35,6 +35,8 @@ export function compileTarget(
     "only models have a KV cache; sizes of a block are given by --lead",
   );
   refuseOption("--chunk", options.chunk, "sizes of a block are given by --lead");
+  refuseOption("--quantize", options.quantize, "only checkpoints are quantised");
+  refuseOption("--activations", options.activations, "only checkpoints are quantised");
   if (target.kind === "graph") refuseOption("--lead", options.lead, "a graph has all its axes");
   const dtype = options.dtype;
   const stored: Dtype = dtype ?? "f32";
@@ -66,14 +68,16 @@ function leadingAxes(lead: readonly Lead[]): readonly Axis[] {
 }
 
 function compileModel(target: ModelTarget, options: TargetOptions, device: DeviceName): CompiledTarget {
-  const { capacity, chunk, dtype, activations } = options;
+  const { capacity, chunk, dtype, quantize, activations } = options;
   const weights = ["model.safetensors", "model.safetensors.index.json"];
   if (weights.some((name) => existsSync(join(target.directory, name)))) {
-    const { compiled, weights } = orThrow(
-      prepareQwen3(target.directory, { capacity, chunk, dtype, device, activations }),
+    const prepared = orThrow(
+      prepareQwen3(target.directory, { capacity, chunk, dtype, device, quantize, activations }),
     );
-    return { compiled, weights };
+    return { compiled: prepared.compiled, weights: weightsToPredict(prepared) };
   }
+  refuseOption("--quantize", quantize, "it needs the files of weights, which are not here");
+  refuseOption("--activations", activations, "it needs the files of weights, which are not here");
   // The plan of a model that is not fetched yet is worth seeing: its configuration is all that it takes.
   const usual = usualOn(device);
   const policy = dtype ?? usual.dtype;
@@ -95,5 +99,7 @@ function compileModel(target: ModelTarget, options: TargetOptions, device: Devic
 
 function refuseOption(option: string, value: unknown, remedy: string): void {
   if (value !== undefined)
-    refuse(option, "must be left out for this TARGET", { given: String(value), remedy });
+    refuse(option, "must be left out for this TARGET", { given: shown(value), remedy });
 }
+
+const shown = (value: unknown) => (typeof value === "object" ? JSON.stringify(value) : String(value));

@@ -3,6 +3,7 @@ import type { Graph, NodeId, OpName } from "@weft/dsl";
 import type { Compiled, CompiledProgram } from "../compile.ts";
 import type { FusedGroup } from "../fusion/types.ts";
 import type { PassRecord } from "../passes/pass.ts";
+import { storedAsNvfp4 } from "../passes/quantize/quantize.ts";
 import { attributesOf } from "../passes/rewrite.ts";
 import type { PlanDtype } from "../plan/types.ts";
 import { type DeviceKind, type ProductWay, productWays } from "./product-ways.ts";
@@ -92,13 +93,16 @@ function storedIn(graph: Graph, id: NodeId): string | undefined {
 
 const areQuantised = (graph: Graph, id: NodeId) => behind(graph, id).op === "quantizeNvfp4";
 
+/** How the weight is stored comes first. */
 function reasonsAt(records: readonly PassRecord[], path: string): readonly string[] {
+  const isStorage = (reason: string) => reason.startsWith(storedAsNvfp4);
   return records
     .filter(({ pass }) => pass === "quantize")
     .flatMap(({ fired, refusals }) => [
       ...[...fired].flatMap(([rule, places]) => (places.includes(path) ? [rule] : [])),
       ...refusals.filter((one) => one.path === path).map(({ reason }) => reason),
-    ]);
+    ])
+    .sort((a, b) => Number(isStorage(b)) - Number(isStorage(a)));
 }
 
 const named: Readonly<Record<ProductWay["kind"], string>> = {

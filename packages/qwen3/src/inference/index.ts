@@ -19,6 +19,7 @@ export {
 export { makeDevice } from "./make-device.ts";
 export { type LoadQwen3Options, loadQwen3, openQwen3 } from "./open.ts";
 export {
+  type Activations,
   type DeviceName,
   type OpenOptions,
   type OpenProgress,
@@ -31,6 +32,7 @@ export {
   prepareQwen3,
   readCheckpointWeights,
   requiredTensors,
+  weightsToPredict,
 } from "./prepare.ts";
 export { Qwen3 } from "./qwen3.ts";
 export type { PackedState, StateTensor as CacheTensor } from "./state-layout.ts";

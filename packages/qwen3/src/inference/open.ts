@@ -3,6 +3,7 @@
 import type { Device } from "@weft/runtime";
 import { checkScales } from "../weights/index.ts";
 import { CheckpointText, orRaise } from "./checkpoint-text.ts";
+import { encodedWeights } from "./encoded-weights.ts";
 import { makeDevice } from "./make-device.ts";
 import type { OpenOptions, OpenProgress } from "./options.ts";
 import { type PreparedQwen3, prepareQwen3 } from "./prepare.ts";
@@ -66,14 +67,20 @@ async function load(
   ownsDevice: boolean,
   report: Report,
 ): Promise<Qwen3> {
+  const { compiled, parameters, bound } = prepared;
+  const encoded = await encodedWeights(parameters, bound, (done, total) => report("quantize", done / total));
   report("load");
   // Devices look at numbers; that codes of scales are some is known here.
-  if (checkWeights !== false) orRaise(await checkScales(prepared.bound.linears.values()));
-  const loading = device.load(prepared.compiled.plan, prepared.weights, {
-    ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
-    ...(checkWeights === undefined ? {} : { checkWeights }),
-    onProgress: (done, total) => report("load", done / total),
-  });
+  if (checkWeights !== false) orRaise(await checkScales(bound.linears.values()));
+  const loading = device.load(
+    compiled.plan,
+    { ...prepared.weights, ...encoded },
+    {
+      ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
+      ...(checkWeights === undefined ? {} : { checkWeights }),
+      onProgress: (done, total) => report("load", done / total),
+    },
+  );
   const text = new CheckpointText(prepared.directory, prepared.config.vocabSize);
   let unusable: unknown;
   if (withTokenizer) {

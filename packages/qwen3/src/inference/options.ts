@@ -5,7 +5,10 @@ import type { Device } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
 import { type Problem, type Problems, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
 import type { Qwen3Config } from "../config/qwen3-config.ts";
-import type { Activations } from "./stored-model.ts";
+import type { FormatRule, LinearFormat } from "../quantize/format-rules.ts";
+
+/** Whether products quantise their other side as well, where the weight is in NVFP4. */
+export type Activations = LinearFormat;
 
 /** Devices that are made by their name. */
 export const deviceNames = ["cpu", "cuda", "cuda-sim"] as const;
@@ -20,10 +23,17 @@ export interface OpenOptions {
    */
   readonly dtype?: PrecisionPolicy | undefined;
   /**
-   * Where weights are in NVFP4: `plain` (the default) dequantises them exactly within each product; `nvfp4` quantises what
-   * they are multiplied with as well, by the checkpoint's own input scales where it has them.
+   * Linears of a plain checkpoint that are quantised while they are loaded, to the bytes that `quantizeCheckpoint` writes: the
+   * last rule that fits one decides; default: none. `[{ pattern: "model.layers.*", format: "nvfp4" }]` are the linears of
+   * all blocks. `lm_head` may be named, also where it is the table, and `model.embed_tokens`. What is encoded takes 4.5 bits
+   * of this process's memory for each weight until the device has it.
    */
-  readonly activations?: Activations | undefined;
+  readonly quantize?: readonly FormatRule[] | undefined;
+  /**
+   * Where weights are in NVFP4: `plain` (the default) dequantises them exactly within each product; `nvfp4` quantises what
+   * they are multiplied with as well, by the checkpoint's own input scales where it has them. Rules say it of some.
+   */
+  readonly activations?: Activations | readonly FormatRule[] | undefined;
   /** The most tokens of a context. Default: what the model was trained for, at most 4096. */
   readonly capacity?: number | undefined;
   /** The most tokens of one prefill step. Default 512, at most the capacity. */
@@ -56,8 +66,8 @@ export interface OpenOptions {
 }
 
 export interface OpenProgress {
-  readonly stage: "checkpoint" | "compile" | "load" | "tokenizer" | "ready";
-  /** While the device loads weights and says how far it is: from 0 to 1. */
+  readonly stage: "checkpoint" | "compile" | "quantize" | "load" | "tokenizer" | "ready";
+  /** While weights are quantised, or the device loads them and says how far it is: from 0 to 1. */
   readonly fraction?: number;
   /** Since the call of `openQwen3`. */
   readonly milliseconds: number;
@@ -65,7 +75,6 @@ export interface OpenProgress {
 
 /** The options with their defaults, as they take effect. */
 export interface ResolvedOpenOptions {
-  readonly activations: Activations;
   readonly dtype: PrecisionPolicy;
   readonly capacity: number;
   readonly chunk: number;
@@ -110,9 +119,6 @@ export function resolveOpenOptions(
   const dtype = options.dtype ?? usual.dtype;
   if (dtype !== "f32" && dtype !== "bf16")
     complain("dtype must be f32 or bf16", dtype, "leave it out for the default");
-  const activations = options.activations ?? "plain";
-  if (activations !== "plain" && activations !== "nvfp4")
-    complain("activations must be plain or nvfp4", activations, "leave it out for plain");
   const logits = options.logits ?? "last";
   if (logits !== "last" && logits !== "all") complain("logits must be last or all", logits, "leave it out");
   const { device } = options;
@@ -129,7 +135,6 @@ export function resolveOpenOptions(
   }
   return unlessProblems(problems, () => ({
     dtype,
-    activations,
     capacity,
     chunk: Math.min(chunk, capacity),
     logits,

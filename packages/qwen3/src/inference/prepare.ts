@@ -20,31 +20,27 @@ import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
 import { type Checkpoint, checkQuantization, openCheckpoint, type RequiredTensor } from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
+import { unfilledWeight } from "./encoded-weights.ts";
+import { decideFormats, type Formats } from "./formats.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 import { planKey, readPlan, writePlan } from "./plan-cache.ts";
-import {
-  asStored,
-  bindStored,
-  quantizedAs,
-  reasonsOf,
-  type StoredModel,
-  storageOf,
-  weightSource,
-  withOwnHead,
-} from "./stored-model.ts";
+import { asStored, bindStored, type StoredModel, storageOf, weightSource } from "./stored-model.ts";
 
 export interface PreparedQwen3 {
   readonly directory: string;
   readonly config: Qwen3Config;
   readonly generationConfig: GenerationConfig;
   readonly checkpoint: Checkpoint;
+  readonly parameters: readonly Parameter[];
+  /** Which linears are in NVFP4, and why. */
+  readonly formats: Formats;
   /** Of the model's parameters and of the adapter's, by their names in the graph. */
   readonly bound: StoredModel;
   readonly adapter: OpenedAdapter | undefined;
   readonly options: ResolvedOpenOptions;
   readonly compiled: Compiled;
-  /** Where a device finds each weight of the plan. */
-  readonly weights: WeightSource;
+  /** Where a device finds each weight of the plan, but for those that are encoded at load (`bound.encode`). */
+  readonly weights: Readonly<Record<string, Weight>>;
 }
 
 /**
@@ -52,8 +48,9 @@ export interface PreparedQwen3 {
  *
  * @param path its directory, or one file of weights with everything else beside it
  *
- * Left: everything that is wrong with config.json, generation_config.json and the weight files together; then all
- * missing or misshapen weights together; then all options that make no sense.
+ * Left: everything that is wrong with config.json, generation_config.json and the weight files together; then rules of
+ * formats that do not fit the checkpoint; then all missing or misshapen weights together; then all options that make no
+ * sense.
  * @param onCompile called when the files are read and compiling begins
  */
 export function prepareQwen3(
@@ -76,9 +73,10 @@ export function prepareQwen3(
   return pipe(
     parts,
     Either.chainFirst(({ checkpoint }) => checkQuantization(directory, checkpoint)),
-    Either.map((read) => ({ ...read, config: withOwnHead(read.config, read.checkpoint) })),
+    Either.bind("formats", ({ config, checkpoint }) => decideFormats(checkpoint, config, options)),
+    Either.map((read) => ({ ...read, config: read.formats.config })),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
-    Either.bind("base", ({ parameters, checkpoint }) => bindStored(parameters, checkpoint)),
+    Either.bind("base", ({ parameters, checkpoint, formats }) => bindStored(parameters, checkpoint, formats)),
     Either.bind("adapter", ({ config }) =>
       options.adapter === undefined ? Either.right(undefined) : openAdapter(options.adapter, config),
     ),
@@ -90,13 +88,19 @@ export function prepareQwen3(
       onCompile();
       return record ? compileBound(parts, true) : compiledBefore(parts, planCache);
     }),
-    Either.map(({ parameters, base, ...prepared }) => ({
+    Either.map(({ base, ...prepared }) => ({
       directory,
       ...prepared,
-      weights: { ...weightSource(parameters, base), ...prepared.adapter?.weights },
+      weights: { ...weightSource(prepared.parameters, base), ...prepared.adapter?.weights },
     })),
   );
 }
+
+/** All weights of the plan, for predictions of memory only: those that are encoded at load have no values yet. */
+export const weightsToPredict =
+  ({ weights, parameters, bound }: PreparedQwen3): WeightSource =>
+  (name) =>
+    weights[name] ?? unfilledWeight(parameters, bound, name);
 
 /** The parameters of a model as a checkpoint has to hold them. */
 export function requiredTensors(config: Qwen3Config): RequiredTensor[] {
@@ -119,9 +123,12 @@ export function readCheckpointWeights(path: string): Either.Either<Problems, Che
   return pipe(
     sequenceS(collecting)({ config: readQwen3Config(directory), checkpoint }),
     Either.chainFirst(({ checkpoint }) => checkQuantization(directory, checkpoint)),
-    Either.map((read) => ({ ...read, config: withOwnHead(read.config, read.checkpoint) })),
+    Either.bind("formats", ({ config, checkpoint }) => decideFormats(checkpoint, config)),
+    Either.map((read) => ({ ...read, config: read.formats.config })),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
-    Either.bind("bound", ({ parameters, checkpoint }) => bindStored(parameters, checkpoint)),
+    Either.bind("bound", ({ parameters, checkpoint, formats }) =>
+      bindStored(parameters, checkpoint, formats),
+    ),
     Either.map(({ config, parameters, bound }) => ({
       directory,
       config,
@@ -135,16 +142,18 @@ export const modelParameters = (config: Qwen3Config): Checked<readonly Parameter
 
 interface CompiledParts {
   readonly config: Qwen3Config;
+  readonly formats: Formats;
   readonly bound: StoredModel;
   readonly adapter: OpenedAdapter | undefined;
   readonly options: ResolvedOpenOptions;
 }
 
 function compileBound(
-  { config, bound, adapter, options }: CompiledParts,
+  { config, formats, bound, adapter, options }: CompiledParts,
   record: boolean,
 ): Checked<Compiled> {
-  const { dtype, capacity, chunk, logits, observe, candidates, fusion, activations } = options;
+  const { dtype, capacity, chunk, logits, observe, candidates, fusion } = options;
+  const isPlain = bound.linears.size === 0 && bound.encode.size === 0;
   return compileQwen3(config, {
     capacity,
     chunk,
@@ -152,8 +161,8 @@ function compileBound(
     storage: (name) =>
       // Vectors (norms, biases) are small and sensitive: they stay as they are under any policy.
       dtype === "bf16" && (bound.tensors.get(name)?.shape.length ?? 0) > 1 ? "bf16" : storageOf(bound, name),
-    quantized: bound.linears.size === 0 ? undefined : (name) => quantizedAs(bound, name, activations),
-    reasons: (name) => reasonsOf(bound, name, activations),
+    quantized: isPlain ? undefined : formats.quantizedAs,
+    reasons: formats.reasons,
     logits,
     observe,
     candidates,
@@ -165,11 +174,11 @@ function compileBound(
 
 /** The plan of an earlier start with the same inputs, or a new one that the next start will find. */
 function compiledBefore(parts: CompiledParts, directory: string | false): Checked<Compiled> {
-  const { config, bound, adapter, options } = parts;
+  const { config, formats, bound, adapter, options } = parts;
   if (directory === false || directory === "") return compileBound(parts, false);
   const stored = [
     ...[...bound.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape.length]),
-    ...[...bound.linears.keys()].map((name) => [name, quantizedAs(bound, name, options.activations)]),
+    ...[...bound.linears.keys(), ...bound.encode.keys()].map((name) => [name, formats.quantizedAs(name)]),
   ];
   const key = planKey([{ ...config, file: "" }, options, stored, adapter?.adapter ?? null]);
   const found = readPlan(directory, key);

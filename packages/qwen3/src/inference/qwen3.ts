@@ -15,7 +15,7 @@ import { ContextCache } from "./context.ts";
 import { Engine } from "./engine.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { ResolvedOpenOptions } from "./options.ts";
-import type { PreparedQwen3 } from "./prepare.ts";
+import { type PreparedQwen3, weightsToPredict } from "./prepare.ts";
 import type { StateTensor } from "./state-layout.ts";
 import { stopTokensOf } from "./stop-tokens.ts";
 
@@ -134,7 +134,7 @@ export class Qwen3 implements LanguageModel, Disposable {
   /** Bytes by purpose: as planned before loading, and as they are now. */
   memory(): { readonly predicted: MemoryTable; readonly measured: MemoryTable } {
     return {
-      predicted: this.#device.predictMemory(this.plan, { weights: this.#prepared.weights }),
+      predicted: this.#device.predictMemory(this.plan, { weights: weightsToPredict(this.#prepared) }),
       measured: this.#executable.memory(),
     };
   }

@@ -1,2 +1,7 @@
+export {
+  type FormatRule,
+  type LinearFormat,
+  linearFormats,
+} from "./format-rules.ts";
 export { type QuantizeOptions, quantizeCheckpoint } from "./quantize.ts";
 export type { LinearReport, QuantizeReport } from "./report.ts";

@@ -1,5 +1,5 @@
 /** Which tensors of a checkpoint are quantised, and which are taken as they are. */
-import { nearestName, nvfp4Block } from "@weft/dsl";
+import { nvfp4Block } from "@weft/dsl";
 import * as Either from "fp-ts/lib/Either.js";
 import {
   type Checked,
@@ -10,6 +10,7 @@ import {
 } from "../config/problems.ts";
 import { type ModuleTest, moduleTest } from "../config/quantization/index.ts";
 import type { Checkpoint, StoredWeights, TensorDtype, TensorEntry } from "../weights/index.ts";
+import { applyRules, type FormatRule, nearestPattern, showRule } from "./format-rules.ts";
 import type { FloatDtype } from "./rows.ts";
 
 export interface Selection {
@@ -39,6 +40,20 @@ const inBlocks = (name: string) => name.startsWith("model.layers.");
 export const moduleOf = (parameter: string) => parameter.slice(0, -".weight".length);
 const floats: Partial<Readonly<Record<TensorDtype, FloatDtype>>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
+/** What of a checkpoint could be quantised: linears of blocks, the table, and a head; that of a tied model is the table. */
+function plainCandidates({ plain, linears }: StoredWeights, tiedHead: boolean): Candidate[] {
+  const blocks = [...plain.values()]
+    .filter(({ name, shape }) => inBlocks(name) && name.endsWith(".weight") && shape.length === 2)
+    .map((entry): Candidate => ({ name: entry.name, entry }));
+  const table = plain.get(tableName);
+  const head = linears.has(headName) ? undefined : (plain.get(headName) ?? (tiedHead ? table : undefined));
+  return [
+    ...blocks,
+    ...(table === undefined ? [] : [{ name: tableName, entry: table }]),
+    ...(head === undefined ? [] : [{ name: headName, entry: head }]),
+  ];
+}
+
 /**
  * All linears of the blocks of a plain checkpoint without those that are excluded, head and embedding where they are asked
  * for. What an already quantised checkpoint keeps plain was meant to be, and stays so.
@@ -48,41 +63,16 @@ const floats: Partial<Readonly<Record<TensorDtype, FloatDtype>>> = { F32: "f32",
  */
 export function linearsToEncode(
   checkpoint: Checkpoint,
-  { linears, plain }: StoredWeights,
+  stored: StoredWeights,
   { exclude, head, embedding }: Selection,
 ): Checked<readonly LinearToEncode[]> {
-  const blocks = linears.size === 0 ? [...plain.values()] : [];
-  const candidates = blocks
-    .filter(({ name, shape }) => inBlocks(name) && name.endsWith(".weight") && shape.length === 2)
-    .map((entry): Candidate => ({ name: entry.name, entry }));
+  const { linears } = stored;
+  const candidates = plainCandidates(stored, !embedding).filter(({ name }) =>
+    name === tableName ? embedding : name === headName ? head : linears.size === 0,
+  );
   const problems: Problem[] = [];
-  const table = plain.get(tableName);
-  if (embedding && table !== undefined) candidates.push({ name: tableName, entry: table });
-  if (head && !linears.has(headName)) {
-    const entry = plain.get(headName) ?? (embedding ? undefined : table);
-    if (entry !== undefined) candidates.push({ name: headName, entry });
-  }
   const left = excluding(exclude, candidates, [...linears.keys()], problems);
-  for (const { name, entry } of left) {
-    const columns = entry.shape[1]!;
-    if (columns % nvfp4Block !== 0 || columns === 0 || entry.shape[0] === 0) {
-      problems.push(
-        userProblem(entry.file, `K, the last axis, must be a positive multiple of ${nvfp4Block}`, {
-          given: `[${entry.shape.join(", ")}]`,
-          path: name,
-          remedy: `leave it plain: exclude ${moduleOf(name)}`,
-        }),
-      );
-    }
-    if (floats[entry.dtype] !== undefined) continue;
-    problems.push(
-      unsupportedProblem(entry.file, `only ${Object.keys(floats).join(", ")} can be quantised`, {
-        given: entry.dtype,
-        path: name,
-        remedy: `leave it as it is: exclude ${moduleOf(name)}`,
-      }),
-    );
-  }
+  problems.push(...cannotBeEncoded(left, (module) => `exclude ${module}`));
   if (left.length === 0 && linears.size === 0 && problems.length === 0) {
     problems.push(
       userProblem(checkpoint.source, "must hold linears of blocks to quantise", {
@@ -91,10 +81,94 @@ export function linearsToEncode(
       }),
     );
   }
-  return unlessProblems(problems, () =>
-    left.map((one): LinearToEncode => ({ ...one, dtype: floats[one.entry.dtype]! })),
-  );
+  return unlessProblems(problems, () => left.map(toEncode));
 }
+
+/** Linears of a checkpoint by rules: what is to be encoded, and the rule that decided about each module that one fits. */
+export interface LinearsByRules {
+  readonly encode: readonly LinearToEncode[];
+  readonly decided: ReadonlyMap<string, FormatRule>;
+}
+
+/**
+ * What rules say of a checkpoint's linears, its table and its head (`lm_head`, which becomes weights of its own where it was
+ * the table). What is quantised already stays so.
+ *
+ * Left: as `applyRules`; `plain` for what the checkpoint has quantised, or for the head of a table that is quantised; rows
+ * that are no whole blocks, a type that is no float; all together.
+ */
+export function linearsByRules(
+  stored: StoredWeights,
+  tied: boolean,
+  rules: readonly FormatRule[],
+): Checked<LinearsByRules> {
+  const candidates = plainCandidates(stored, tied);
+  const quantized = [...stored.linears.keys()];
+  const modules = [...new Set([...candidates.map(({ name }) => name), ...quantized])].map(moduleOf);
+  const applied = applyRules(rules, modules, "quantize", "linears of the model");
+  if (Either.isLeft(applied)) return applied;
+  const decided = applied.right;
+  const isMeant = (name: string, format: FormatRule["format"]) =>
+    decided.get(moduleOf(name))?.format === format;
+  const problems: Problem[] = quantized
+    .filter((name) => isMeant(name, "plain"))
+    .map((name) => keptCodes("quantize", showRule(decided.get(moduleOf(name))!), name));
+  // A tied head reads the table's blocks.
+  const isShared = tied && (isMeant(tableName, "nvfp4") || stored.linears.has(tableName));
+  if (isShared && isMeant(headName, "plain")) {
+    problems.push(
+      userProblem("quantize", "a head that is the table of embeddings has the table's format", {
+        given: showRule(decided.get(moduleOf(headName))!),
+        path: headName,
+        remedy: `leave ${moduleOf(tableName)} plain as well`,
+      }),
+    );
+  }
+  const wanted = candidates.filter(
+    ({ name, entry }) =>
+      isMeant(name, "nvfp4") && !(isShared && name === headName && entry.name === tableName),
+  );
+  problems.push(...cannotBeEncoded(wanted, (module) => `${module}=plain`));
+  return unlessProblems(problems, () => ({ encode: wanted.map(toEncode), decided }));
+}
+
+const toEncode = (one: Candidate): LinearToEncode => ({ ...one, dtype: floats[one.entry.dtype]! });
+
+/** @param leftPlain how it is said that a module stays as it is */
+function cannotBeEncoded(candidates: readonly Candidate[], leftPlain: (module: string) => string): Problem[] {
+  return candidates.flatMap(({ name, entry }) => {
+    const columns = entry.shape[1]!;
+    const isWhole = columns % nvfp4Block === 0 && columns !== 0 && entry.shape[0] !== 0;
+    const remedy = leftPlain(moduleOf(name));
+    return [
+      ...(isWhole
+        ? []
+        : [
+            userProblem(entry.file, `K, the last axis, must be a positive multiple of ${nvfp4Block}`, {
+              given: `[${entry.shape.join(", ")}]`,
+              path: name,
+              remedy: `leave it plain: ${remedy}`,
+            }),
+          ]),
+      ...(floats[entry.dtype] !== undefined
+        ? []
+        : [
+            unsupportedProblem(entry.file, `only ${Object.keys(floats).join(", ")} can be quantised`, {
+              given: entry.dtype,
+              path: name,
+              remedy: `leave it as it is: ${remedy}`,
+            }),
+          ]),
+    ];
+  });
+}
+
+const keptCodes = (source: string, given: string, path: string): Problem =>
+  userProblem(source, "must be left out for a checkpoint that is quantised already: its codes are kept", {
+    given,
+    path,
+    remedy: "leave it out, or begin with a plain checkpoint",
+  });
 
 function excluding(
   patterns: readonly string[],
@@ -112,19 +186,9 @@ function excluding(
     tests.push(test.right);
     const [taken] = quantized;
     if (taken !== undefined) {
-      problems.push(
-        userProblem(
-          "exclude",
-          "must be left out for a checkpoint that is quantised already: its codes are kept",
-          {
-            given: pattern,
-            path: taken,
-            remedy: "leave it out, or begin with a plain checkpoint",
-          },
-        ),
-      );
+      problems.push(keptCodes("exclude", pattern, taken));
     } else if (!candidates.some(({ name }) => test.right(moduleOf(name)))) {
-      const near = nearestName(
+      const near = nearestPattern(
         pattern,
         candidates.map(({ name }) => moduleOf(name)),
       );

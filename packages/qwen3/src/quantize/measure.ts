@@ -31,14 +31,9 @@ export async function measure(
   encode: readonly LinearToEncode[],
   onBytes: OnBytes,
 ): Promise<Checked<Measured>> {
-  const problems: Problem[] = [];
-  const largest = new Map<string, number>();
+  const largest = await largestMagnitudes(encode, onBytes);
+  const problems: Problem[] = Either.isLeft(largest) ? [...largest.left] : [];
   const taken = new Map<string, BlockSums>();
-  for (const linear of encode) {
-    const own = await amaxOf(linear, onBytes);
-    if (Number.isFinite(own)) largest.set(linear.name, own);
-    else problems.push(...(await nonFinite(linear)));
-  }
   for (const linear of stored.linears.values()) {
     const sums = await takenSums(linear, onBytes);
     if (Either.isLeft(sums)) problems.push(...sums.left);
@@ -52,7 +47,23 @@ export async function measure(
     if (Either.isLeft(found)) problems.push(...found.left);
     else if (found.right !== undefined) problems.push(nonFiniteProblem(found.right, entry.file));
   }
-  return unlessProblems(problems, () => ({ amax: largest, taken }));
+  const amax = Either.getOrElse((): ReadonlyMap<string, number> => new Map())(largest);
+  return unlessProblems(problems, () => ({ amax, taken }));
+}
+
+/** By parameter. Left: each linear with NaN or infinity. */
+export async function largestMagnitudes(
+  encode: readonly LinearToEncode[],
+  onBytes: OnBytes,
+): Promise<Checked<ReadonlyMap<string, number>>> {
+  const problems: Problem[] = [];
+  const largest = new Map<string, number>();
+  for (const linear of encode) {
+    const own = await amaxOf(linear, onBytes);
+    if (Number.isFinite(own)) largest.set(linear.name, own);
+    else problems.push(...(await nonFinite(linear)));
+  }
+  return unlessProblems(problems, () => largest);
 }
 
 /** Infinity or NaN where an element is not finite. */

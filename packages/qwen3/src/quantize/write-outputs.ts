@@ -1,7 +1,6 @@
 /** The second pass: every byte of the new file at its place, each linear encoded once. */
 import { open } from "node:fs/promises";
-import { decodeE4m3, encodeE4m3, type Nvfp4Values, nvfp4Block } from "@weft/dsl";
-import { nvfp4Encode, nvfp4Statistics } from "@weft/runtime-cpu";
+import { decodeE4m3, encodeE4m3 } from "@weft/dsl";
 import * as Either from "fp-ts/lib/Either.js";
 import { userProblem, WeftError } from "../config/problems.ts";
 import type { FileLayout } from "../weights/file-layout.ts";
@@ -13,11 +12,11 @@ import {
   readPieces,
   scaleCodesOf,
 } from "../weights/index.ts";
-import { addStatistics, type BlockSums, noBlocks } from "./block-statistics.ts";
+import type { BlockSums } from "./block-statistics.ts";
+import { encodeLinear, tensorScaleOf } from "./encode.ts";
 import type { LinearToEncode } from "./items.ts";
 import { encodeScaleFor, type OnBytes } from "./measure.ts";
 import { type Output, outputBytes } from "./outputs.ts";
-import { storedRows } from "./rows.ts";
 import { formOf } from "./tensor-scale.ts";
 
 const copyBytes = 2 ** 22;
@@ -116,31 +115,22 @@ async function rescaled(linear: QuantizedLinear, factor: number): Promise<Uint8A
 }
 
 async function encode(
-  { name, entry, dtype }: LinearToEncode,
+  linear: LinearToEncode,
   codesAt: number,
   scalesAt: number,
   tensorScaleAt: number | undefined,
   put: Put,
   { format, fourOverSix, amax, onBytes }: WriteOptions,
 ): Promise<BlockSums> {
-  const sums = noBlocks();
-  const encodeScale = encodeScaleFor(format, amax.get(name)!);
-  const factor = Math.fround(1 / encodeScale);
-  const columns = entry.shape[1]!;
-  let into: Nvfp4Values | undefined;
-  for await (const { bytes, first, count } of storedRows(entry)) {
-    const blocks = (count * columns) / nvfp4Block;
-    if (into?.scales.length !== blocks) into = undefined;
-    // What was written is written: its memory takes the next rows.
-    into = nvfp4Encode(bytes, dtype, encodeScale, fourOverSix, into);
-    const { codes, scales } = into;
-    addStatistics(sums, blocks, nvfp4Statistics(bytes, dtype, into, factor));
-    await put(codes, codesAt + (first * columns) / 2);
-    await put(scales, scalesAt + (first * columns) / nvfp4Block);
-    onBytes(codes.length + scales.length);
-  }
+  const encodeScale = encodeScaleFor(format, amax.get(linear.name)!);
+  const putAt = (begin: number) => async (bytes: Uint8Array, at: number) => {
+    await put(bytes, begin + at);
+    onBytes(bytes.length);
+  };
+  const parts = { codes: putAt(codesAt), scales: putAt(scalesAt) };
+  const sums = await encodeLinear(linear, { encodeScale, fourOverSix }, parts);
   if (tensorScaleAt !== undefined && format !== "dat") {
-    await put(f32(formOf(format) === "divide" ? encodeScale : factor), tensorScaleAt);
+    await put(f32(formOf(format) === "divide" ? encodeScale : tensorScaleOf(encodeScale)), tensorScaleAt);
     onBytes(4);
   }
   return sums;

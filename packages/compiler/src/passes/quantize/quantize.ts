@@ -96,6 +96,9 @@ export function quantize({ weights, reasons }: QuantizeOptions): Pass {
   };
 }
 
+/** How the rule begins that a weight in NVFP4 fires. */
+export const storedAsNvfp4 = "stored as nvfp4";
+
 function writeDown(
   log: PassLog,
   node: GraphNode,
@@ -108,7 +111,7 @@ function writeDown(
     if (reasons !== undefined) log.refused("quantize", place, `not in nvfp4: ${reasons.weight}`);
     return;
   }
-  log.fired(`stored as nvfp4${because(reasons?.weight)}`, place);
+  log.fired(`${storedAsNvfp4}${because(reasons?.weight)}`, place);
   if (node.op !== "linear") return;
   const isExact = isTrained(weight) || weight.activations === "none";
   const path = isExact ? "dequantised exactly in the product" : "both sides in nvfp4";
