@@ -38,6 +38,7 @@ export { type PackDocumentsOptions, packDocuments, packInputs } from "./passes/p
 export * from "./passes/pass.ts";
 export { type PrecisionOptions, type PrecisionPolicy, precision } from "./passes/precision.ts";
 export * from "./passes/quantize/index.ts";
+export { type RescoreOptions, rescore } from "./passes/rescore.ts";
 export { consumersOf, liveNodes, rewriteGraph } from "./passes/rewrite.ts";
 export { simplify } from "./passes/simplify.ts";
 export { type BuiltPlan, buildPlan, hashPlan } from "./plan/build.ts";

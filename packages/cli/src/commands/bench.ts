@@ -10,6 +10,7 @@ import {
   type ModelOptions,
   most,
   quantizeOption,
+  rescoreOption,
   threadsOption,
 } from "./options.ts";
 
@@ -39,6 +40,7 @@ export function benchCommand(): Command {
     .addOption(new Option("--repeat <N>", "measured runs").argParser(integer(1, 1000)).default(3))
     .addOption(quantizeOption())
     .addOption(activationsOption())
+    .addOption(rescoreOption())
     .addOption(threadsOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())

@@ -13,6 +13,7 @@ import {
   type ModelOptions,
   most,
   quantizeOption,
+  rescoreOption,
   threadsOption,
 } from "./options.ts";
 
@@ -57,6 +58,7 @@ export function chatCommand(): Command {
     .addOption(adapterOption())
     .addOption(quantizeOption())
     .addOption(activationsOption())
+    .addOption(rescoreOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

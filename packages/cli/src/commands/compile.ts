@@ -8,6 +8,7 @@ import {
   jsonOption,
   leadOption,
   quantizeOption,
+  rescoreOption,
   type TargetOptions,
 } from "./options.ts";
 
@@ -51,6 +52,7 @@ export function compileCommand(): Command {
     .addOption(dtypeOption())
     .addOption(quantizeOption())
     .addOption(activationsOption())
+    .addOption(rescoreOption())
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(jsonOption("files and resources"))

@@ -7,6 +7,7 @@ import {
   exportOption,
   leadOption,
   quantizeOption,
+  rescoreOption,
   type TargetOptions,
 } from "./options.ts";
 
@@ -48,6 +49,7 @@ export function dumpCommand(): Command {
     .addOption(dtypeOption())
     .addOption(quantizeOption())
     .addOption(activationsOption())
+    .addOption(rescoreOption())
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addHelpText("after", examples)

@@ -9,6 +9,7 @@ import {
   jsonOption,
   leadOption,
   quantizeOption,
+  rescoreOption,
   type TargetOptions,
 } from "./options.ts";
 
@@ -38,6 +39,7 @@ export function explainCommand(): Command {
     .addOption(dtypeOption())
     .addOption(quantizeOption())
     .addOption(activationsOption())
+    .addOption(rescoreOption())
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addOption(jsonOption("the explanation"))

@@ -14,6 +14,7 @@ import {
   most,
   quantizeOption,
   real,
+  rescoreOption,
   threadsOption,
   tokenIds,
 } from "./options.ts";
@@ -101,6 +102,7 @@ export function generateCommand(): Command {
     .addOption(adapterOption())
     .addOption(quantizeOption())
     .addOption(activationsOption())
+    .addOption(rescoreOption())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

@@ -8,6 +8,7 @@ import {
   jsonOption,
   leadOption,
   quantizeOption,
+  rescoreOption,
   type TargetOptions,
   threadsOption,
 } from "./options.ts";
@@ -34,6 +35,7 @@ export function memoryCommand(): Command {
     .addOption(dtypeOption())
     .addOption(quantizeOption())
     .addOption(activationsOption())
+    .addOption(rescoreOption())
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(jsonOption("the numbers, in bytes,"))

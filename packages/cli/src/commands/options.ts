@@ -124,6 +124,8 @@ export const activationsOption = () =>
     "--activations <[PATTERN=]FORMAT>",
     "where weights are in NVFP4: what they are multiplied with stays plain, or is quantised too (nvfp4); repeat for several",
   ).argParser(formatRule("*"));
+export const rescoreOption = () =>
+  new Option("--no-rescore", "a head in NVFP4 alone decides: its candidates are not scored by plain rows");
 export const capacityOption = (text = "tokens that the KV cache has room for") =>
   new Option("--capacity <N>", text).argParser(integer(1, most));
 export const chunkOption = () =>
@@ -146,12 +148,14 @@ export interface TargetOptions {
   readonly dtype?: "f32" | "bf16";
   readonly quantize?: readonly FormatRule[];
   readonly activations?: readonly FormatRule[];
+  readonly rescore?: boolean;
 }
 
 /** Options of everything that runs a MODEL. */
 export interface ModelOptions {
   readonly quantize?: readonly FormatRule[];
   readonly activations?: readonly FormatRule[];
+  readonly rescore?: boolean;
   readonly adapter?: string;
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly gpuLimitGb?: number;

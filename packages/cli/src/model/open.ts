@@ -11,7 +11,18 @@ const doing = { quantize: "quantising weights, %", load: "loading weights, %" };
 
 export async function openModel(
   directory: string,
-  { device, gpuLimitGb, threads, dtype, capacity, chunk, adapter, quantize, activations }: ModelOptions,
+  {
+    device,
+    gpuLimitGb,
+    threads,
+    dtype,
+    capacity,
+    chunk,
+    adapter,
+    quantize,
+    activations,
+    rescore,
+  }: ModelOptions,
   more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
 ): Promise<Qwen3> {
   if (gpuLimitGb !== undefined && device === "cpu") {
@@ -32,6 +43,7 @@ export async function openModel(
       adapter,
       quantize,
       activations,
+      rescore,
       ...more,
       onProgress: ({ stage, fraction }) => {
         if (fraction === undefined || !(stage in doing))

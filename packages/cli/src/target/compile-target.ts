@@ -68,11 +68,11 @@ function leadingAxes(lead: readonly Lead[]): readonly Axis[] {
 }
 
 function compileModel(target: ModelTarget, options: TargetOptions, device: DeviceName): CompiledTarget {
-  const { capacity, chunk, dtype, quantize, activations } = options;
+  const { capacity, chunk, dtype, quantize, activations, rescore } = options;
   const weights = ["model.safetensors", "model.safetensors.index.json"];
   if (weights.some((name) => existsSync(join(target.directory, name)))) {
     const prepared = orThrow(
-      prepareQwen3(target.directory, { capacity, chunk, dtype, device, quantize, activations }),
+      prepareQwen3(target.directory, { capacity, chunk, dtype, device, quantize, activations, rescore }),
     );
     return { compiled: prepared.compiled, weights: weightsToPredict(prepared) };
   }

@@ -7,12 +7,13 @@ import * as Either from "fp-ts/lib/Either.js";
 import type { Qwen3Config } from "../config/index.ts";
 import { type Checked, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
 import { applyRules, type FormatRule, linearFormats, showRule } from "../quantize/format-rules.ts";
-import { headName, type LinearToEncode, linearsByRules, moduleOf } from "../quantize/items.ts";
+import { headName, type LinearToEncode, linearsByRules, moduleOf, tableName } from "../quantize/items.ts";
 import {
   type Checkpoint,
   type QuantizedLinear,
   type StoredWeights,
   storedWeights,
+  type TensorEntry,
 } from "../weights/index.ts";
 import type { Activations, OpenOptions } from "./options.ts";
 
@@ -25,9 +26,20 @@ export interface Formats {
   /** How the plan reads a parameter that is in NVFP4. */
   readonly quantizedAs: (parameter: string) => QuantizedWeight | undefined;
   readonly reasons: (parameter: string) => FormatReasons;
+  /** Plain rows of a head in NVFP4, by which its candidates are scored again; undefined where they are not. */
+  readonly plainHead: PlainHead | undefined;
 }
 
-export type FormatOptions = Pick<OpenOptions, "quantize" | "activations">;
+export interface PlainHead {
+  /** The parameter: the table, or one beside the head. */
+  readonly name: string;
+  readonly entry: TensorEntry;
+}
+
+/** Of a head that is no table: its plain rows, beside its blocks. */
+export const plainHeadName = `${headName}.plain`;
+
+export type FormatOptions = Pick<OpenOptions, "quantize" | "activations" | "rescore" | "logits">;
 
 /**
  * Left: linears that the checkpoint has broken; rules that are none, fit nothing or contradict the checkpoint; activations
@@ -36,7 +48,7 @@ export type FormatOptions = Pick<OpenOptions, "quantize" | "activations">;
 export function decideFormats(
   checkpoint: Checkpoint,
   given: Qwen3Config,
-  { quantize = [], activations = "plain" }: FormatOptions = {},
+  { quantize = [], activations = "plain", rescore = true, logits = "last" }: FormatOptions = {},
 ): Checked<Formats> {
   const stored = storedWeights(checkpoint);
   if (Either.isLeft(stored)) return stored;
@@ -49,11 +61,15 @@ export function decideFormats(
   const multiplied = activationsOf(activations, inBlocks.map(moduleOf));
   if (Either.isLeft(multiplied)) return multiplied;
   const ruleOf = (parameter: string) => multiplied.right.get(moduleOf(parameter));
+  const hasOwnHead = inBlocks.includes(headName);
+  const found = hasOwnHead ? plainRows(given.tiedEmbeddings, plain, encode) : undefined;
+  const plainHead = rescore && logits === "last" ? found : undefined;
   const areQuantised = (parameter: string) => ruleOf(parameter)?.format === "nvfp4";
   return Either.right({
-    config: inBlocks.includes(headName) ? { ...given, tiedEmbeddings: false } : given,
+    config: hasOwnHead ? { ...given, tiedEmbeddings: false } : given,
     stored: stored.right,
     encode,
+    plainHead,
     quantizedAs: (parameter) => {
       const linear = linears.get(parameter);
       if (linear === undefined && !encode.has(parameter)) return undefined;
@@ -71,15 +87,44 @@ export function decideFormats(
         const why = rule === undefined ? "no pattern asks for it" : `asked for by ${showRule(rule)}`;
         return { weight: `the checkpoint has it in ${dtype}, and ${why}` };
       }
+      const weight =
+        linear === undefined
+          ? `asked for by ${showRule(rule!)}, encoded at load`
+          : `the checkpoint has it so (${linear.format})`;
+      const isHead = parameter === headName || (parameter === tableName && given.tiedEmbeddings);
       return {
-        weight:
-          linear === undefined
-            ? `asked for by ${showRule(rule!)}, encoded at load`
-            : `the checkpoint has it so (${linear.format})`,
+        weight: isHead ? `${weight}; ${aboutRescoring(plainHead, found, logits)}` : weight,
         activations: aboutActivations(ruleOf(parameter), linear),
       };
     },
   });
+}
+
+/** Where a head's plain rows are, which is in the table of a tied model. */
+function plainRows(
+  tied: boolean,
+  plain: StoredWeights["plain"],
+  encode: Formats["encode"],
+): PlainHead | undefined {
+  const table = tied ? plain.get(tableName) : undefined;
+  if (table !== undefined && !encode.has(tableName)) return { name: tableName, entry: table };
+  const own = encode.get(headName);
+  return own === undefined ? undefined : { name: plainHeadName, entry: own.entry };
+}
+
+function aboutRescoring(
+  used: PlainHead | undefined,
+  found: PlainHead | undefined,
+  logits: "last" | "all",
+): string {
+  if (used !== undefined) return `candidates are scored again by ${used.name}`;
+  const why =
+    found === undefined
+      ? "there are no plain rows"
+      : logits === "all"
+        ? "logits of all positions are wanted"
+        : "it is switched off";
+  return `candidates are not scored again: ${why}`;
 }
 
 function aboutActivations(rule: FormatRule | undefined, linear: QuantizedLinear | undefined): string {

@@ -34,6 +34,13 @@ export interface OpenOptions {
    * they are multiplied with as well, by the checkpoint's own input scales where it has them. Rules say it of some.
    */
   readonly activations?: Activations | readonly FormatRule[] | undefined;
+  /**
+   * A head in NVFP4 picks the 32 likeliest tokens, and the plain head's rows of these score them again: true (the default),
+   * where the plain rows are there: the table of a tied model, or a head that `quantize` names, whose plain matrix is then loaded
+   * as well. It serves samplers that are greedy or have a `topK` of at most 32; all others look at the logits, which stay those
+   * of the head in NVFP4. A token reads 32 rows of the plain matrix.
+   */
+  readonly rescore?: boolean | undefined;
   /** The most tokens of a context. Default: what the model was trained for, at most 4096. */
   readonly capacity?: number | undefined;
   /** The most tokens of one prefill step. Default 512, at most the capacity. */
@@ -88,10 +95,14 @@ export interface ResolvedOpenOptions {
 const defaultCapacity = 4096;
 const defaultChunk = 512;
 
-/** Left: every option that makes no sense, together. */
+/**
+ * Left: every option that makes no sense, together.
+ * @param isRescored candidates are wanted on every device
+ */
 export function resolveOpenOptions(
   options: OpenOptions,
   config: Qwen3Config,
+  isRescored = false,
 ): Either.Either<Problems, ResolvedOpenOptions> {
   const problems: Problem[] = [];
   const complain = (requirement: string, given: unknown, remedy: string) =>
@@ -139,7 +150,7 @@ export function resolveOpenOptions(
     chunk: Math.min(chunk, capacity),
     logits,
     observe: options.observe ?? [],
-    candidates: logits === "last" ? usual.candidates : 0,
+    candidates: isRescored ? mostTopK : logits === "last" ? usual.candidates : 0,
     fusion: options.fusion ?? true,
   }));
 }

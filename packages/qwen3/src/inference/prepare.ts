@@ -18,10 +18,11 @@ import {
 import { directoryOf, kindOfPath } from "../config/json-file.ts";
 import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
+import { headName } from "../quantize/items.ts";
 import { type Checkpoint, checkQuantization, openCheckpoint, type RequiredTensor } from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import { unfilledWeight } from "./encoded-weights.ts";
-import { decideFormats, type Formats } from "./formats.ts";
+import { decideFormats, type Formats, plainHeadName } from "./formats.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 import { planKey, readPlan, writePlan } from "./plan-cache.ts";
 import { asStored, bindStored, type StoredModel, storageOf, weightSource } from "./stored-model.ts";
@@ -75,12 +76,14 @@ export function prepareQwen3(
     Either.chainFirst(({ checkpoint }) => checkQuantization(directory, checkpoint)),
     Either.bind("formats", ({ config, checkpoint }) => decideFormats(checkpoint, config, options)),
     Either.map((read) => ({ ...read, config: read.formats.config })),
-    Either.bind("parameters", ({ config }) => modelParameters(config)),
+    Either.bind("parameters", ({ config, formats }) => loadedParameters(config, formats)),
     Either.bind("base", ({ parameters, checkpoint, formats }) => bindStored(parameters, checkpoint, formats)),
     Either.bind("adapter", ({ config }) =>
       options.adapter === undefined ? Either.right(undefined) : openAdapter(options.adapter, config),
     ),
-    Either.bind("options", ({ config }) => resolveOpenOptions(options, config)),
+    Either.bind("options", ({ config, formats }) =>
+      resolveOpenOptions(options, config, formats.plainHead !== undefined),
+    ),
     Either.let("bound", ({ base, adapter }) =>
       adapter === undefined ? base : { ...base, tensors: new Map([...base.tensors, ...adapter.tensors]) },
     ),
@@ -137,6 +140,14 @@ export function readCheckpointWeights(path: string): Either.Either<Problems, Che
   );
 }
 
+/** Those of the model, and the plain rows of a quantised head where these are no table. */
+const loadedParameters = (config: Qwen3Config, { plainHead }: Formats): Checked<readonly Parameter[]> =>
+  Either.map((parameters: readonly Parameter[]) => {
+    const head = parameters.find(({ name }) => name === headName);
+    const own = plainHead?.name === plainHeadName && head !== undefined;
+    return own ? [...parameters, { ...head, name: plainHeadName }] : parameters;
+  })(modelParameters(config));
+
 export const modelParameters = (config: Qwen3Config): Checked<readonly Parameter[]> =>
   parametersOf(qwen3Model(config));
 
@@ -163,6 +174,7 @@ function compileBound(
       dtype === "bf16" && (bound.tensors.get(name)?.shape.length ?? 0) > 1 ? "bf16" : storageOf(bound, name),
     quantized: isPlain ? undefined : formats.quantizedAs,
     reasons: formats.reasons,
+    rescore: formats.plainHead?.name,
     logits,
     observe,
     candidates,
@@ -180,7 +192,8 @@ function compiledBefore(parts: CompiledParts, directory: string | false): Checke
     ...[...bound.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape.length]),
     ...[...bound.linears.keys(), ...bound.encode.keys()].map((name) => [name, formats.quantizedAs(name)]),
   ];
-  const key = planKey([{ ...config, file: "" }, options, stored, adapter?.adapter ?? null]);
+  const rows = formats.plainHead?.name ?? null;
+  const key = planKey([{ ...config, file: "" }, options, stored, rows, adapter?.adapter ?? null]);
   const found = readPlan(directory, key);
   if (found !== undefined) return Either.right(found);
   const compiled = compileBound(parts, false);

@@ -41,7 +41,7 @@ export const asStored = (parameters: readonly Parameter[]): RequiredTensor[] =>
 export function bindStored(
   parameters: readonly Parameter[],
   checkpoint: Checkpoint,
-  { stored: { linears, plain }, encode }: Pick<Formats, "stored" | "encode">,
+  { stored: { linears, plain }, encode, plainHead }: Pick<Formats, "stored" | "encode" | "plainHead">,
 ): Checked<StoredModel> {
   const required = asStored(parameters);
   const shapes = new Map(required.map(({ name, shape }) => [name, shape]));
@@ -50,10 +50,14 @@ export function bindStored(
   );
   const bound = bindWeights(
     required.filter(({ name }) => !linears.has(name)),
-    // A head that is encoded from the table has no tensor of its own.
+    // A head that is encoded from the table has no tensor of its own, nor have the plain rows beside it another name.
     {
       ...checkpoint,
-      tensors: new Map([...plain, ...[...ownOf].map(([name, { entry }]) => [name, entry] as const)]),
+      tensors: new Map([
+        ...plain,
+        ...[...ownOf].map(([name, { entry }]) => [name, entry] as const),
+        ...(plainHead === undefined ? [] : [[plainHead.name, plainHead.entry] as const]),
+      ]),
     },
   );
   const problems: Problem[] = Either.isLeft(bound) ? [...bound.left] : [];

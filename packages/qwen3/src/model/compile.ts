@@ -16,6 +16,7 @@ import {
   precision,
   type QuantizedWeight,
   quantize,
+  rescore,
   type TrainedBlocks,
 } from "@weft/compiler";
 import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
@@ -38,6 +39,8 @@ export interface Qwen3CompileOptions {
   readonly observe?: readonly string[];
   /** How many of the likeliest tokens become an output beside the logits; default 0: none. */
   readonly candidates?: number;
+  /** The parameter with the plain rows of a quantised head: candidates are scored again by them. Default: they are not. */
+  readonly rescore?: string | undefined;
   /** Under the policy bf16, products read a rounding of f32 weights: what training does. Default false. */
   readonly roundWeights?: boolean;
   /** Which parameters are stored in NVFP4, and how. Default: none. */
@@ -57,6 +60,7 @@ export const cacheDtype = (policy: PrecisionPolicy): Dtype => (policy === "bf16"
 /** The two programs as graphs and passes: `prefill` takes up to `chunk` tokens, `decode` exactly one. */
 export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions): ProgramInput[] {
   const model = qwen3Model(config);
+  const rows = options.rescore;
   const passes: Pass[] = [
     ...(options.adapter === undefined ? [] : [adapterPass(options.adapter)]),
     kvCache({ capacity: options.capacity, dtype: cacheDtype(options.policy) }),
@@ -72,6 +76,9 @@ export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions)
     ...(options.candidates
       ? [
           candidates({ output: "logits", axis: "vocab", count: options.candidates }),
+          ...(rows === undefined
+            ? []
+            : [rescore({ output: "logits", rows, storage: options.storage(rows) })]),
           drawToken({ tokens: "tokens", sequence: "seq" }),
         ]
       : []),

@@ -1,0 +1,96 @@
+/** A head in NVFP4 whose candidates the plain head's rows score again: the plain head's texts, and what it takes. */
+import { join } from "node:path";
+import { costOf, exampleSymbols, linearPaths } from "@weft/compiler";
+import { type FormatRule, generate, type OpenOptions, prepareQwen3 } from "@weft/qwen3";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type DeviceName, fixtures, openOn } from "../../support/models.ts";
+import { right } from "../weights/files.ts";
+
+const test = suite("a rescored head");
+
+const [tied, untied] = [join(fixtures, "tiny-tied"), join(fixtures, "tiny")];
+const head: readonly FormatRule[] = [{ pattern: "lm_head", format: "nvfp4" }];
+const prompts = [[1, 45, 7], [72, 101], [200], [9, 9, 3, 77]];
+const maxTokens = 12;
+
+async function greedy(device: DeviceName, directory: string, options: OpenOptions): Promise<number[][]> {
+  const { device: _, ...rest } = { planCache: false as const, capacity: 32, chunk: 4, ...options };
+  using model = await openOn(device, directory, rest);
+  const texts: number[][] = [];
+  for (const prompt of prompts) {
+    const generation = generate(model, prompt, { maxTokens, temperature: 0, ignoreEos: true, text: false });
+    texts.push([...(await generation.finish()).tokens]);
+  }
+  return texts;
+}
+
+const cases = [
+  [tied, "f32", "model.embed_tokens.weight"],
+  [tied, "bf16", "model.embed_tokens.weight"],
+  [untied, "f32", "lm_head.weight.plain"],
+] as const;
+
+for (const [directory, dtype, rows] of cases)
+  test(`${rows}, ${dtype}: greedy texts are those of the plain head, on every device`, async () => {
+    const plain = await greedy("cpu", directory, { dtype });
+    const { formats } = right(prepareQwen3(directory, { quantize: head, dtype }));
+    assert.is(formats.plainHead?.name, rows);
+    for (const device of ["cpu", "cuda-sim", "interpreter"] as const)
+      assert.equal(await greedy(device, directory, { quantize: head, dtype }), plain, device);
+    // Without it the head in NVFP4 says something else, so the test can fail.
+    assert.not.equal(await greedy("cpu", directory, { quantize: head, dtype, rescore: false }), plain);
+  });
+
+const stepsOf = (options: OpenOptions, device: "cpu" | "cuda") => {
+  const { compiled } = right(prepareQwen3(tied, { ...options, device, capacity: 32 }));
+  const { plan } = compiled;
+  const program = plan.programs.find(({ name }) => name === "decode")!;
+  return {
+    steps: program.steps.length,
+    reads: costOf(plan, program, exampleSymbols(plan, program)).reduce((sum, { readBytes }) => sum + readBytes, 0),
+    head: linearPaths(compiled).find(({ path, program: of }) => path === "lm_head" && of === "decode")!,
+  };
+};
+
+test("a decode step has eight kernels more, and reads the candidates' rows alone", () => {
+  const alone = stepsOf({ quantize: head, rescore: false }, "cuda");
+  const scored = stepsOf({ quantize: head }, "cuda");
+  const plain = stepsOf({}, "cuda");
+  assert.is(alone.steps, plain.steps);
+  assert.is(scored.steps, plain.steps + 8);
+  const [vocab, hidden] = [320, 64];
+  // 16 bits a weight, or 4.5, of a matrix of a multiple of 16 rows; and the tensor's scale.
+  assert.is(plain.reads - alone.reads, vocab * hidden * (2 - 0.5625) - 4);
+  const rows = 32 * hidden * 2;
+  const more = scored.reads - alone.reads;
+  assert.ok(more >= rows && more < rows + 20_000, `${more}`);
+});
+
+test("explain says whether the head is scored again, and why not", () => {
+  const why = (options: OpenOptions) => stepsOf(options, "cpu").head.reasons[0]!;
+  assert.match(why({ quantize: head }), /candidates are scored again by model\.embed_tokens\.weight$/);
+  assert.match(why({ quantize: head, rescore: false }), /not scored again: it is switched off$/);
+  assert.match(
+    why({ quantize: head, logits: "all" }),
+    /not scored again: logits of all positions are wanted$/,
+  );
+  const table: FormatRule = { pattern: "model.embed_tokens", format: "nvfp4" };
+  assert.match(why({ quantize: [table] }), /not scored again: there are no plain rows$/);
+});
+
+test("all logits stay those of the head in NVFP4", async () => {
+  const penalised = async (options: OpenOptions) => {
+    using model = await openOn("cpu", tied, {
+      planCache: false,
+      quantize: head,
+      ...options,
+      device: undefined,
+    } as never);
+    const sampling = { temperature: 0, repetitionPenalty: 1.2, maxTokens, ignoreEos: true, text: false };
+    return [...(await generate(model, prompts[0]!, sampling).finish()).tokens];
+  };
+  assert.equal(await penalised({}), await penalised({ rescore: false }));
+});
+
+test.run();
