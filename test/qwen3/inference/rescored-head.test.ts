@@ -48,7 +48,10 @@ const stepsOf = (options: OpenOptions, device: "cpu" | "cuda") => {
   const program = plan.programs.find(({ name }) => name === "decode")!;
   return {
     steps: program.steps.length,
-    reads: costOf(plan, program, exampleSymbols(plan, program)).reduce((sum, { readBytes }) => sum + readBytes, 0),
+    reads: costOf(plan, program, exampleSymbols(plan, program)).reduce(
+      (sum, { readBytes }) => sum + readBytes,
+      0,
+    ),
     head: linearPaths(compiled).find(({ path, program: of }) => path === "lm_head" && of === "decode")!,
   };
 };
