@@ -49,7 +49,7 @@ const qwen3 = (logits: "last" | "all") =>
 const record = (options: Partial<RecordingOptions> = {}) =>
   recordingDevice({
     prepare: async (plan) => ({ cudaPlan: emitCuda(plan), images: [new Uint8Array(4)] }),
-    emit: emitCuda,
+    emit: (plan) => emitCuda(plan),
     matmulLibrary: "auto",
     ...options,
   });

@@ -42,7 +42,9 @@ async function run() {
   const { matmulSteps } = executable;
   const taken = executable.memory().total;
   const errors: string[] = [];
-  const ownInputs = isFp4 ? { x: new Float32Array(rows * 48) } : { input: new Float32Array(rows * hidden) };
+  const ownInputs: Record<string, Float32Array> = isFp4
+    ? { x: new Float32Array(rows * 48) }
+    : { input: new Float32Array(rows * hidden) };
   // The second run is captured, the third replayed.
   const runs = isCrossed
     ? crossings.map((one) => [crossingName(one), crossedInputs(one)] as const)

@@ -33,7 +33,7 @@ function loadOf({ prologue: { body } }: MatmulKernel): Access | undefined {
 export function fp4Refusal(kernel: MatmulKernel, symbolMax: readonly number[]): string | undefined {
   const rows = rowsOf(kernel, symbolMax);
   if (rows < leastRows)
-    return `at most ${rows} rows, and units for FP4 are worth their while from ${leastRows} on`;
+    return `at most ${rows} ${rows === 1 ? "row" : "rows"}, and units for FP4 are worth their while from ${leastRows} on`;
   const odd = kernel.groups.find(({ columns }) => columns % 8 !== 0);
   if (odd !== undefined) return `${odd.columns} columns, which is no multiple of 8`;
   const bytes = kernel.groups.reduce(
