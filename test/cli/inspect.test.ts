@@ -136,7 +136,7 @@ test("explain names kernels, neighbours, buffers and refusals", async () => {
 });
 
 test("explain says where products of two NVFP4 matrices are computed", async () => {
-  const argv = ["explain", join(fixtures, "nvfp4/compressed-tensors"), "model.layers.0.mlp.down_proj"];
+  const argv = ["explain", join(fixtures, "nvfp4/compressed-tensors"), "model.layers.0.self_attn.o_proj"];
   const lines = async (...more: string[]) => {
     const { code, stdout, stderr } = await weft(...argv, "--capacity=192", "--chunk=128", ...more);
     assert.is(code, 0, stderr);

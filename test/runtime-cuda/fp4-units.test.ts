@@ -14,6 +14,8 @@ import {
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { addon } from "../../packages/runtime-cuda/src/addon.ts";
+import { randomSource } from "../runtime-cpu/compare.ts";
+import { leaves, mutate, valueAt } from "../support/damage.ts";
 import { expectOutputsClose } from "../support/expect-close.ts";
 import { fp4Block, fp4Product } from "../support/fp4-graphs.ts";
 import { nearestNvfp4 } from "../support/nvfp4-values.ts";
@@ -171,6 +173,33 @@ test("GPUs without such units, or without a library for them, refuse the plan wi
   assert.match(await refusalOf({ memoryLimitBytes: least }), /needs \d+ bytes, the limit is/);
 });
 
+test("a number of rows that the library refuses ends the run, with the product; nothing stands in", async () => {
+  const block = fp4Block("block", rows);
+  const { plan, compiled } = orThrow(compile([block], { name: "block" }));
+  // Two shapes are asked about at load; the third is the first of a run's.
+  using device = await recordingDevice({
+    prepare: async (given) => ({
+      cudaPlan: emitCuda(given, { fp4: "hardware" }),
+      images: [new Uint8Array(4)],
+    }),
+    matmulLibrary: "auto",
+    facts: { computeCapability: 100 },
+    faults: [{ call: "prepare_matmul", at: 3, status: 15 }],
+  });
+  using executable = await device.load(plan, weightsOf(randomValues(compiled[0]!.fused.graph, 5)));
+  const run = (seq: number) =>
+    executable.run("block", { symbols: { seq }, inputs: { input: new Float32Array(seq * length) } }).then(
+      () => "none",
+      (error: Error) => error.message,
+    );
+  assert.match(
+    await run(130),
+    /prepare_matmul must succeed; status 15; product with a weight in scratch \(.*step 0 of block.*\), 130 rows in FP4 units/,
+  );
+  assert.is(await run(20), "none");
+  assert.is(await run(131), "none");
+});
+
 test("before anything is compiled: a target without such units, and options that are none", async () => {
   const refusal = async (options: OpenSimulatorOptions) => {
     const opened = openSimulator(options).then(async (device) => {
@@ -234,6 +263,28 @@ test("steps that do not fit are refused by name", async () => {
     change(cudaPlan.programs[0]!.librarySteps[0]!.products[0]!);
     assert.match(await refusalOf({ cudaPlan }), pattern, name);
   }
+});
+
+test("steps damaged at random: each loads and runs, or is an error", async () => {
+  const random = randomSource(Number(process.env.WEFT_FUZZ_SEED ?? 7));
+  const inside = leaves(cuda).filter((path) => path.includes("librarySteps"));
+  const numbers = inside.filter((path) => typeof valueAt(cuda, path) === "number");
+  const counts = { ran: 0, refused: 0 };
+  for (let i = 0; i < Number(process.env.WEFT_FUZZ_CASES ?? 200); i++) {
+    const cudaPlan = structuredClone(cuda);
+    mutate(cudaPlan, random() < 0.8 ? numbers : inside, random);
+    using device = await record({ cudaPlan });
+    try {
+      using executable = await device.load(plan, weights);
+      await executable.run("main", { symbols: {}, inputs: { x: new Float32Array(128 * length) } });
+      counts.ran++;
+    } catch (error) {
+      // The recorder refuses what lies outside of all allocations.
+      assert.not.match(String(error), /multiply must succeed/, JSON.stringify(cudaPlan.programs));
+      counts.refused++;
+    }
+  }
+  assert.ok(counts.ran > 0 && counts.refused > 0, JSON.stringify(counts));
 });
 
 test.run();
