@@ -5,7 +5,7 @@
  *
  * Weights are repacked in front of each product, not once at load. A second copy of all weights would take their 4.5 bits
  * again (2.0 GB of Qwen3-4B), because products of few rows stream the tiles; scratch of the largest kernel takes 28 MB
- * there. What it costs is 9 bits more to move for each weight and prefill step, where dequantising to bf16 moves 36.
+ * there. What it costs is 9 bits more to move for each weight and prefill step, where dequantising to bf16 costs 32.
  */
 import type { Affine, MatmulKernel } from "../../plan/types.ts";
 import { type Code, slotView } from "../code.ts";
