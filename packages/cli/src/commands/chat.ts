@@ -8,6 +8,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  fp4Option,
   gpuLimitOption,
   integer,
   type ModelOptions,
@@ -55,6 +56,7 @@ export function chatCommand(): Command {
     .addOption(clipOption("drop-oldest"))
     .addOption(adapterOption())
     .addOption(activationsOption())
+    .addOption(fp4Option())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

@@ -1,9 +1,11 @@
 import { Command, Option } from "commander";
 import {
+  activationsOption,
   capacityOption,
   chunkOption,
   dtypeOption,
   exportOption,
+  fp4Option,
   jsonOption,
   leadOption,
   type TargetOptions,
@@ -47,6 +49,8 @@ export function compileCommand(): Command {
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addOption(dtypeOption())
+    .addOption(activationsOption())
+    .addOption(fp4Option())
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(jsonOption("files and resources"))

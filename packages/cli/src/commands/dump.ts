@@ -1,9 +1,11 @@
 import { Command, Option } from "commander";
 import {
+  activationsOption,
   capacityOption,
   chunkOption,
   dtypeOption,
   exportOption,
+  fp4Option,
   leadOption,
   type TargetOptions,
 } from "./options.ts";
@@ -44,6 +46,8 @@ export function dumpCommand(): Command {
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(dtypeOption())
+    .addOption(activationsOption())
+    .addOption(fp4Option())
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addHelpText("after", examples)

@@ -1,9 +1,11 @@
 import { Command } from "commander";
 import {
+  activationsOption,
   capacityOption,
   chunkOption,
   dtypeOption,
   exportOption,
+  fp4Option,
   jsonOption,
   leadOption,
   type TargetOptions,
@@ -30,6 +32,8 @@ export function explainCommand(): Command {
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(dtypeOption())
+    .addOption(activationsOption())
+    .addOption(fp4Option())
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addOption(jsonOption("the explanation"))

@@ -7,6 +7,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  fp4Option,
   gpuLimitOption,
   integer,
   jsonOption,
@@ -99,6 +100,7 @@ export function generateCommand(): Command {
     .option("--timing", "tokens per second, time to the first token and memory, on stderr")
     .addOption(adapterOption())
     .addOption(activationsOption())
+    .addOption(fp4Option())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

@@ -104,6 +104,11 @@ export const activationsOption = () =>
   )
     .choices(["plain", "nvfp4"])
     .default("plain");
+export const fp4Option = () =>
+  new Option(
+    "--fp4 <WAY>",
+    "with --activations nvfp4: products of 128 rows or more by the values of codes, or in a GPU's units for FP4",
+  ).choices(["emulated", "hardware"]);
 export const capacityOption = (text = "tokens that the KV cache has room for") =>
   new Option("--capacity <N>", text).argParser(integer(1, most));
 export const chunkOption = () =>
@@ -124,11 +129,14 @@ export interface TargetOptions {
   readonly capacity?: number;
   readonly chunk?: number;
   readonly dtype?: "f32" | "bf16";
+  readonly activations?: "plain" | "nvfp4";
+  readonly fp4?: "emulated" | "hardware";
 }
 
 /** Options of everything that runs a MODEL. */
 export interface ModelOptions {
   readonly activations?: "plain" | "nvfp4";
+  readonly fp4?: "emulated" | "hardware";
   readonly adapter?: string;
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly gpuLimitGb?: number;

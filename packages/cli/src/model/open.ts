@@ -10,7 +10,7 @@ const stages = ["checkpoint", "compile", "load", "tokenizer", "ready"] as const;
 
 export async function openModel(
   directory: string,
-  { device, gpuLimitGb, threads, dtype, capacity, chunk, adapter, activations }: ModelOptions,
+  { device, gpuLimitGb, threads, dtype, capacity, chunk, adapter, activations, fp4 }: ModelOptions,
   more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
 ): Promise<Qwen3> {
   if (gpuLimitGb !== undefined && device === "cpu") {
@@ -30,6 +30,7 @@ export async function openModel(
       chunk,
       adapter,
       activations,
+      fp4,
       ...more,
       onProgress: ({ stage, fraction }) => {
         if (fraction === undefined)

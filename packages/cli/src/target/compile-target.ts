@@ -35,6 +35,9 @@ export function compileTarget(
     "only models have a KV cache; sizes of a block are given by --lead",
   );
   refuseOption("--chunk", options.chunk, "sizes of a block are given by --lead");
+  // Plain is what it is by default.
+  const activations = options.activations === "plain" ? undefined : options.activations;
+  refuseOption("--activations", activations, "only models are read from checkpoints in NVFP4");
   if (target.kind === "graph") refuseOption("--lead", options.lead, "a graph has all its axes");
   const dtype = options.dtype;
   const stored: Dtype = dtype ?? "f32";
@@ -66,12 +69,19 @@ function leadingAxes(lead: readonly Lead[]): readonly Axis[] {
 }
 
 function compileModel(target: ModelTarget, options: TargetOptions, device: DeviceName): CompiledTarget {
-  const { capacity, chunk, dtype } = options;
+  const { capacity, chunk, dtype, activations } = options;
   const weights = ["model.safetensors", "model.safetensors.index.json"];
   if (weights.some((name) => existsSync(join(target.directory, name)))) {
-    const { compiled, weights } = orThrow(prepareQwen3(target.directory, { capacity, chunk, dtype, device }));
+    const { compiled, weights } = orThrow(
+      prepareQwen3(target.directory, { capacity, chunk, dtype, device, activations }),
+    );
     return { compiled, weights };
   }
+  refuseOption(
+    "--activations",
+    activations === "plain" ? undefined : activations,
+    "a checkpoint's weights must be there to be in NVFP4",
+  );
   // The plan of a model that is not fetched yet is worth seeing: its configuration is all that it takes.
   const usual = usualOn(device);
   const policy = dtype ?? usual.dtype;
