@@ -1,5 +1,6 @@
 /**
- * What weights in NVFP4 cost in what is learnt: the quickstart's task with each way to keep weights, side by side. Writes
+ * What weights in NVFP4 and moments in fewer bits cost in what is learnt: the quickstart's task with each way to keep
+ * them, side by side. Writes
  * losses and scores to bench/results, and a picture of the losses beside them.
  *
  *     npm run bench:learning -- [--steps 600]
@@ -23,7 +24,7 @@ const last = 50;
 /** NVFP4 must come so near to the loss of f32. */
 const most = 1.05;
 
-type Weights = Pick<TrainingOptions, "quantize" | "trainedDtype">;
+type Weights = Pick<TrainingOptions, "quantize" | "trainedDtype" | "moments">;
 
 const ways: Readonly<Record<string, Weights>> = {
   f32: {},
@@ -31,6 +32,8 @@ const ways: Readonly<Record<string, Weights>> = {
   "f32, read in NVFP4, four over six": { quantize: { fourOverSix: true } },
   bf16: { trainedDtype: "bf16" },
   "bf16, read in NVFP4": { trainedDtype: "bf16", quantize: {} },
+  "f32, read in NVFP4, moments in int8": { quantize: {}, moments: "int8" },
+  "f32, read in NVFP4, moments in NVFP4": { quantize: {}, moments: "nvfp4" },
 };
 
 const mean = (numbers: readonly number[]) => numbers.reduce((sum, one) => sum + one, 0) / numbers.length;

@@ -40,8 +40,8 @@ export interface LearnOptions {
     readonly loss: number | null;
     readonly sample?: string;
   }) => void;
-  /** How weights are kept while they are learnt. With `quantize` the checkpoint has its linears in NVFP4. */
-  readonly weights?: Pick<TrainingOptions, "quantize" | "trainedDtype">;
+  /** How weights and moments are kept while they are learnt. With `quantize` the checkpoint has its linears in NVFP4. */
+  readonly weights?: Pick<TrainingOptions, "quantize" | "trainedDtype" | "moments">;
   /** A question that the model is asked now and then while it learns; `sample` of those steps is its answer. */
   readonly asked?: { readonly question: string; readonly every: number };
 }

@@ -5,6 +5,7 @@ import { readCompiled } from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type FakeNvcc, writeFakeNvcc } from "../support/fake-nvcc.ts";
+import { fixtures } from "../support/models.ts";
 import { root, tiny, weft, withFolder } from "./command.ts";
 
 const test = suite("compile");
@@ -47,6 +48,29 @@ test("compiles a model for a target, prints what its kernels take, writes what a
     // Compiled before: from the cache.
     assert.is((await weft(...argv)).stdout.split("\n")[2], stdout.split("\n")[2]);
     assert.equal(nvcc.compiled(), ["sm_90a"]);
+  }));
+
+test("units for FP4 must be there in every target, and have something to compute", () =>
+  inPlace(async ({ out, nvcc }) => {
+    const coded = join(fixtures, "nvfp4/compressed-tensors");
+    const argv = ["--out", out, "--capacity=192", "--chunk=128", "--activations=nvfp4", "--fp4=hardware"];
+    const old = await weft("compile", coded, "--target", "sm_100a,sm_90a", ...argv);
+    assert.is(old.code, 2);
+    assert.match(
+      old.stderr,
+      /\[fp4\] the target must have units that multiply FP4: sm_100a, sm_120a, sm_121a; given sm_90a/,
+    );
+    const plain = await weft("compile", tiny, "--target", "sm_100a", ...argv);
+    assert.is(plain.code, 2);
+    assert.match(plain.stderr, /\[fp4\] units for FP4 must have products of two NVFP4 matrices to compute/);
+    assert.equal(nvcc.compiled(), []);
+    const { code, stderr } = await weft("compile", coded, "--target", "sm_100a", ...argv);
+    assert.is(code, 0, stderr);
+    const { cudaPlan } = await readCompiled(out);
+    const products = cudaPlan.programs.flatMap(({ librarySteps }) =>
+      librarySteps.flatMap((step) => step.products),
+    );
+    assert.ok(products.length > 0 && products.every(({ scales }) => scales.length === 1));
   }));
 
 test("several targets, a block instead of a model, JSON", () =>

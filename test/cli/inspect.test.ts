@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { graphFromJson, orThrow, parseGraph } from "@weft/dsl";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { fixtures } from "../support/models.ts";
 import { root, tied, tiny, weft, withFolder } from "./command.ts";
 
 const block = join(root, "examples/custom-block.ts");
@@ -157,6 +158,26 @@ test("explain says which path each linear takes, and who decided it", async () =
   const [linear] = json.programs[0].linears;
   assert.is(linear.storage, "bf16");
   assert.equal(linear.reasons, ["not in nvfp4: the checkpoint has it in F32, and no pattern asks for it"]);
+});
+
+test("explain says where products of two NVFP4 matrices are computed", async () => {
+  const argv = ["explain", join(fixtures, "nvfp4/compressed-tensors"), "model.layers.0.self_attn.o_proj"];
+  const lines = async (...more: string[]) => {
+    const { code, stdout, stderr } = await weft(...argv, "--capacity=192", "--chunk=128", ...more);
+    assert.is(code, 0, stderr);
+    return stdout.split("\n").flatMap((line) => /products of two NVFP4 matrices: (.*)/.exec(line)?.[1] ?? []);
+  };
+  assert.equal(await lines(), []);
+  const few =
+    "by the values of their codes: at most 1 row, and units for FP4 are worth their while from 128 on";
+  assert.equal(await lines("--activations=nvfp4"), [
+    "by the values of their codes; with --fp4 hardware in units for FP4, from 128 rows on",
+    few,
+  ]);
+  assert.equal(await lines("--activations=nvfp4", "--fp4=hardware"), [
+    "in units for FP4, from 128 rows on; fewer by the values of their codes",
+    few,
+  ]);
 });
 
 test("explain of a file without symbols does not say at which values", async () => {

@@ -1,4 +1,4 @@
-/** `weft train --quantize nvfp4`: memory before it runs, two parts as one, and an export that says what training said. */
+/** `weft train --quantize nvfp4` and `--moments`: memory before it runs, two parts as one, and an export that says what training said. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generate, openQwen3, parseMetrics } from "@weft/qwen3";
@@ -78,6 +78,48 @@ test("what needs NVFP4 or cannot be with it is refused at once", () =>
       assert.is(code, 2, stderr);
       assert.ok(stderr.includes(message), stderr);
     }
+  }));
+
+test("moments in fewer bits: the memory is what the dry run says, other moments do not go on, SGD has none", () =>
+  withFolder(async (folder) => {
+    const data = dataIn(folder);
+    const run = (...more: string[]) =>
+      weft(
+        ...[
+          "train",
+          tiny,
+          "--data",
+          data,
+          "--out",
+          join(folder, "run"),
+          "--sequence",
+          "64",
+          "--threads",
+          "2",
+        ],
+        ...["--steps", "2", ...more],
+      );
+    const planned = async (...more: string[]) =>
+      JSON.parse((await run(...more, "--dry-run", "--json")).stdout) as Readonly<Record<string, number>>;
+    const [full, int8] = [await planned(), await planned("--moments", "int8")];
+    // A byte for what had four, but for what stays in f32: the embedding, k, v and norms.
+    assert.ok(int8.optimizer! < 0.55 * full.optimizer!);
+    // Streams of random bits: one number for each of the 11 matrices, in a piece of memory of its own.
+    assert.is(int8.parameters, full.parameters! + 256 * 11);
+    const { code, stderr } = await run("--moments", "int8");
+    assert.is(code, 0, stderr);
+    const measured = JSON.parse(readFileSync(join(folder, "run/memory.json"), "utf8")) as {
+      planned: unknown;
+    };
+    assert.equal(measured.planned, int8);
+    const other = await run("--moments", "nvfp4", "--resume");
+    assert.is(other.code, 2);
+    assert.match(other.stderr, /optimizer\.moments must be as in the checkpoint, "int8"; given "nvfp4"/);
+    const sgd = await run("--moments", "int8", "--optimizer", "sgd");
+    assert.is(sgd.code, 2);
+    assert.match(sgd.stderr, /--moments\] goes with --optimizer adamw only/);
+    const note = (await run("--moments", "nvfp4", "--dry-run")).stdout;
+    assert.match(note, /first and second moments, of large matrices in NVFP4/);
   }));
 
 test.run();

@@ -165,6 +165,46 @@ if (built.some(({ status }) => status !== 0)) {
     ]);
   });
 
+  test("products of NVFP4: their types, and where the scales of each side lie", () => {
+    const { result, lines } = child({ WEFT_TEST_FP4: "1", WEFT_FAKE_CAPABILITY: "100" });
+    assert.equal(result.errors, []);
+    assert.equal(
+      result.matmulSteps.map(({ by, reason }) => `${by} ${reason}`),
+      ["library from 128 rows on, in units for FP4"],
+    );
+    const asked = lines.filter((line) => line.startsWith("cublasLtMatmulAlgoGetHeuristic"));
+    assert.is(asked.length, 1);
+    assert.match(asked[0]!, / a 33 64x40\/64 b 33 64x128\/64 c 0 40x128\/40 d 0 40x128\/40 /);
+    const products = lines.filter((line) => line.startsWith("cublasLtMatmul compute"));
+    assert.is(products.length, 2);
+    const pattern =
+      /^cublasLtMatmul compute 68 scale 0 transposed 1 0 alpha 1 beta 0 a (\w+) 33 \S+ b (\w+) 33 .* scales 1 (\w+) 1 (\w+)$/;
+    const [weight, x, weightScales, xScales] = pattern.exec(products[0]!)!.slice(1).map(Number);
+    // In scratch: 128 rows of 32 bytes, their scales in one tile, 40 rows of the weight, and theirs.
+    assert.equal([xScales! - x!, weight! - x!, weightScales! - x!], [4096, 4096 + 512, 4096 + 512 + 1280]);
+    assert.equal(products[1], products[0]);
+  });
+
+  test("a GPU without units for FP4, or a library from before CUDA 12.8, does not load such a plan", () => {
+    const refusal = (environment: Record<string, string>) =>
+      String(child({ WEFT_TEST_FP4: "1", WEFT_FAKE_CAPABILITY: "100", ...environment }).result.error);
+    assert.match(
+      refusal({ WEFT_FAKE_CAPABILITY: "90" }),
+      /fake GPU 7 has compute capability 9\.0, units for FP4 begin/,
+    );
+    assert.match(
+      refusal({ WEFT_FAKE_CUDART: "12060" }),
+      /cuBLASLt must be of CUDA 12\.8 or later to multiply NVFP4; .* is of CUDA 12\.6: update it; load it with fp4 "emulated"/,
+    );
+    assert.match(refusal({ WEFT_CUBLASLT: join(folder, "none.so") }), /cuBLASLt must be found/);
+    assert.match(
+      refusal({ WEFT_FAKE_REFUSED: "40" }),
+      /CUBLAS_STATUS_NOT_SUPPORTED .*; product with a weight in scratch/,
+    );
+    // Older ones multiply bf16 as before.
+    assert.is(child({ WEFT_FAKE_CUDART: "12060" }).result.matmulLibrary.found, true);
+  });
+
   test("libraries and shapes that will not do: the plan's kernels, and the reason", () => {
     const refused = (environment: Record<string, string>, pattern: RegExp) => {
       const { result, lines } = child(environment);

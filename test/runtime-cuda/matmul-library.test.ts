@@ -49,7 +49,7 @@ const qwen3 = (logits: "last" | "all") =>
 const record = (options: Partial<RecordingOptions> = {}) =>
   recordingDevice({
     prepare: async (plan) => ({ cudaPlan: emitCuda(plan), images: [new Uint8Array(4)] }),
-    emit: emitCuda,
+    emit: (plan) => emitCuda(plan),
     matmulLibrary: "auto",
     ...options,
   });
@@ -139,11 +139,11 @@ test("a step goes by products instead of its launches; what each is given", asyn
   const room = gate!.words![10]!;
   assert.equal(gate!.words, [
     ...[scratch, hidden, slot(rows, 1), hidden, scratch + 4 * first!.out.offset, inner],
-    ...[0, 0, 0, 256, room, 0, 0],
+    ...[0, 0, 0, 256, room, 0, 0, 0, 0, 0],
   ]);
   assert.equal(up!.words, [
     ...[scratch, hidden, slot(rows, 2), hidden, scratch + 4 * second!.out.offset, inner],
-    ...[0, 0, 0, 256, room, 0, 0],
+    ...[0, 0, 0, 256, room, 0, 0, 0, 0, 0],
   ]);
   // In place: from where the epilogue wrote, the input added, to the output.
   const [x, xStride, , , out, outStride, addend, addendStride, isNarrow, alignment] = down!.words!;

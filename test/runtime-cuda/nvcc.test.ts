@@ -57,7 +57,18 @@ const matrix: Readonly<Record<string, readonly [() => EmittedPlan, readonly stri
   ],
   "three layers, both sides in NVFP4": [
     () => emitQwen3(threeLayers, { policy: "bf16", ...small, quantized: codedLinears("nvfp4") }),
-    ["sm_80", "sm_120a"],
+    ["sm_80"],
+  ],
+  "three layers, in units for FP4": [
+    () =>
+      emitQwen3(threeLayers, {
+        policy: "bf16",
+        capacity: 256,
+        chunk: 256,
+        quantized: codedLinears("nvfp4"),
+        fp4: "hardware",
+      }),
+    ["sm_100a", "sm_120a"],
   ],
   "training, bf16": [() => emitTraining("bf16", wideLayers, 256), ["sm_90a", "sm_80"]],
   "training, f32": [() => emitTraining("f32", threeLayers, 100), ["sm_90a"]],

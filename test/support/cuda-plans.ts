@@ -1,5 +1,5 @@
 /** Qwen3 plans and their CUDA text, for tests that look at the text. */
-import { type CudaPlan, emitCuda, type Plan, type PrecisionPolicy } from "@weft/compiler";
+import { type CudaPlan, emitCuda, type Fp4Products, type Plan, type PrecisionPolicy } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
 import { compileQwen3, type Qwen3CompileOptions, type Qwen3Config, usualOn } from "@weft/qwen3";
 
@@ -15,12 +15,13 @@ export interface EmitOptions {
   readonly fusion?: boolean;
   /** Which parameters are stored in NVFP4, and how. Default: none. */
   readonly quantized?: Qwen3CompileOptions["quantized"];
+  readonly fp4?: Fp4Products;
 }
 
 /** The plan that a GPU is given of a model whose weights are all stored as the policy computes. */
 export function emitQwen3(
   config: Qwen3Config,
-  { policy, fusion = true, quantized, ...sizes }: EmitOptions,
+  { policy, fusion = true, quantized, fp4 = "emulated", ...sizes }: EmitOptions,
 ): EmittedPlan {
   const { plan } = orThrow(
     compileQwen3(config, {
@@ -34,5 +35,5 @@ export function emitQwen3(
       record: false,
     }),
   );
-  return { plan, cuda: emitCuda(plan) };
+  return { plan, cuda: emitCuda(plan, { fp4 }) };
 }

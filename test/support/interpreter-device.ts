@@ -164,6 +164,7 @@ class InterpreterExecutable implements Executable {
     const { dtype } = this.#buffer(name);
     const values = this.#state.get(name)!.data;
     if (dtype === "i32") return Int32Array.from(values);
+    if (dtype === "i8") return Int8Array.from(values);
     const floats = Float32Array.from(values);
     if (dtype === "f32") return floats;
     return dtype === "bf16" ? float32ToBfloat16(floats) : float32ToFloat16(floats);

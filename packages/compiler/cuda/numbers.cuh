@@ -6,6 +6,7 @@ DEVICE float widen(bf16 value) { return float_of(static_cast<u32>(value.bits) <<
 DEVICE float widen(f16 value) { return widen_f16(value); }
 DEVICE float widen(float value) { return value; }
 DEVICE float widen(i32 value) { return static_cast<float>(value); }
+DEVICE float widen(i8 value) { return static_cast<float>(value); }
 
 DEVICE bf16 narrow_bf16(float value) {
   const u32 bits = bits_of(value);
@@ -31,6 +32,17 @@ struct Narrow<f16> {
 template <>
 struct Narrow<i32> {
   DEVICE i32 of(float value) { return to_i32(value); }
+};
+
+// To nearest even, saturated at -127 and 127; 0 for NaN.
+DEVICE i8 narrow_i8(float value) {
+  const float within = value >= 127.0f ? 127.0f : value > -127.0f ? value : value <= -127.0f ? -127.0f : 0.0f;
+  // Beside 1.5 * 2^23 a float has no fraction, so the addition rounds, and the number is in the lowest bits.
+  return static_cast<i8>(static_cast<i32>(bits_of(within + 12582912.0f)) - 0x4b400000);
+}
+template <>
+struct Narrow<i8> {
+  DEVICE i8 of(float value) { return narrow_i8(value); }
 };
 
 // Whether two types are one.

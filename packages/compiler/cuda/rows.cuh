@@ -144,6 +144,9 @@ DEVICE void unpack(float* to, const u32 (&word)[words]) {
       to[2 * i + 1] = widen(half_of(word[i], 1, T{}));
     } else if constexpr (Same<T, i32>::yes) {
       to[i] = widen(static_cast<i32>(word[i]));
+    } else if constexpr (sizeof(T) == 1) {
+#pragma unroll
+      for (i32 j = 0; j < 4; ++j) to[4 * i + j] = widen(static_cast<T>(word[i] >> (8 * j)));
     } else {
       to[i] = float_of(word[i]);
     }
@@ -158,13 +161,17 @@ DEVICE void pack(u32 (&word)[words], const float* from) {
       word[i] = Narrow<T>::of(from[2 * i]).bits | static_cast<u32>(Narrow<T>::of(from[2 * i + 1]).bits) << 16;
     } else if constexpr (Same<T, i32>::yes) {
       word[i] = static_cast<u32>(Narrow<i32>::of(from[i]));
+    } else if constexpr (sizeof(T) == 1) {
+      word[i] = 0;
+#pragma unroll
+      for (i32 j = 0; j < 4; ++j) word[i] |= static_cast<u32>(static_cast<u8>(Narrow<T>::of(from[4 * i + j]))) << (8 * j);
     } else {
       word[i] = bits_of(from[i]);
     }
   }
 }
 
-// `View` is Global or Shared, of bf16, f16, f32 or i32.
+// `View` is Global or Shared, of bf16, f16, f32, i32 or i8.
 template <typename T, i32 n, template <typename> class View, typename Index>
 DEVICE Piece<n> load_piece(View<T> view, Index index) {
   constexpr i32 bytes = n * static_cast<i32>(sizeof(T));

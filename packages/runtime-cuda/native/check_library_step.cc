@@ -18,14 +18,18 @@ class MatrixChecker {
   MatrixChecker(Checker& checker, const plan::CudaPlan& cuda, const plan::PlanStep& step) : checker_(checker), cuda_(cuda), step_(step) {}
 
   void check(const plan::CudaMatrix& matrix, plan::Wide rows, int64_t width, bool is_written, const std::string& place) const {
+    const bool is_nvfp4 = matrix.dtype == plan::PlanDtype::nvfp4;
     const int64_t bytes = plan::element_bytes(matrix.dtype);
-    const int64_t step = static_cast<int64_t>(least_matmul_alignment) / bytes;
+    const int64_t step = static_cast<int64_t>(least_matmul_alignment) / bytes * (is_nvfp4 ? 2 : 1);
     if (!checker_.require(matrix.offset >= 0 && matrix.offset <= plan::largest_arena && matrix.offset % step == 0, place + ".offset",
                           "must be 0 to 2^46 and a multiple of 16 bytes") ||
         !checker_.require(matrix.stride >= width && matrix.stride <= plan::largest_extent && matrix.stride % step == 0, place + ".stride",
                           "must be at least the row's " + std::to_string(width) + " elements and a multiple of 16 bytes"))
       return;
-    const plan::Wide end = rows == 0 ? 0 : (matrix.offset + (rows - 1) * matrix.stride + width) * bytes;
+    const plan::Wide elements = rows == 0 ? 0 : matrix.offset + (rows - 1) * matrix.stride + width;
+    const plan::Wide end = is_nvfp4 ? elements / 2 : elements * bytes;
+    // Buffers of the plan have it in tiles, which no library reads.
+    checker_.require(!is_nvfp4 || matrix.buffer == -1, place + ".buffer", "must be scratch for a matrix of nvfp4");
     if (matrix.buffer == -1) {
       checker_.require(end <= cuda_.library_scratch_bytes, place, "goes past the " + std::to_string(cuda_.library_scratch_bytes) + " bytes of scratch");
       return;
@@ -81,7 +85,25 @@ void check_library_step(Checker& checker, const plan::CudaPlan& cuda, const plan
     if (!checker.require(is_size(product.columns) && is_size(depth), at, "must have 1 to 2^31 columns and contracted elements"))
       continue;
     const plan::PlanDtype out = product.out.dtype;
-    checker.require(product.x.dtype == plan::PlanDtype::bf16 && product.weight.dtype == plan::PlanDtype::bf16, at, "must be of bf16 matrices");
+    const bool is_nvfp4 = !product.scales.empty();
+    const plan::PlanDtype operands = is_nvfp4 ? plan::PlanDtype::nvfp4 : plan::PlanDtype::bf16;
+    if (!checker.require(product.x.dtype == operands && product.weight.dtype == operands, at,
+                         is_nvfp4 ? "must be of nvfp4 matrices, because it has block scales" : "must be of bf16 matrices"))
+      continue;
+    if (!checker.require(product.scales.size() <= 1, at + ".scales", "must be one or none")) continue;
+    if (is_nvfp4 && !checker.require(depth % 32 == 0 && contracted.is_constant() && !product.is_x_transposed && !product.is_weight_transposed,
+                                     at, "of nvfp4 must contract a constant multiple of 32 elements along the rows of both"))
+      continue;
+    for (const plan::CudaBlockScales& scales : product.scales) {
+      const auto check_scales = [&](int64_t begin, plan::Wide along, const std::string& where) {
+        const bool is_sound = begin >= 0 && begin <= plan::largest_arena && begin % static_cast<int64_t>(least_matmul_alignment) == 0;
+        if (!checker.require(is_sound, where, "must be 0 to 2^46 and a multiple of 16 bytes")) return;
+        const plan::Wide end = begin + (along + 127) / 128 * ((depth + 63) / 64) * 512;
+        checker.require(end <= cuda.library_scratch_bytes, where, "goes past the " + std::to_string(cuda.library_scratch_bytes) + " bytes of scratch");
+      };
+      check_scales(scales.x, rows, at + ".scales[0].x");
+      check_scales(scales.weight, product.columns, at + ".scales[0].weight");
+    }
     checker.require(out == plan::PlanDtype::f32 || out == plan::PlanDtype::bf16, at + ".out.dtype", "must be f32 or bf16");
     const auto check_operand = [&](const plan::CudaMatrix& matrix, plan::Wide along, bool is_transposed, const std::string& where) {
       matrices.check(matrix, is_transposed ? depth : along, static_cast<int64_t>(is_transposed ? along : depth), false, where);

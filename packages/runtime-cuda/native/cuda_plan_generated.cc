@@ -12,6 +12,7 @@ static void read(const Napi::Value& value, const Place& at, Affine& out);
 static void read(const Napi::Value& value, const Place& at, CudaExtent& out);
 static void read(const Napi::Value& value, const Place& at, CudaLaunch& out);
 static void read(const Napi::Value& value, const Place& at, CudaMatrix& out);
+static void read(const Napi::Value& value, const Place& at, CudaBlockScales& out);
 static void read(const Napi::Value& value, const Place& at, CudaProduct& out);
 static void read(const Napi::Value& value, const Place& at, CudaLibraryStep& out);
 static void read(const Napi::Value& value, const Place& at, CudaProgram& out);
@@ -103,9 +104,9 @@ static Napi::Value write(Napi::Env env, const CudaLaunch& value) {
   return object;
 }
 
-static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "nvfp4", "i32"};
+static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "nvfp4", "i32", "i8"};
 static void read(const Napi::Value& value, const Place& at, PlanDtype& out) {
-  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 5));
+  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 6));
 }
 static Napi::Value write(Napi::Env env, PlanDtype value) { return Napi::String::New(env, name_of(value)); }
 
@@ -125,6 +126,18 @@ static Napi::Value write(Napi::Env env, const CudaMatrix& value) {
   return object;
 }
 
+static void read(const Napi::Value& value, const Place& at, CudaBlockScales& out) {
+  const Napi::Object object = read_object(value, at);
+  read_field(object, at, "x", out.x);
+  read_field(object, at, "weight", out.weight);
+}
+static Napi::Value write(Napi::Env env, const CudaBlockScales& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("x", write(env, value.x));
+  object.Set("weight", write(env, value.weight));
+  return object;
+}
+
 static void read(const Napi::Value& value, const Place& at, CudaProduct& out) {
   const Napi::Object object = read_object(value, at);
   read_field(object, at, "columns", out.columns);
@@ -135,6 +148,7 @@ static void read(const Napi::Value& value, const Place& at, CudaProduct& out) {
   read_field(object, at, "isWeightTransposed", out.is_weight_transposed);
   read_field(object, at, "out", out.out);
   read_field(object, at, "addends", out.addends);
+  read_field(object, at, "scales", out.scales);
 }
 static Napi::Value write(Napi::Env env, const CudaProduct& value) {
   Napi::Object object = Napi::Object::New(env);
@@ -146,6 +160,7 @@ static Napi::Value write(Napi::Env env, const CudaProduct& value) {
   object.Set("isWeightTransposed", write(env, value.is_weight_transposed));
   object.Set("out", write(env, value.out));
   object.Set("addends", write(env, value.addends));
+  object.Set("scales", write(env, value.scales));
   return object;
 }
 

@@ -11,7 +11,7 @@
 
 namespace weft::plan {
 
-inline constexpr int64_t cuda_version = 4;
+inline constexpr int64_t cuda_version = 5;
 
 // One compilation unit: the prelude and some kernels, self-contained for NVRTC.
 struct CudaModule {
@@ -63,6 +63,12 @@ struct CudaMatrix {
   int64_t stride = 0;
 };
 
+// Where the block scales of a product's operands begin in scratch, in bytes; their order is swizzled-scales.ts.
+struct CudaBlockScales {
+  int64_t x = 0;
+  int64_t weight = 0;
+};
+
 // `out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend`, accumulated in f32. A transposed
 // matrix lies in memory as `[contracted][rows]` (`[contracted][columns]`).
 struct CudaProduct {
@@ -75,6 +81,9 @@ struct CudaProduct {
   CudaMatrix out{};
   // None or one, of `out`'s dtype; it may lie where `out` does.
   std::vector<CudaMatrix> addends{};
+  // None: both operands are of bf16. One: both are of nvfp4 and lie in scratch, in rows of two codes to a byte, for units
+  // that multiply FP4; `contracted` is then a constant multiple of 32, and nothing else may compute the product.
+  std::vector<CudaBlockScales> scales{};
 };
 
 // Another way to execute a step, with products of NVIDIA's library: `before`, the products, `after`. Which way is taken

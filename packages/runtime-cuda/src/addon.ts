@@ -60,7 +60,7 @@ export interface Addon extends SharedAddon {
   describeMatmulLibrary(driverVersion: number): { path: string; version: string };
   libraryChoices(
     executable: ExecutableHandle,
-  ): { program: string; step: number; leastRows: number; refusal: string }[];
+  ): { program: string; step: number; leastRows: number; isNvfp4: boolean; refusal: string }[];
   load(
     device: DeviceHandle,
     compiled: CompiledHandle,

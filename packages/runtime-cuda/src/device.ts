@@ -60,8 +60,8 @@ export function cudaDevice(options: CudaOptions): Promise<CudaDevice> {
  * using device = await simulatedDevice({ prepare });
  */
 export function simulatedDevice(options: SimulatedOptions): Promise<CudaDevice> {
-  const { seed, totalBytes, multiprocessors, launchSeconds, lateFailures } = options;
-  const own = { seed, totalBytes, multiprocessors, launchSeconds, lateFailures };
+  const { seed, totalBytes, multiprocessors, computeCapability, launchSeconds, lateFailures } = options;
+  const own = { seed, totalBytes, multiprocessors, computeCapability, launchSeconds, lateFailures };
   return NativeDevice.open("cuda-sim", "cuda-sim", own, options);
 }
 

@@ -30,12 +30,12 @@ export class NativeCudaExecutable extends NativeExecutable implements CudaExecut
       return planned === undefined ? "" : plan.kernels[planned.kernel]!.name;
     };
     this.matmulSteps = nativeCall(source)(() => native.libraryChoices(handle)).map(
-      ({ program, step, leastRows, refusal }) => ({
+      ({ program, step, leastRows, isNvfp4, refusal }) => ({
         program,
         step,
         kernel: kernelOf(program, step),
         by: refusal === "" ? "library" : "own",
-        reason: refusal === "" ? `from ${leastRows} rows on` : refusal,
+        reason: refusal === "" ? `from ${leastRows} rows on${isNvfp4 ? ", in units for FP4" : ""}` : refusal,
       }),
     );
   }

@@ -1,5 +1,6 @@
 /** Devices with everything that they need: kernels are emitted, compiled once, and kept in the cache. */
-import { emitCuda, type Plan } from "@weft/compiler";
+import { emitCuda, type Fp4Products, type Plan } from "@weft/compiler";
+import { userProblem, WeftError } from "@weft/dsl";
 import type { Compiler } from "./compile/compiler.ts";
 import { gpuCompiler } from "./compile/gpu-compiler.ts";
 import { hostKernelCompiler } from "./compile/host-compiler.ts";
@@ -13,6 +14,13 @@ import type { CudaOptions, PreparationOptions, SimulatedOptions } from "./option
 export interface KernelOptions {
   /** Where compiled kernels are kept; default: WEFT_CACHE_DIR, else the user's cache directory. */
   readonly cache?: KernelCacheOptions;
+  /**
+   * Who multiplies two matrices of NVFP4 (weights and `activations` in NVFP4) where there are 128 rows or more: "hardware"
+   * is the GPU's units for FP4, through cuBLASLt. They begin with compute capability 10.0 and CUDA 12.8; loading a plan is
+   * refused where they are missing, or where it has no such products. Default: "emulated", by the values of the codes.
+   * No GPU with such units has run it yet.
+   */
+  readonly fp4?: Fp4Products;
 }
 
 export interface OpenGpuOptions extends Omit<CudaOptions, "prepare" | "emit">, KernelOptions {
@@ -29,8 +37,20 @@ export type OpenSimulatorOptions = Omit<SimulatedOptions, "prepare" | "emit"> & 
  * using device = await openGpu();
  * using model = await openQwen3("models/Qwen3-4B", { device, dtype: "bf16" });
  */
-export function openGpu({ compiled, cache, ...options }: OpenGpuOptions = {}): Promise<CudaDevice> {
-  const preparation = compiled === undefined ? compiledBy(gpuCompiler, cache) : fromFolder(compiled);
+export async function openGpu({
+  compiled,
+  cache,
+  fp4,
+  ...options
+}: OpenGpuOptions = {}): Promise<CudaDevice> {
+  if (compiled !== undefined && fp4 !== undefined)
+    throw new WeftError([
+      userProblem("runtime-cuda", "fp4 must be left out for kernels that were compiled before", {
+        given: fp4,
+        remedy: "compile them with `weft compile --fp4`, which decides it",
+      }),
+    ]);
+  const preparation = compiled === undefined ? compiledBy(gpuCompiler, { cache, fp4 }) : fromFolder(compiled);
   return cudaDevice({ ...options, ...preparation });
 }
 
@@ -38,24 +58,30 @@ export function openGpu({ compiled, cache, ...options }: OpenGpuOptions = {}): P
  * Opens a simulated GPU, which executes the same kernels slowly and looks for mistakes in them.
  * @throws WeftError where the native part is not built.
  */
-export function openSimulator({ cache, ...options }: OpenSimulatorOptions = {}): Promise<CudaDevice> {
-  return simulatedDevice({ ...options, ...compiledBy(hostKernelCompiler, cache) });
+export async function openSimulator({
+  cache,
+  fp4,
+  ...options
+}: OpenSimulatorOptions = {}): Promise<CudaDevice> {
+  return simulatedDevice({ ...options, ...compiledBy(hostKernelCompiler, { cache, fp4 }) });
 }
-
-const emit = (plan: Plan) => emitCuda(plan);
 
 function fromFolder(compiled: CompiledFolder): PreparationOptions {
   return {
     prepare: prepareFromFolder(compiled),
-    emit: (plan) => (plan.hash === compiled.plan.hash ? compiled.cudaPlan : emit(plan)),
+    emit: (plan) => (plan.hash === compiled.plan.hash ? compiled.cudaPlan : emitCuda(plan)),
   };
 }
 
 /** The compiler is looked for when the first plan is loaded; where there is none, again when the next one is. */
 function compiledBy(
   find: (facts: DeviceFacts) => Promise<Compiler>,
-  options: KernelCacheOptions | undefined,
+  { cache: options, fp4 = "emulated" }: { [Name in keyof KernelOptions]: KernelOptions[Name] | undefined },
 ): PreparationOptions {
+  if (fp4 !== "emulated" && fp4 !== "hardware")
+    throw new WeftError([
+      userProblem("runtime-cuda", 'fp4 must be "emulated" or "hardware"', { given: String(fp4) }),
+    ]);
   const cache = new KernelCache(options);
   let found: Promise<Compiler> | undefined;
   return {
@@ -64,8 +90,8 @@ function compiledBy(
         found = undefined;
         throw error;
       });
-      return prepareByCompiling(await found, cache)(plan, facts);
+      return prepareByCompiling(await found, cache, { fp4 })(plan, facts);
     },
-    emit,
+    emit: (plan: Plan) => emitCuda(plan, { fp4 }),
   };
 }

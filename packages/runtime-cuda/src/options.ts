@@ -55,6 +55,8 @@ export interface SimulatedOptions extends PreparationOptions, ExecutionOptions {
   /** Memory of the device. Default: 2 GiB. */
   readonly totalBytes?: number;
   readonly multiprocessors?: number;
+  /** What it says of itself, 9.0 as 90; kernels run the same. Default: 90. */
+  readonly computeCapability?: number;
   /** A launch is stopped after so long. Default: 120. */
   readonly launchSeconds?: number;
   /** Failures of kernels show in later calls, as on a real device. Default: false. */

@@ -196,8 +196,12 @@ void check_all(Checker& checker, Validation& result) {
 }  // namespace
 
 int64_t element_bytes(PlanDtype dtype) {
-  if (dtype == PlanDtype::nvfp4) return 1;
+  if (dtype == PlanDtype::nvfp4 || dtype == PlanDtype::i8) return 1;
   return dtype == PlanDtype::f32 || dtype == PlanDtype::i32 ? 4 : 2;
+}
+
+bool is_kept_as_is(PlanDtype dtype) {
+  return dtype == PlanDtype::i32 || dtype == PlanDtype::i8 || dtype == PlanDtype::nvfp4;
 }
 
 int64_t elements_of(const PlanBuffer& buffer) {

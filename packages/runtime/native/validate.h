@@ -42,6 +42,9 @@ inline constexpr size_t most_slots = 64;
 // Elements of nvfp4 share bytes: 1, so that places in its buffers count elements.
 int64_t element_bytes(PlanDtype dtype);
 
+// Whether values of the dtype are no floats that could be converted: they go in and out as they are.
+bool is_kept_as_is(PlanDtype dtype);
+
 // Elements that fit in a buffer; of nvfp4 those of its shape.
 int64_t elements_of(const PlanBuffer& buffer);
 

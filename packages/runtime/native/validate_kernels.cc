@@ -10,7 +10,7 @@ namespace {
 // Values; bytes stay far from overflow.
 constexpr Wide largest_scratch = Wide{1} << 40;
 
-bool is_float(PlanDtype dtype) { return dtype != PlanDtype::i32; }
+bool is_float(PlanDtype dtype) { return dtype != PlanDtype::i32 && dtype != PlanDtype::i8; }
 
 // The constant value of a loop's extent, or -1.
 int64_t constant_extent(Checker& checker, const Loop& loop, const std::string& place) {

@@ -43,7 +43,7 @@ export type InputArray = Int32Array | Float32Array;
 export type OutputArray = Float32Array | Int32Array;
 
 /** Values of one state. */
-export type StateArray = Float32Array | Int32Array | Uint16Array | Uint8Array;
+export type StateArray = Float32Array | Int32Array | Int8Array | Uint16Array | Uint8Array;
 
 export interface RunOptions {
   /** The value of every plan symbol that is not a sum of others: a non-negative integer, at most its `max`. */
@@ -103,7 +103,7 @@ export interface Executable {
   /** Puts such a copy of the same plan back. */
   restoreState(saved: Uint8Array): Promise<void>;
   /**
-   * A copy of one state, as it is stored: Float32Array, Int32Array, Uint16Array with the bits of bf16 and f16, or of nvfp4
+   * A copy of one state, as it is stored: Float32Array, Int32Array, Int8Array, Uint16Array with the bits of bf16 and f16, or of nvfp4
    * a Uint8Array with the codes of all rows (two a byte) and then the scales of all blocks.
    * Rejects when the plan has no state of this name.
    */

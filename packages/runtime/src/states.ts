@@ -35,6 +35,7 @@ export function stateNamed(plan: Plan, name: string): PlanBuffer {
 export function stateArray(dtype: PlanDtype, { buffer, byteOffset, byteLength }: Uint8Array): StateArray {
   if (dtype === "f32") return new Float32Array(buffer, byteOffset, byteLength / 4);
   if (dtype === "i32") return new Int32Array(buffer, byteOffset, byteLength / 4);
+  if (dtype === "i8") return new Int8Array(buffer, byteOffset, byteLength);
   if (dtype === "nvfp4") return new Uint8Array(buffer, byteOffset, byteLength);
   return new Uint16Array(buffer, byteOffset, byteLength / 2);
 }
@@ -52,7 +53,7 @@ export function checkedState(
   };
   const dtype = given ?? dtypeOf(values, state.dtype);
   if (!isArrayOf(dtype, values)) refuse(`values of ${dtype} must be a ${arrayNames[dtype]}`, nameOf(values));
-  const isOwn = [dtype, state.dtype].some((one) => one === "i32" || one === "nvfp4");
+  const isOwn = [dtype, state.dtype].some(isKeptAsIs);
   if (isOwn && dtype !== state.dtype) refuse(`the state holds ${state.dtype}`, dtype);
   const elements = state.shape.reduce((product, size) => product * size, 1);
   // Codes and scales of all, one behind the other.
@@ -66,12 +67,17 @@ export function checkedState(
   return { bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength), dtype };
 }
 
+/** Values of these dtypes are no floats that could be converted: they go in and out as they are. */
+export const isKeptAsIs = (dtype: PlanDtype): boolean =>
+  dtype === "i32" || dtype === "i8" || dtype === "nvfp4";
+
 const arrayNames: Readonly<Record<PlanDtype, string>> = {
   f32: "Float32Array",
   i32: "Int32Array",
   bf16: "Uint16Array",
   f16: "Uint16Array",
   nvfp4: "Uint8Array",
+  i8: "Int8Array",
 };
 
 const nameOf = (values: unknown) =>
@@ -82,5 +88,6 @@ const isArrayOf = (dtype: PlanDtype, values: unknown) => nameOf(values) === arra
 function dtypeOf(values: StateArray, own: PlanDtype): PlanDtype {
   if (values instanceof Uint16Array) return own === "f16" ? "f16" : "bf16";
   if (values instanceof Uint8Array) return "nvfp4";
+  if (values instanceof Int8Array) return "i8";
   return values instanceof Int32Array ? "i32" : "f32";
 }

@@ -1,6 +1,7 @@
 /** Where a device gets a plan's weights from, and the check that all of them are there and fit. */
 import type { PlanDtype } from "@weft/compiler";
 import { type Problem, userProblem, WeftError } from "@weft/dsl";
+import { isKeptAsIs } from "./states.ts";
 
 /**
  * Values in a file, row-major, little-endian: mapped without a copy where the plan wants the same dtype. While they are
@@ -51,7 +52,7 @@ export interface WantedWeight {
 
 export type BoundWeight = Weight & { readonly buffer: number };
 
-const bytesOf = { f32: 4, bf16: 2, f16: 2, nvfp4: 0.5, i32: 4 } satisfies Record<PlanDtype, number>;
+const bytesOf = { f32: 4, bf16: 2, f16: 2, nvfp4: 0.5, i32: 4, i8: 1 } satisfies Record<PlanDtype, number>;
 
 /** Finds every weight; lists all that are missing or do not fit at once. */
 export function bindWeights(
@@ -100,7 +101,7 @@ function misfit(want: WantedWeight, found: Weight): Problem | undefined {
     want.shape.length === found.shape.length && want.shape.every((size, i) => size === found.shape[i]);
   if (!same) return refuse(`the shape must be [${want.shape.join(", ")}]`, `[${found.shape.join(", ")}]`);
   const isConverted = want.dtype !== found.dtype;
-  if (isConverted && [want.dtype, found.dtype].some((dtype) => dtype === "i32" || dtype === "nvfp4"))
+  if (isConverted && [want.dtype, found.dtype].some(isKeptAsIs))
     return refuse(`the dtype must be convertible to ${want.dtype}`, found.dtype);
   const bytes = want.shape.reduce((product, size) => product * size, bytesOf[found.dtype]);
   const given = found.kind === "file" ? found.bytes : found.data.byteLength;

@@ -1,97 +1,21 @@
 /** AdamW with moments in NVFP4: the bytes of the definition, one kernel, roots that grow, and steps of a bounded size. */
-import {
-  adamWHyperparameters,
-  adamWWith,
-  type Compiled,
-  compile,
-  grad,
-  optimizer,
-  optimizerStates,
-  precision,
-  type UpdateRule,
-} from "@weft/compiler";
-import {
-  decodeNvfp4,
-  encodeNvfp4,
-  GraphBuilder,
-  nvfp4EncodeScale,
-  orThrow,
-  randomHalf,
-  roundingKey,
-  roundingStream,
-} from "@weft/dsl";
-import type { Executable, StateArray, Weight } from "@weft/runtime";
+import { adamWWith } from "@weft/compiler";
+import { decodeNvfp4, encodeNvfp4, nvfp4EncodeScale, randomHalf, roundingKey } from "@weft/dsl";
+import type { StateArray } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { interpreterDevice } from "../../support/interpreter-device.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
 import { randomNumbers } from "../../support/random-values.ts";
+import { adamWStep, compiledFor, constants, names, seed, slopes, stream, streams, update } from "./slope.ts";
 
 const test = suite("optimizer: moments in NVFP4");
-const [rows, depth] = [52, 80];
+const matrix = { rows: 52, depth: 80 };
+const { rows, depth } = matrix;
 const size = rows * depth;
-const axes = [
-  { name: "row", size: rows },
-  { name: "column", size: depth },
-];
-const round = Math.fround;
-
-/** loss = the sum of weight times slope, so that the slope is the gradient. */
-function compiledFor(rule: UpdateRule): Compiled {
-  const builder = new GraphBuilder();
-  const weight = builder.add("parameter", [], { name: "weight", dtype: "f32", axes });
-  const flat = builder.add("input", [], { name: "slope", dtype: "f32", axes: [{ name: "slope", size }] });
-  const slope = builder.add("splitAxis", [flat], { axis: "slope", into: axes });
-  const product = builder.add("mul", [weight, slope], {});
-  const perRow = builder.add("reduceSum", [product], { axis: "column" });
-  // An axis of its own: a model's loss goes along other axes than its weights, too.
-  const results = builder.add("rename", [perRow], { from: "row", to: "result" });
-  const loss = builder.add("reduceSum", [results], { axis: "result" });
-  const passes = [
-    grad({ loss: "loss" }),
-    precision({ policy: "f32", storage: () => "f32" }),
-    optimizer({ loss: "loss", rule }),
-  ];
-  const graph = builder.finish("slope", [{ name: "loss", node: loss }]);
-  return orThrow(compile([{ name: "train", graph, passes }], { name: "slope" }));
-}
-
-const names = {
-  first: optimizerStates.firstMoment("weight"),
-  firstScale: optimizerStates.firstScale("weight"),
-  root: optimizerStates.secondRoot("weight"),
-  rootScale: optimizerStates.secondScale("weight"),
-};
-const stream = roundingStream(names.root);
-const streams: Readonly<Record<string, Weight>> = {
-  [optimizerStates.stream(names.root)]: {
-    kind: "data",
-    data: Float32Array.of(stream),
-    dtype: "f32",
-    shape: [],
-  },
-};
-const seed = 12345;
-const constants = { learningRate: 0.01, betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0.1 } as const;
-
-async function update(executable: Executable, slope: Float32Array, step: number, narrow = true) {
-  const hyperparameters = adamWHyperparameters({
-    ...constants,
-    step,
-    ...(narrow ? { rounding: { seed, step } } : {}),
-  });
-  return executable.run("train", { symbols: {}, inputs: { slope, hyperparameters } });
-}
-
-/** Rows of other magnitudes each, a row of zeros, and blocks of others. */
-const next = randomNumbers(3);
-const slopeOf = (step: number) =>
-  Float32Array.from({ length: size }, (_, at) => {
-    const row = Math.floor(at / depth);
-    const block = Math.floor((at % depth) / 16);
-    return row === 7 ? 0 : (next() - 0.5) * 10 ** ((row % 9) - 5 - 2 * block) * (1 + step);
-  });
+const next = randomNumbers(4);
+const slopeOf = slopes(matrix, 16);
 
 /** What the definition makes of rows; scales and codes as states hold them. */
 function encoded(values: Float32Array, nonZero: boolean, bits?: (index: number) => number) {
@@ -117,7 +41,7 @@ function encoded(values: Float32Array, nonZero: boolean, bits?: (index: number) 
 }
 
 test("states and weights are the definition's to the bit; skipped updates leave weights as they were", async () => {
-  const compiled = compiledFor(adamWWith("nvfp4"));
+  const compiled = compiledFor(adamWWith("nvfp4"), matrix);
   using device = cpuDevice({ threads: 2 });
   using executable = await device.load(compiled.plan, streams);
   using interpreter = await interpreterDevice(compiled, { roundF32: true }).load(compiled.plan, streams);
@@ -127,18 +51,7 @@ test("states and weights are the definition's to the bit; skipped updates leave 
   for (let step = 1; step <= 5; step++) {
     const slope = slopeOf(step);
     for (const one of [executable, interpreter]) await update(one, slope, step);
-    const [, kept, stepSize, firstWeight, secondKept, secondWeight, correction, epsilon] =
-      adamWHyperparameters({ ...constants, step });
-    const [moment, square] = [new Float32Array(size), new Float32Array(size)];
-    for (let at = 0; at < size; at++) {
-      const gradient = slope[at]!;
-      moment[at] = first[at]! + round(round(gradient - first[at]!) * firstWeight!);
-      const old = round(root[at]! * root[at]!);
-      square[at] = round(old * secondKept!) + round(round(gradient * gradient) * secondWeight!);
-      const divisor = round(round(round(Math.sqrt(square[at]!)) / correction!) + epsilon!);
-      const move = round(round(moment[at]! / divisor) * stepSize!);
-      weight[at] = round(weight[at]! * kept!) - move;
-    }
+    const { moment, square } = adamWStep(weight, slope, first, root, step);
     const bits = (index: number) => randomHalf(index, roundingKey(seed, step), stream);
     const [firstNow, rootNow] = [encoded(moment, false), encoded(square.map(Math.sqrt), true, bits)];
     const read = async (name: string) => executable.readState(name);
@@ -164,7 +77,7 @@ test("states and weights are the definition's to the bit; skipped updates leave 
 });
 
 test("one kernel reads the gradient and writes weight, codes and scales in place: 4.5 bits and a scale a row", () => {
-  const { plan } = compiledFor(adamWWith("nvfp4"));
+  const { plan } = compiledFor(adamWWith("nvfp4"), matrix);
   const steps = plan.programs[0]!.steps.map((step) => ({ ...step, kernel: plan.kernels[step.kernel]! }));
   const writers = steps.filter(({ kernel }) =>
     kernel.slots.some(({ access, dtype }) => access !== "read" && dtype === "nvfp4"),
@@ -184,7 +97,7 @@ test("one kernel reads the gradient and writes weight, codes and scales in place
 });
 
 test("the simulated GPU gives the same bits", async () => {
-  const compiled = compiledFor(adamWWith("nvfp4"));
+  const compiled = compiledFor(adamWWith("nvfp4"), matrix);
   const states = ["weight", ...Object.values(names)];
   const weight = Float32Array.from({ length: size }, () => next() - 0.5);
   const slopes = [1, 2, 3].map(slopeOf);
@@ -213,7 +126,7 @@ test("the simulated GPU gives the same bits", async () => {
 
 test("a root grows by less than a scale's step, in a block that begins late", async () => {
   using device = cpuDevice({ threads: 2 });
-  using executable = await device.load(compiledFor(adamWWith("nvfp4")).plan, streams);
+  using executable = await device.load(compiledFor(adamWWith("nvfp4"), matrix).plan, streams);
   // The second block's gradients begin at step 100, as large as those of the first.
   const slopeAt = (step: number) =>
     Float32Array.from({ length: size }, (_, at) => {

@@ -143,8 +143,30 @@ test("options that make no sense are refused together", async () => {
       '"model.layer.0"',
       "model.layers.0",
     );
+    await rejectsWith(
+      () => openQwen3(directory, { fp4: "fast" as never }),
+      "fp4 must be emulated or hardware",
+    );
+    await rejectsWith(
+      () =>
+        openQwen3(directory, {
+          fp4: "hardware",
+          quantize: [{ pattern: "*.q_proj", format: "nvfp4" }],
+          activations: "nvfp4",
+        }),
+      "fp4 hardware must go with a GPU",
+      'given "cpu"',
+    );
+    await rejectsWith(
+      () => openQwen3(directory, { fp4: "hardware", device: "cuda-sim" }),
+      "fp4 hardware must go with activations in nvfp4",
+    );
     using device = cpuDevice();
     await rejectsWith(() => openQwen3(directory, { device, threads: 2 }), "threads must be left out");
+    await rejectsWith(
+      () => openQwen3(directory, { device, fp4: "hardware" }),
+      "or give fp4 when making the device",
+    );
     using model = await openQwen3(directory, { device, capacity: 16 });
     assert.is(model.device, device);
     assert.is(model.options.chunk, 16, "the chunk is clipped to the capacity");

@@ -45,6 +45,7 @@ for (const [what, trainable, how] of [
   ["bf16 weights", () => true, { trainedDtype: "bf16", policy: "bf16" }],
   ["SGD", () => true, { rule: "sgd" }],
   ["moments in NVFP4", () => true, { moments: "nvfp4" }],
+  ["moments in int8 beside bf16 weights", () => true, { moments: "int8", trainedDtype: "bf16" }],
 ] as const) {
   test(`${what}: six steps are three steps, a checkpoint and three more, bit for bit`, () =>
     inDirectory(async (folder) => {

@@ -164,9 +164,16 @@ test("learns by heart in bf16 weights: 2 bytes for each and no second copy, by a
   assert.equal(runs[1], runs[0]);
 });
 
-test("moments in NVFP4: one kernel for each parameter, and learns as with those of f32", async () => {
+test("moments in fewer bits: one kernel for each parameter, and learns as with those of f32", async () => {
+  const ways = [
+    { moments: "f32" },
+    { moments: "int8" },
+    { moments: "nvfp4" },
+    { moments: "int8", quantize: {} },
+    { moments: "nvfp4", quantize: {} },
+  ] as const;
   const runs: number[][] = [];
-  for (const how of [{}, { moments: "nvfp4" }, { moments: "nvfp4", quantize: {} }] as const) {
+  for (const how of ways) {
     using device = cpuDevice({ threads: 2 });
     const { model, losses } = await learn(device, how);
     using _ = model;
@@ -187,15 +194,34 @@ test("moments in NVFP4: one kernel for each parameter, and learns as with those 
       for (const one of moments) assert.equal(writers(one.name), writers(name), one.name);
       assert.is(writers(name).length, 1, name);
     }
-    const blocks = states.filter(({ dtype, name }) => dtype === "nvfp4" && name.startsWith("optimizer."));
+    const dtypeOf = { f32: "f32", int8: "i8", nvfp4: "nvfp4" }[how.moments];
+    const narrow = states.filter(({ dtype, name }) => dtype !== "f32" && name.startsWith("optimizer."));
+    assert.ok(narrow.every(({ dtype }) => dtype === dtypeOf));
     // q, o, gate, up and down of two layers, and the head; k and v are too small, and the embedding is looked up.
-    assert.is(blocks.length, "moments" in how ? 2 * (2 * 5 + 1) : 0);
+    assert.is(narrow.length, how.moments === "f32" ? 0 : 2 * (2 * 5 + 1));
     runs.push(losses);
   }
-  const [plain, narrow, both] = runs.map((losses) => losses.reduce((sum, one) => sum + one, 0));
-  assert.ok(Math.abs(narrow! / plain! - 1) < 0.02, `${narrow} beside ${plain}`);
-  assert.ok(Math.abs(both! / plain! - 1) < 0.1, `${both} beside ${plain}`);
+  const [plain, ...others] = runs.map((losses) => losses.reduce((sum, one) => sum + one, 0));
+  const off = others.map((one) => Math.abs(one / plain! - 1));
+  assert.ok(off[0]! < 0.02 && off[1]! < 0.02 && off[2]! < 0.1 && off[3]! < 0.1, off.join(", "));
   assert.ok(runs.every((losses) => losses.at(-1)! < 0.01));
+});
+
+test("an update takes as many kernels with moments in fewer bits, in one pass and behind several", () => {
+  const { config, weights } = checkpoint("tiny");
+  const counts = (["f32", "int8", "nvfp4"] as const).map((moments) => {
+    const { plan } = compileTrainingModel(config, (name) => weights[name], {
+      ...short,
+      moments,
+      trainedDtype: "bf16",
+      quantize: {},
+      programs: ["train", "accumulate", "update"],
+    });
+    return plan.programs.map(({ name, steps }) => `${name} ${steps.length}`);
+  });
+  assert.equal(counts[0], ["train 167", "accumulate 111", "update 87", "blocks 56"]);
+  assert.equal(counts[1], counts[0]);
+  assert.equal(counts[2], counts[0]);
 });
 
 test("moments are refused in another format, and with SGD", () => {
@@ -208,8 +234,9 @@ test("moments are refused in another format, and with SGD", () => {
     }
     return "";
   };
-  assert.match(refusal({ moments: "int4" }), /moments must be one of f32, nvfp4; given int4/);
-  assert.match(refusal({ moments: "nvfp4", rule: "sgd" }), /moments must be left out with the rule sgd/);
+  assert.match(refusal({ moments: "int4" }), /moments must be one of f32, int8, nvfp4; given int4/);
+  for (const moments of ["int8", "nvfp4"])
+    assert.match(refusal({ moments, rule: "sgd" }), /moments must be left out with the rule sgd/);
 });
 
 test("SGD moves a whole model as its formula says", async () => {

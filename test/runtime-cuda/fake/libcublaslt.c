@@ -1,5 +1,6 @@
 /*
  * A libcublasLt.so.13 that multiplies nothing: every call is a line of the file that WEFT_FAKE_LOG names.
+ * Descriptors without scales are those of products in bf16; the modes of others, and where their scales are, are logged.
  * WEFT_FAKE_CUDART is the CUDA that it says it was built with, WEFT_FAKE_CREATE the status of cublasLtCreate,
  * WEFT_FAKE_REFUSED the columns of a product that it finds no way for, WEFT_FAKE_WORKSPACE what each way wants,
  * WEFT_FAKE_MATMUL the status of products.
@@ -13,6 +14,8 @@
 struct Desc {
   int compute, scale;
   int32_t transpose_a, transpose_b;
+  int32_t a_scale_mode, b_scale_mode;
+  const void *a_scales, *b_scales;
 };
 struct Layout {
   int type;
@@ -85,7 +88,25 @@ int cublasLtMatmulDescDestroy(struct Desc* desc) {
   free(desc);
   return 0;
 }
+/* Of block scales: their modes, and where they lie. */
+static const char* scales(const struct Desc* desc) {
+  static char text[96];
+  text[0] = 0;
+  if (desc->a_scale_mode || desc->b_scale_mode)
+    snprintf(text, sizeof text, " scales %d %p %d %p", desc->a_scale_mode, desc->a_scales, desc->b_scale_mode, desc->b_scales);
+  return text;
+}
 int cublasLtMatmulDescSetAttribute(struct Desc* desc, int attribute, const void* value, size_t bytes) {
+  if (attribute == 17 || attribute == 18) {
+    if (bytes != sizeof(void*)) return 7;
+    memcpy(attribute == 17 ? &desc->a_scales : &desc->b_scales, value, bytes);
+    return 0;
+  }
+  if (attribute == 31 || attribute == 32) {
+    if (bytes != 4 || setting("WEFT_FAKE_CUDART", 13000) < 12080) return 7;
+    memcpy(attribute == 31 ? &desc->a_scale_mode : &desc->b_scale_mode, value, 4);
+    return 0;
+  }
   if (bytes != 4 || (attribute != 3 && attribute != 4)) return 7;
   memcpy(attribute == 3 ? &desc->transpose_a : &desc->transpose_b, value, 4);
   return 0;
@@ -122,7 +143,8 @@ int cublasLtMatmulAlgoGetHeuristic(void* handle, const struct Desc* desc, const 
                                    const struct Layout* c, const struct Layout* d, const struct Preference* preference,
                                    int requested, struct Heuristic* results, int* returned) {
   (void)handle;
-  (void)desc;
+  /* Without scales there is no product of such types, and with them of no others. */
+  if ((a->type == 33) != (desc->a_scale_mode == 1 && desc->a_scales != NULL) || (b->type == 33) != (desc->b_scale_mode == 1 && desc->b_scales != NULL)) return 15;
   note("cublasLtMatmulAlgoGetHeuristic a %s b %s c %s d %s workspace %llu schemes %u alignment %u %u %u %u requested %d", text(a), text(b),
        text(c), text(d), (unsigned long long)preference->workspace, preference->schemes, preference->alignment[0], preference->alignment[1],
        preference->alignment[2], preference->alignment[3], requested);
@@ -142,8 +164,8 @@ int cublasLtMatmul(void* handle, const struct Desc* desc, const float* alpha, co
   (void)handle;
   const int known = algo->data[0] == d_layout->rows && algo->data[7] == d_layout->columns;
   note("cublasLtMatmul compute %d scale %d transposed %d %d alpha %g beta %g a %p %s b %p %s c %p %s d %p %s known %d "
-       "workspace %d %zu stream %p",
+       "workspace %d %zu stream %p%s",
        desc->compute, desc->scale, desc->transpose_a, desc->transpose_b, *alpha, *beta, a, text(a_layout), b, text(b_layout), c,
-       text(c_layout), d, text(d_layout), known, workspace != NULL, bytes, stream);
+       text(c_layout), d, text(d_layout), known, workspace != NULL, bytes, stream, scales(desc));
   return (int)setting("WEFT_FAKE_MATMUL", 0);
 }

@@ -68,7 +68,7 @@ static Result device_name(char* name, int bytes, int device) {
 }
 static Result device_attribute(int* value, int attribute, int device) {
   (void)device;
-  *value = attribute == 16 ? 132 : attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 97 ? 232448 : -1;
+  *value = attribute == 16 ? 132 : attribute == 75 ? setting("WEFT_FAKE_CAPABILITY", 90) / 10 : attribute == 76 ? setting("WEFT_FAKE_CAPABILITY", 90) % 10 : attribute == 97 ? 232448 : -1;
   return 0;
 }
 

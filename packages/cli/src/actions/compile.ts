@@ -8,6 +8,7 @@ import {
   type KernelResources,
   nvccCompiler,
   readCompiled,
+  requireFp4Target,
   type TargetImages,
   targetFacts,
   targetNames,
@@ -30,13 +31,15 @@ interface KernelRow extends KernelResources {
 
 export async function compileModel(path: string, options: CompileOptions): Promise<void> {
   const targets = targetsOf(options.target);
+  if (options.fp4 === "hardware") for (const target of targets) requireFp4Target(target);
   const directory = resolve(options.out ?? `${basename(resolve(path), extname(path))}.compiled`);
   refuseNoFolder(directory);
   using _ = stopsInOrder();
   // Whether there is a compiler is the quicker question.
   const compiler = await nvccCompiler({ signal: interruption });
   const { plan } = compileTarget(await openTarget(path, options.export), options, "cuda").compiled;
-  const cudaPlan = emitCuda(plan);
+  const { fp4 } = options;
+  const cudaPlan = emitCuda(plan, fp4 === undefined ? {} : { fp4 });
   const started = performance.now();
   const progress = new Progress();
   const cache = new KernelCache({ remark });

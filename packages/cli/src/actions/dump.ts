@@ -101,8 +101,8 @@ function compiledStage(target: Target, stage: Exclude<Stage, "expr">, options: D
 }
 
 /** The text of all kernels, or with it the launches of each step. One text serves all programs. */
-function cudaStage({ plan }: Compiled, { format, program }: DumpOptions): string {
-  const cuda = emitCuda(plan);
+function cudaStage({ plan }: Compiled, { format, program, fp4 }: DumpOptions): string {
+  const cuda = emitCuda(plan, fp4 === undefined ? {} : { fp4 });
   if (format === "json") {
     const programs = cuda.programs.filter((one) => program === undefined || one.name === program);
     return JSON.stringify({ ...cuda, programs }, undefined, 2);

@@ -5,7 +5,9 @@ import {
   describeLinearPath,
   exampleSymbols,
   explain as explainPath,
+  type Fp4Decision,
   formatBytes,
+  fp4Decisions,
   knownPaths,
   nearestPath,
   type ProgramExplanation,
@@ -35,6 +37,8 @@ interface Step extends StepExplanation {
   readonly roles: readonly string[];
   readonly buffers: readonly BufferUse[];
   readonly cost: StepCost;
+  /** Of products of two NVFP4 matrices: what a GPU's units for FP4 would do of it. */
+  readonly fp4?: Pick<Fp4Decision, "isHardware" | "reason">;
 }
 
 interface Program extends ProgramExplanation {
@@ -56,7 +60,7 @@ export async function explain(target: string, path: string, options: ExplainOpti
     .filter((one) => options.program === undefined || one.program === options.program)
     .map((one) => withPlan(compiled, one, path));
   if (options.json === true) await printJson({ path, programs });
-  else await print([path, ...programs.flatMap(formatProgram)].join("\n"));
+  else await print([path, ...programs.flatMap((one) => formatProgram(one, options.fp4))].join("\n"));
 }
 
 function refusePath(compiled: Compiled, path: string): never {
@@ -79,6 +83,7 @@ function withPlan(compiled: Compiled, explanation: ProgramExplanation, path: str
   const at = exampleSymbols(plan, program);
   const costs = costOf(plan, program, at);
   const { graph } = compiled.compiled[index]!.fused;
+  const decisions = fp4Decisions(plan);
   const steps = explanation.steps.map((step): Step => {
     const { kernel, bindings } = program.steps[step.step]!;
     const buffers = bindings.map((buffer, slot): BufferUse => {
@@ -87,18 +92,32 @@ function withPlan(compiled: Compiled, explanation: ProgramExplanation, path: str
       return { name, access, class: kind, dtype, shape, bytes, offset };
     });
     const roles = rolesOf(compiled.groups[index]![step.step]!, graph, path);
-    return { ...step, roles, buffers, cost: costs[step.step]! };
+    const decision = decisions.find((one) => one.kernel === kernel);
+    const fp4 = decision && { isHardware: decision.isHardware, reason: decision.reason };
+    return { ...step, roles, buffers, cost: costs[step.step]!, ...(fp4 === undefined ? {} : { fp4 }) };
   });
   return { ...explanation, steps, at };
 }
 
-function formatProgram({ program, steps, linears, fired, refusals, at }: Program): string[] {
+/** Which way products take is asked for where kernels are compiled: nothing else decides it. */
+function formatFp4({ isHardware, reason }: NonNullable<Step["fp4"]>, way: ExplainOptions["fp4"]): string {
+  if (!isHardware) return `by the values of their codes: ${reason}`;
+  if (way === "hardware") return `in units for FP4, ${reason}; fewer by the values of their codes`;
+  return `by the values of their codes; with --fp4 hardware in units for FP4, ${reason}`;
+}
+
+function formatProgram(
+  { program, steps, linears, fired, refusals, at }: Program,
+  way: ExplainOptions["fp4"],
+): string[] {
   const values = Object.entries(at).map(([symbol, value]) => `${symbol}=${value}`);
   const taken = values.length === 0 ? "" : ` at ${values.join(", ")}`;
   const lines = [`  in ${program}:`];
   for (const step of steps) {
     lines.push(`    step ${step.step}, kernel ${step.kernel}`, `      computes ${step.own.join("; ")}`);
     for (const role of step.roles) lines.push(`      why: ${role}`);
+    if (step.fp4 !== undefined)
+      lines.push(`      products of two NVFP4 matrices: ${formatFp4(step.fp4, way)}`);
     if (step.together.length > 0) lines.push(`      together with ${step.together.join(", ")}`);
     lines.push(
       step.stored.length === 0

@@ -132,11 +132,12 @@ function summaryOf(
 }
 
 function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: number): TrainingOptions {
-  const { batch, accumulate, dtype, gpuLimitGb, recompute, activationBudget } = flags;
+  const { optimizer, moments, batch, accumulate, dtype, gpuLimitGb, recompute, activationBudget } = flags;
   return {
     sequence: sequence * batch,
     policy: dtype,
-    rule: flags.optimizer,
+    rule: optimizer,
+    ...(moments === "f32" ? {} : { moments }),
     trainedDtype: flags.weights,
     ...(flags.quantize === undefined ? {} : { quantize: { fourOverSix: flags.fourOverSix ?? false } }),
     ...samplePrograms(flags, sequence),
@@ -191,12 +192,15 @@ function stepsOf(data: BatchStream, { epochs = 1, accumulate }: TrainFlags): num
   return refuse("--epochs", "must be fewer", { given: String(epochs), remedy: "give --steps" });
 }
 
+const momentsNote = (moments: TrainFlags["moments"]) =>
+  `first and second moments${moments === "f32" ? "" : `, of large matrices in ${moments === "nvfp4" ? "NVFP4" : moments}`}`;
+
 function printMemory(memory: Readonly<Record<string, number>>, flags: TrainFlags): Promise<void> {
   if (flags.json === true) return printJson(memory);
   const notes: Readonly<Record<string, string>> = {
     gradients: "where the arena of activations is fullest, and the sums over the passes of an update",
     blocks: "linears of the layers in NVFP4",
-    optimizer: flags.optimizer === "sgd" ? "momentum" : "first and second moments",
+    optimizer: flags.optimizer === "sgd" ? "momentum" : momentsNote(flags.moments),
   };
   const rows = Object.entries(memory).map(([name, bytes]) => [name, formatBytes(bytes), notes[name] ?? ""]);
   return print(formatTable([{ title: "" }, { title: "", align: "right" }, { title: "" }], rows));

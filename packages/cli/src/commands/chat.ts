@@ -8,6 +8,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  fp4Option,
   gpuLimitOption,
   integer,
   type ModelOptions,
@@ -59,6 +60,7 @@ export function chatCommand(): Command {
     .addOption(quantizeOption())
     .addOption(activationsOption())
     .addOption(rescoreOption())
+    .addOption(fp4Option())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

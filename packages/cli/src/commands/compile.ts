@@ -5,6 +5,7 @@ import {
   chunkOption,
   dtypeOption,
   exportOption,
+  fp4Option,
   jsonOption,
   leadOption,
   quantizeOption,
@@ -53,6 +54,7 @@ export function compileCommand(): Command {
     .addOption(quantizeOption())
     .addOption(activationsOption())
     .addOption(rescoreOption())
+    .addOption(fp4Option())
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(jsonOption("files and resources"))

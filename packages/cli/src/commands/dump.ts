@@ -5,6 +5,7 @@ import {
   chunkOption,
   dtypeOption,
   exportOption,
+  fp4Option,
   leadOption,
   quantizeOption,
   rescoreOption,
@@ -50,6 +51,7 @@ export function dumpCommand(): Command {
     .addOption(quantizeOption())
     .addOption(activationsOption())
     .addOption(rescoreOption())
+    .addOption(fp4Option())
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addHelpText("after", examples)

@@ -6,6 +6,7 @@ import {
   deviceOption,
   dtypeOption,
   exportOption,
+  fp4Option,
   jsonOption,
   leadOption,
   quantizeOption,
@@ -40,6 +41,7 @@ export function explainCommand(): Command {
     .addOption(quantizeOption())
     .addOption(activationsOption())
     .addOption(rescoreOption())
+    .addOption(fp4Option())
     .addOption(capacityOption())
     .addOption(chunkOption())
     .addOption(jsonOption("the explanation"))

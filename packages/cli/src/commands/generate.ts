@@ -7,6 +7,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  fp4Option,
   gpuLimitOption,
   integer,
   jsonOption,
@@ -103,6 +104,7 @@ export function generateCommand(): Command {
     .addOption(quantizeOption())
     .addOption(activationsOption())
     .addOption(rescoreOption())
+    .addOption(fp4Option())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

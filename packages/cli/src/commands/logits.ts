@@ -4,6 +4,7 @@ import {
   adapterOption,
   deviceOption,
   dtypeOption,
+  fp4Option,
   gpuLimitOption,
   jsonOption,
   type Mode,
@@ -43,6 +44,7 @@ export function logitsCommand(): Command {
     .addOption(adapterOption())
     .addOption(quantizeOption())
     .addOption(activationsOption())
+    .addOption(fp4Option())
     .addOption(dtypeOption())
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

@@ -126,6 +126,11 @@ export const activationsOption = () =>
   ).argParser(formatRule("*"));
 export const rescoreOption = () =>
   new Option("--no-rescore", "a head in NVFP4 alone decides: its candidates are not scored by plain rows");
+export const fp4Option = () =>
+  new Option(
+    "--fp4 <WAY>",
+    "with --activations nvfp4: products of 128 rows or more by the values of codes, or in a GPU's units for FP4",
+  ).choices(["emulated", "hardware"]);
 export const capacityOption = (text = "tokens that the KV cache has room for") =>
   new Option("--capacity <N>", text).argParser(integer(1, most));
 export const chunkOption = () =>
@@ -149,6 +154,7 @@ export interface TargetOptions {
   readonly quantize?: readonly FormatRule[];
   readonly activations?: readonly FormatRule[];
   readonly rescore?: boolean;
+  readonly fp4?: "emulated" | "hardware";
 }
 
 /** Options of everything that runs a MODEL. */
@@ -156,6 +162,7 @@ export interface ModelOptions {
   readonly quantize?: readonly FormatRule[];
   readonly activations?: readonly FormatRule[];
   readonly rescore?: boolean;
+  readonly fp4?: "emulated" | "hardware";
   readonly adapter?: string;
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly gpuLimitGb?: number;

@@ -31,6 +31,7 @@ export interface TrainFlags {
   readonly warmup: number;
   readonly optimizer: "adamw" | "sgd";
   readonly momentum?: number;
+  readonly moments: "f32" | "int8" | "nvfp4";
   readonly weights: "f32" | "bf16";
   readonly quantize?: "nvfp4";
   readonly fourOverSix?: boolean;
@@ -79,7 +80,8 @@ Examples:
   $ weft train --config config.json --train-tokenizer 4096 --data book.txt --out runs/book --steps 1000
   $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --steps 100 --last-layers 4 --dry-run
   $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --lora 16 --lora-targets q_proj,v_proj
-  $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/small --weights bf16 --quantize nvfp4 --four-over-six`;
+  $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/small --weights bf16 --quantize nvfp4 --four-over-six
+  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/large --weights bf16 --quantize nvfp4 --moments int8`;
 
 export function trainCommand(): Command {
   const count = integer(1, most);
@@ -135,6 +137,11 @@ export function trainCommand(): Command {
       new Option("--optimizer <RULE>", "how weights move").choices(["adamw", "sgd"]).default("adamw"),
     )
     .addOption(new Option("--momentum <X>", "of sgd (default: 0.9)").argParser(real))
+    .addOption(
+      new Option("--moments <TYPE>", "how adamw keeps its moments of large matrices between updates")
+        .choices(["f32", "int8", "nvfp4"])
+        .default("f32"),
+    )
     .addOption(
       new Option("--weights <TYPE>", "how trained weights are stored; bf16 is rounded at random")
         .choices(["f32", "bf16"])

@@ -22,6 +22,7 @@ export async function openModel(
     quantize,
     activations,
     rescore,
+    fp4,
   }: ModelOptions,
   more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
 ): Promise<Qwen3> {
@@ -44,6 +45,7 @@ export async function openModel(
       quantize,
       activations,
       rescore,
+      fp4,
       ...more,
       onProgress: ({ stage, fraction }) => {
         if (fraction === undefined || !(stage in doing))

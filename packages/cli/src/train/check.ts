@@ -51,6 +51,9 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
     optimizer === "sgd", "--momentum", "goes with --optimizer sgd only", "adamw has betas: leave it out");
   require(momentum === undefined ||
     (momentum >= 0 && momentum < 1), "--momentum", "must be at least 0 and below 1", "leave it out for 0.9");
+  require(flags.moments === "f32" ||
+    optimizer ===
+      "adamw", "--moments", "goes with --optimizer adamw only", "sgd has momentum in f32: leave it out");
   require(flags.weightDecay >= 0, "--weight-decay", "must be at least 0", "leave it out for 0.01");
   require(flags.evalShare >= 0 &&
     flags.evalShare < 1, "--eval-share", "must be at least 0 and below 1", "hold out 0.05, say");

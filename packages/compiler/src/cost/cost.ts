@@ -3,6 +3,7 @@
  * rows share counts once, scratch and caches do not count: this is the least that memory must deliver.
  */
 import { opTable } from "@weft/dsl";
+import { elementBytes } from "../plan/element-bytes.ts";
 import type {
   Access,
   Affine,
@@ -49,8 +50,7 @@ const unaryCost: Readonly<Record<UnaryName, number>> = {
 const binaryCost: Partial<Record<BinaryName, number>> = { pow: 16 };
 
 export function dtypeSize(dtype: Slot["dtype"]): number {
-  if (dtype === "nvfp4") return 9 / 16;
-  return dtype === "bf16" || dtype === "f16" ? 2 : 4;
+  return elementBytes[dtype];
 }
 
 /** All symbols of a plan, sums included. @throws RangeError for one that is missing or out of range. */

@@ -1,4 +1,5 @@
 /** Text of a program while it is written, with names that are visible in the blocks that enclose them. */
+import { elementBytes } from "../plan/element-bytes.ts";
 import type { Affine, PlanDtype, Slot } from "../plan/types.ts";
 
 export class Code {
@@ -60,10 +61,11 @@ export const storageType: Readonly<Record<PlanDtype, string>> = {
   f16: "f16",
   nvfp4: "nvfp4",
   i32: "i32",
+  i8: "i8",
 };
 
 /** Of one element; not of nvfp4, whose elements share bytes. */
-export const storageBytes = (dtype: PlanDtype): number => (dtype === "bf16" || dtype === "f16" ? 2 : 4);
+export const storageBytes = (dtype: PlanDtype): number => elementBytes[dtype];
 
 export const symbolName = (symbol: number): string => `s${symbol}`;
 

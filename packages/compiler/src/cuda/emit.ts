@@ -3,6 +3,7 @@ import type { Kernel, Plan } from "../plan/types.ts";
 import { aboutKernel } from "./about.ts";
 import { emitAttention } from "./attention/attention.ts";
 import { emitAttentionBackward, emitAttentionForward } from "./attention/training.ts";
+import { type Fp4Products, requireFp4Products } from "./fp4.ts";
 import {
   type KernelContext,
   type KernelPart,
@@ -14,6 +15,7 @@ import {
 import { emitLossHead } from "./loss-head.ts";
 import { emitMatmul } from "./matmul/index.ts";
 import { emitContract } from "./product/contract.ts";
+import { quantisedSlots } from "./quantised-slots.ts";
 import { emitRows } from "./rows/rows-kernel.ts";
 import { emitScatterAdd } from "./scatter-add-kernel.ts";
 import { emitTopK } from "./top-k-kernel.ts";
@@ -26,7 +28,18 @@ import {
   cudaVersion,
 } from "./types.ts";
 
-export function emitCuda(plan: Plan): CudaPlan {
+export interface CudaEmitOptions {
+  /** Who multiplies two matrices of NVFP4 where there are rows enough. Default: "emulated". */
+  readonly fp4?: Fp4Products;
+}
+
+/**
+ * @throws WeftError where units for FP4 are asked for and the plan has nothing for them. Whether a GPU has them is its
+ * runtime's question, or that of who names the target.
+ */
+export function emitCuda(plan: Plan, { fp4 = "emulated" }: CudaEmitOptions = {}): CudaPlan {
+  if (fp4 === "hardware") requireFp4Products(plan);
+  const quantised = fp4 === "hardware" ? quantisedSlots(plan) : undefined;
   const symbolMax = plan.symbols.map((symbol) => symbol.max);
   const origins = originsByKernel(plan);
   const texts = plan.kernels.map((kernel, index) =>
@@ -34,6 +47,7 @@ export function emitCuda(plan: Plan): CudaPlan {
       name: `k${index}_${identifier(kernel.name)}`,
       symbolMax,
       about: aboutKernel(plan, kernel, origins[index]!),
+      ...(quantised === undefined ? {} : { fp4: quantised[index]! }),
     }),
   );
   const functions: CudaFunction[] = [];
@@ -59,12 +73,13 @@ export function emitCuda(plan: Plan): CudaPlan {
       const matrix = ({ slot, dtype, offset, stride }: SlotMatrix): CudaMatrix => {
         return { buffer: slot < 0 ? -1 : bindings[slot]!, dtype, offset, stride };
       };
-      const products = library.products.map(({ x, weight, out, addend, ...product }) => ({
+      const products = library.products.map(({ x, weight, out, addend, scales, ...product }) => ({
         ...product,
         x: matrix(x),
         weight: matrix(weight),
         out: matrix(out),
         addends: addend === undefined ? [] : [matrix(addend)],
+        scales: scales === undefined ? [] : [scales],
       }));
       const before = launchesOf(library.before, step, bindings);
       const after = launchesOf(library.after, step, bindings);

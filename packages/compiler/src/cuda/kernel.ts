@@ -1,7 +1,7 @@
 /** What becomes of one kernel of the plan: one or more `__global__` functions, launched one after the other. */
 import type { Affine, MatmulKernel, PlanDtype, Slot } from "../plan/types.ts";
 import { affineText, Code, constantOf, slotView, storageType } from "./code.ts";
-import type { CudaExtent } from "./types.ts";
+import type { CudaBlockScales, CudaExtent } from "./types.ts";
 
 /** Prelude files in the order in which they must be included. */
 export const preludeFiles = [
@@ -11,6 +11,7 @@ export const preludeFiles = [
   "random.cuh",
   "nvfp4.cuh",
   "nvfp4_encode.cuh",
+  "fp4_operands.cuh",
   "blocks.cuh",
   "gemv.cuh",
   "nvfp4_gemv.cuh",
@@ -62,6 +63,8 @@ export interface SlotProduct {
   readonly isWeightTransposed: boolean;
   readonly out: SlotMatrix;
   readonly addend: SlotMatrix | undefined;
+  /** Of operands in NVFP4, in scratch. */
+  readonly scales: CudaBlockScales | undefined;
 }
 
 export interface LibraryWay {
@@ -72,6 +75,8 @@ export interface LibraryWay {
   readonly products: readonly SlotProduct[];
   readonly after: readonly KernelPart[];
   readonly scratchBytes: number;
+  /** Besides that of the other way. */
+  readonly prelude?: readonly PreludeFile[];
 }
 
 /** What the text of a kernel needs to know besides the kernel itself. */
@@ -82,6 +87,8 @@ export interface KernelContext {
   readonly symbolMax: readonly number[];
   /** Lines for the comment above the kernel: where it comes from, what it computes. */
   readonly about: readonly string[];
+  /** Where products of two NVFP4 matrices go to units for FP4: the slots whose values are code times scale already. */
+  readonly fp4?: ReadonlySet<number>;
 }
 
 /** The largest value of an affine expression with factors that are not negative, as extents are. */

@@ -6,7 +6,7 @@
 import type { Affine, PlanDtype } from "../plan/types.ts";
 
 /** Raised whenever a runtime of the old version could misread a new one. */
-export const cudaVersion = 4;
+export const cudaVersion = 5;
 
 /** One compilation unit: the prelude and some kernels, self-contained for NVRTC. */
 export interface CudaModule {
@@ -60,6 +60,12 @@ export interface CudaMatrix {
   stride: number;
 }
 
+/** Where the block scales of a product's operands begin in scratch, in bytes; their order is swizzled-scales.ts. */
+export interface CudaBlockScales {
+  x: number;
+  weight: number;
+}
+
 /**
  * `out[rows][columns] = x[rows][contracted] * weight[columns][contracted]^T + addend`, accumulated in f32. A transposed
  * matrix lies in memory as `[contracted][rows]` (`[contracted][columns]`).
@@ -74,6 +80,11 @@ export interface CudaProduct {
   out: CudaMatrix;
   /** None or one, of `out`'s dtype; it may lie where `out` does. */
   addends: CudaMatrix[];
+  /**
+   * None: both operands are of bf16. One: both are of nvfp4 and lie in scratch, in rows of two codes to a byte, for units
+   * that multiply FP4; `contracted` is then a constant multiple of 32, and nothing else may compute the product.
+   */
+  scales: CudaBlockScales[];
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   type FusedTopK,
   nodesOf,
 } from "../fusion/types.ts";
+import { contiguousStrides } from "../fusion/view.ts";
 import { attributesOf } from "../passes/rewrite.ts";
 import type { Access, Kernel, Loop } from "../plan/types.ts";
 import { Bindings } from "./bindings.ts";
@@ -50,13 +51,19 @@ export function contextOf(
 
 export function rowsKernel(group: FusedRows, site: KernelSite): Emitted {
   const bindings = new Bindings(site.assembly);
-  const writes = [...group.nodes].filter((id) => site.graph.nodes[id]!.op === "stateWrite");
-  const computed = new Set([...group.nodes].filter((id) => !writes.includes(id)));
+  const opOf = (id: NodeId) => site.graph.nodes[id]!.op;
+  const writes = [...group.nodes].filter((id) => opOf(id) === "stateWrite");
+  // Axes are joined for a write only.
+  const computed = new Set([...group.nodes].filter((id) => !/^(stateWrite|mergeAxes)$/.test(opOf(id))));
   const builder = new BodyBuilder(contextOf(site, bindings, computed), group.space, computed);
   builder.compute();
   // Behind everything that may read what they overwrite.
-  for (const id of writes.sort((a, b) => a - b))
-    builder.store(site.graph.nodes[id]!.inputs[0]!, site.places.targetOf(id)!);
+  for (const id of writes.sort((a, b) => a - b)) {
+    let value = site.graph.nodes[id]!.inputs[0]!;
+    while (opOf(value) === "mergeAxes") value = site.graph.nodes[value]!.inputs[0]!;
+    const strides = contiguousStrides(site.graph.nodes[value]!.type.axes);
+    builder.store(value, { ...site.places.targetOf(id)!, strides });
+  }
   const name = kernelName(site.graph, [...group.nodes]);
   return { kernel: { kind: "rows", name, slots: bindings.slots, program: builder.program() }, bindings };
 }

@@ -11,6 +11,7 @@ import {
   WeftError,
 } from "@weft/dsl";
 import type { SymbolicSum } from "../fusion/affine.ts";
+import { elementBytes } from "../plan/element-bytes.ts";
 import type { Affine, Kernel, PlanBuffer, PlanDtype, PlanSymbol } from "../plan/types.ts";
 
 /** Where a value lies: a buffer, an offset and strides by axis name. */
@@ -28,7 +29,7 @@ const nvfp4Rows = 16;
 /** What a buffer takes. */
 export function bufferBytes(dtype: PlanDtype, shape: readonly number[]): number {
   const count = shape.reduce((product, size) => product * size, 1);
-  if (dtype !== "nvfp4") return count * (dtype === "bf16" || dtype === "f16" ? 2 : 4);
+  if (dtype !== "nvfp4") return count * elementBytes[dtype];
   const rowLength = shape.at(-1)!;
   const rows = count / rowLength;
   return (Math.ceil(rows / nvfp4Rows) * nvfp4Rows * rowLength * 9) / 16;

@@ -125,7 +125,7 @@ export function describeLinearPath({
   const rows =
     activations === "plain"
       ? `rows of ${inputDtype}`
-      : `rows in nvfp4, as the ${inputDtype} values that their codes mean (no FP4 matrix units are used)`;
+      : `rows in nvfp4, as the ${inputDtype} values that their codes mean`;
   return [
     `${parameter}: ${storage} times ${rows}`,
     ...ways.map(({ kind, why }) => `${named[kind]}: ${why}`),

@@ -1,6 +1,7 @@
 /** What each node is to the fuser, and where values can be read from. */
-import { type Graph, type GraphNode, holdsFloats, type NodeId, opTable } from "@weft/dsl";
+import { type Dtype, type Graph, type GraphNode, holdsFloats, type NodeId, opTable } from "@weft/dsl";
 import { attributesOf } from "../passes/rewrite.ts";
+import { elementBytes } from "../plan/element-bytes.ts";
 import { constantSum } from "./affine.ts";
 import { attentionIndex, isAttention } from "./attention.ts";
 import { indexExpression } from "./index-arithmetic.ts";
@@ -81,12 +82,14 @@ function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): Node
   }
 }
 
-/** Reading a narrow weight or cache as f32 is what a load does anyway. */
+const widens = (dtype: Dtype): boolean => holdsFloats(dtype) || dtype === "i8";
+
+/** Reading a narrow weight, cache or moment as f32 is what a load does anyway. */
 function widensStored(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): boolean {
   if (node.op !== "cast" || node.type.dtype !== "f32") return false;
   for (let id = node.inputs[0]!; ; id = graph.nodes[id]!.inputs[0]!) {
     const kind = kinds[id]!;
-    if (kind === "leaf" || kind === "state") return holdsFloats(graph.nodes[id]!.type.dtype);
+    if (kind === "leaf" || kind === "state") return widens(graph.nodes[id]!.type.dtype);
     if (kind !== "view" || graph.nodes[id]!.op === "concat") return false;
   }
 }
@@ -162,6 +165,5 @@ export function storedBytes(graph: Graph, id: NodeId): number {
     (product, one) => product * (typeof one.size === "number" ? one.size : one.size.max),
     1,
   );
-  if (type.dtype === "nvfp4") return (count * 9) / 16;
-  return count * (type.dtype === "bf16" || type.dtype === "f16" ? 2 : 4);
+  return count * elementBytes[type.dtype];
 }

@@ -172,7 +172,11 @@ function isReadFromMemory(context: FusionContext, id: NodeId): boolean {
 function isWritten({ graph, consumers }: FusionContext, id: NodeId): boolean {
   const { op, inputs } = graph.nodes[id]!;
   const value = op === "abs" ? inputs[0]! : id;
-  return consumers[value]!.some((reader) => graph.nodes[reader]!.op === "stateWrite");
+  const isWrite = (reader: NodeId): boolean => {
+    const node = graph.nodes[reader]!;
+    return node.op === "stateWrite" || (node.op === "mergeAxes" && consumers[reader]!.some(isWrite));
+  };
+  return consumers[value]!.some(isWrite);
 }
 
 /** Gives back what would be stored only to spare its reader a cheap repetition. */

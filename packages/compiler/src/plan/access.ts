@@ -4,7 +4,7 @@
 export type Real = number;
 
 /** `nvfp4` lies in tiles: docs/numerics.md. */
-export type PlanDtype = "f32" | "bf16" | "f16" | "nvfp4" | "i32";
+export type PlanDtype = "f32" | "bf16" | "f16" | "nvfp4" | "i32" | "i8";
 
 /** `constant + sum of factor x symbol`. */
 export interface Affine {

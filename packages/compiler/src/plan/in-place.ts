@@ -1,9 +1,9 @@
 /** Whether a kernel may write one slot over the bytes of another. */
+import { elementBytes } from "./element-bytes.ts";
 import type { Access, Kernel, RowProgram, Slot } from "./types.ts";
 
 // Blocks of nvfp4 lie over nothing.
-const bytesOf = ({ dtype }: Slot) =>
-  dtype === "nvfp4" ? Number.NaN : dtype === "bf16" || dtype === "f16" ? 2 : 4;
+const bytesOf = ({ dtype }: Slot) => (dtype === "nvfp4" ? Number.NaN : elementBytes[dtype]);
 
 const sameAccess = (a: Access, b: Access) =>
   JSON.stringify([a.offset, a.strides, a.rowStride]) === JSON.stringify([b.offset, b.strides, b.rowStride]);

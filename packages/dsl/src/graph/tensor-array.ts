@@ -60,7 +60,16 @@ const bits32 = new Uint32Array(float32.buffer);
 const toInt32 = (value: number): number =>
   Number.isNaN(value) ? 0 : Math.min(Math.max(Math.trunc(value), -(2 ** 31)), 2 ** 31 - 1) + 0;
 
-/** Rounds a double to a storage type, and gives it back as a double: floats to nearest even, i32 toward zero. */
+/** To nearest even, saturated at -127 and 127 (no magnitude without its opposite); 0 for NaN. */
+function toInt8(value: number): number {
+  if (Number.isNaN(value)) return 0;
+  const within = Math.min(Math.max(value, -127), 127);
+  const floor = Math.floor(within);
+  const rest = within - floor;
+  return (rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor) + 0;
+}
+
+/** Rounds a double to a storage type, and gives it back as a double: floats and i8 to nearest even, i32 toward zero. */
 export function roundTo(dtype: Dtype, value: number): number {
   switch (dtype) {
     case "f32":
@@ -88,6 +97,8 @@ export function roundTo(dtype: Dtype, value: number): number {
     }
     case "i32":
       return toInt32(value);
+    case "i8":
+      return toInt8(value);
     case "bool":
       return value !== 0 ? 1 : 0;
     default:

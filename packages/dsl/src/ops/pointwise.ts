@@ -105,7 +105,8 @@ function binary<K extends BinaryFunction>(name: K): OpDefinition<K> {
     arity: { min: 2, max: 2 },
     infer: ([a, b]) => {
       if (a!.dtype !== b!.dtype) return "both sides must have one dtype";
-      if (a!.dtype === "bool" || a!.dtype === "nvfp4") return `takes numbers, not ${a!.dtype}`;
+      if (a!.dtype === "bool" || a!.dtype === "nvfp4" || a!.dtype === "i8")
+        return `takes numbers, not ${a!.dtype}`;
       const axes = broadcastAxes([a!, b!]);
       return typeof axes === "string" ? axes : { dtype: resultType(a!.dtype), axes };
     },
@@ -150,7 +151,7 @@ const cast: OpDefinition<"cast"> = {
   category: "pointwise",
   documentation: {
     summary:
-      "converts to another dtype; floats round to nearest even, a float to i32 truncates toward zero (beyond the range: its nearest end; NaN: 0)",
+      "converts to another dtype; floats round to nearest even, a float to i32 truncates toward zero (beyond the range: its nearest end; NaN: 0), one to i8 rounds to nearest even (beyond 127: to 127, with its sign; NaN: 0)",
     inputs: ["x: [...]"],
     result: "like x, of the given dtype",
   },

@@ -6,9 +6,13 @@ import type { DeviceName, OpenOptions } from "./options.ts";
 /** @throws WeftError for options that the processor does not fit, for a device that is not there or not built. */
 export async function makeDevice(
   name: DeviceName,
-  { threads }: Pick<OpenOptions, "threads">,
+  { threads, fp4 }: Pick<OpenOptions, "threads" | "fp4">,
 ): Promise<Device> {
   if (name === "cpu") return cpuDevice(threads === undefined ? {} : { threads });
   const { openGpu, openSimulator } = await import("@weft/runtime-cuda");
-  return name === "cuda" ? openGpu() : openSimulator();
+  if (fp4 !== "hardware") return name === "cuda" ? openGpu() : openSimulator();
+  // The simulated GPU is one that has such units, and multiplies what they would read on the host.
+  return name === "cuda"
+    ? openGpu({ fp4 })
+    : openSimulator({ fp4, matmulLibrary: "auto", computeCapability: 100 });
 }

@@ -1,5 +1,5 @@
 /** How a checkpoint is opened: the options, their defaults, and the check that they make sense together. */
-import type { PrecisionPolicy } from "@weft/compiler";
+import type { Fp4Products, PrecisionPolicy } from "@weft/compiler";
 import { mostTopK } from "@weft/dsl";
 import type { Device } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
@@ -41,6 +41,11 @@ export interface OpenOptions {
    * of the head in NVFP4. A token reads 32 rows of the plain matrix.
    */
   readonly rescore?: boolean | undefined;
+  /**
+   * Where both are in NVFP4, who multiplies from 128 rows on: `hardware` is a GPU's units for FP4, which begin with compute
+   * capability 10.0 (see `openGpu`); opening is refused where they are missing. Default: `emulated`.
+   */
+  readonly fp4?: Fp4Products | undefined;
   /** The most tokens of a context. Default: what the model was trained for, at most 4096. */
   readonly capacity?: number | undefined;
   /** The most tokens of one prefill step. Default 512, at most the capacity. */
@@ -130,6 +135,21 @@ export function resolveOpenOptions(
   const dtype = options.dtype ?? usual.dtype;
   if (dtype !== "f32" && dtype !== "bf16")
     complain("dtype must be f32 or bf16", dtype, "leave it out for the default");
+  const { fp4 } = options;
+  if (fp4 !== undefined && fp4 !== "emulated" && fp4 !== "hardware")
+    complain("fp4 must be emulated or hardware", fp4, "leave it out for emulated");
+  else if (fp4 === "hardware" && options.device !== "cuda" && options.device !== "cuda-sim")
+    complain(
+      "fp4 hardware must go with a GPU that is made here",
+      typeof options.device === "object" ? options.device.name : (options.device ?? "cpu"),
+      "use the device cuda, or give fp4 when making the device",
+    );
+  else if (fp4 === "hardware" && !asksForNvfp4(options.activations))
+    complain(
+      "fp4 hardware must go with activations in nvfp4",
+      options.activations ?? "plain",
+      "add activations nvfp4",
+    );
   const logits = options.logits ?? "last";
   if (logits !== "last" && logits !== "all") complain("logits must be last or all", logits, "leave it out");
   const { device } = options;
@@ -163,3 +183,8 @@ export function usualOn(device: OpenOptions["device"]): Pick<ResolvedOpenOptions
 }
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
+
+const asksForNvfp4 = (activations: OpenOptions["activations"]) =>
+  typeof activations === "string"
+    ? activations === "nvfp4"
+    : activations?.some(({ format }) => format === "nvfp4") === true;

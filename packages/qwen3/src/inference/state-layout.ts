@@ -21,7 +21,14 @@ export interface StateTensor {
 /** Rows of the first positions, by the name of the state; each [outer, length, inner]. */
 export type PackedState = ReadonlyMap<string, Uint8Array>;
 
-const elementBytes: Readonly<Record<PlanDtype, number>> = { f32: 4, i32: 4, bf16: 2, f16: 2, nvfp4: 9 / 16 };
+const elementBytes: Readonly<Record<PlanDtype, number>> = {
+  f32: 4,
+  i32: 4,
+  bf16: 2,
+  f16: 2,
+  nvfp4: 9 / 16,
+  i8: 1,
+};
 
 const product = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum * size, 1);
 

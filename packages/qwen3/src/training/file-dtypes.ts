@@ -8,4 +8,5 @@ export const fileDtypes = {
   f16: "F16",
   nvfp4: "U8",
   i32: "I32",
+  i8: "I8",
 } as const satisfies Record<Weight["dtype"], TensorDtype>;

@@ -76,6 +76,7 @@ function* partsOfFile({ path, offset, bytes, dtype }: FileWeight, memory: ArrayB
 
 function arrayOf(dtype: Weight["dtype"], memory: ArrayBuffer, bytes: number): StateArray {
   if (dtype === "f32") return new Float32Array(memory, 0, bytes / 4);
+  if (dtype === "i8") return new Int8Array(memory, 0, bytes);
   return dtype === "i32" ? new Int32Array(memory, 0, bytes / 4) : new Uint16Array(memory, 0, bytes / 2);
 }
 

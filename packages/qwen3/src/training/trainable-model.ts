@@ -101,7 +101,8 @@ export class TrainableModel implements Trainable {
         if (state.dtype === "nvfp4")
           return [{ name: state.name, dtype: "U8", shape: [(elements(state) * 9) / 16] }];
         const isWhole = elements(state) === shape.reduce((product, size) => product * size, 1);
-        return [{ name: state.name, dtype: "F32", shape: isWhole ? shape : state.shape }];
+        const dtype = state.dtype === "i8" ? fileDtypes.i8 : fileDtypes.f32;
+        return [{ name: state.name, dtype, shape: isWhole ? shape : state.shape }];
       }),
     );
     const single = [
@@ -194,11 +195,13 @@ export class TrainableModel implements Trainable {
     return this.#training.adapter === undefined ? name : plainAdapterName(name);
   }
 
-  #arrayOf(state: string): typeof Uint16Array | typeof Uint8Array | typeof Float32Array {
+  #arrayOf(state: string): typeof Uint16Array | typeof Uint8Array | typeof Int8Array | typeof Float32Array {
     const { buffers } = this.#training.executable.plan;
     switch (buffers.find((one) => one.class === "state" && one.name === state)?.dtype) {
       case "nvfp4":
         return Uint8Array;
+      case "i8":
+        return Int8Array;
       case "bf16":
         return Uint16Array;
       default:

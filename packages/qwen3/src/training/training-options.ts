@@ -35,9 +35,10 @@ export interface TrainingOptions {
    */
   readonly trainedDtype?: "f32" | "bf16";
   /**
-   * How AdamW's moments are kept between updates. `nvfp4`: the first one, and the root of the second one, in 4.5 bits an
-   * element, for matrices of at least 4096 elements that are no embedding; all others stay in f32. An update that is left
-   * out rounds what was kept once more. Default: `f32`.
+   * How AdamW's moments are kept between updates. `int8` and `nvfp4`: the first one, and the root of the second one, in
+   * 8 bits with an f32 scale for each block of at most 256 elements, or in 4.5 bits with one for each row. That goes for
+   * matrices of at least 4096 elements that are no embedding; all others stay in f32. An update that is left out leaves
+   * int8 as it was, and rounds NVFP4 once more. Default: `f32`.
    */
   readonly moments?: MomentFormat;
   /**

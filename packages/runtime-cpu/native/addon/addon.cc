@@ -5,6 +5,7 @@
 #include "addon/handles.h"
 #include "addon/processor.h"
 #include "error.h"
+#include "loaded/free_memory.h"
 #include "node/entries.h"
 #include "plan_generated.h"
 
@@ -74,7 +75,10 @@ class CpuLoadJob final : public LoadJob {
  public:
   CpuLoadJob(Napi::Env env, std::shared_ptr<Executable> executable, const DeviceHandle& device)
       : LoadJob(env, executable, device.dispatcher), loading_(std::move(executable)) {}
-  void execute() override { loading_->load(); }
+  void execute() override {
+    loading_->load();
+    return_free_memory();
+  }
 
  private:
   std::shared_ptr<Executable> loading_;

@@ -17,7 +17,8 @@ DType kernel_dtype(plan::PlanDtype dtype) {
     case plan::PlanDtype::f16: return DType::f16;
     case plan::PlanDtype::f32:
     case plan::PlanDtype::nvfp4:       // asked for before this matters
-    case plan::PlanDtype::i32: break;  // refused where it matters
+    case plan::PlanDtype::i32:
+    case plan::PlanDtype::i8: break;  // refused where it matters
   }
   return DType::f32;
 }

@@ -30,6 +30,9 @@ void read_elements(const KernelTable& kernels, float* out, const char* memory, p
     case plan::PlanDtype::nvfp4: return;  // has no elements of its own: row_blocks.cc
     case plan::PlanDtype::i32:
       for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(load_as<int32_t>(memory + 4 * i));
+      return;
+    case plan::PlanDtype::i8:
+      for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(load_as<int8_t>(memory + i));
   }
 }
 
@@ -44,6 +47,9 @@ void write_elements(const KernelTable& kernels, char* memory, plan::PlanDtype dt
         const int32_t value = to_i32(in[i]);
         std::memcpy(memory + 4 * i, &value, 4);
       }
+      return;
+    case plan::PlanDtype::i8:
+      for (size_t i = 0; i < count; ++i) memory[i] = static_cast<char>(to_i8(in[i]));
   }
 }
 
@@ -58,6 +64,7 @@ void read_strided(float* out, const char* memory, plan::PlanDtype dtype, int64_t
     case plan::PlanDtype::f16: return read([](const char* p) { return from_f16(load_as<uint16_t>(p)); });
     case plan::PlanDtype::nvfp4: return;
     case plan::PlanDtype::i32: return read([](const char* p) { return static_cast<float>(load_as<int32_t>(p)); });
+    case plan::PlanDtype::i8: return read([](const char* p) { return static_cast<float>(load_as<int8_t>(p)); });
   }
 }
 

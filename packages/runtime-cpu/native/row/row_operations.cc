@@ -146,6 +146,9 @@ void RowRunner::round_row(plan::PlanDtype dtype, float* out, const float* in, in
     case plan::PlanDtype::i32:
       for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(to_i32(in[i]));
       return;
+    case plan::PlanDtype::i8:
+      for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(to_i8(in[i]));
+      return;
   }
 }
 

@@ -9,6 +9,7 @@
 #include "addon/progress.h"
 #include "cuda_plan_generated.h"
 #include "error.h"
+#include "loaded/free_memory.h"
 #include "node/entries.h"
 
 namespace weft::cuda {
@@ -40,6 +41,7 @@ class CudaLoadJob final : public LoadJob {
   void execute() override {
     gpu_->add(loading_);
     loading_->load(progress_ ? progress_->function() : Progress());
+    return_free_memory();
   }
 
  private:

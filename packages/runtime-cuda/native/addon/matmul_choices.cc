@@ -33,6 +33,7 @@ Napi::Value library_choices(const Napi::CallbackInfo& info) {
     entry.Set("program", executable->plan().programs[choice.program].name);
     entry.Set("step", static_cast<double>(choice.step));
     entry.Set("leastRows", static_cast<double>(choice.least_rows));
+    entry.Set("isNvfp4", choice.is_nvfp4);
     entry.Set("refusal", choice.refusal);
     result.Set(result.Length(), entry);
   }

@@ -58,6 +58,7 @@ SimulatorOptions simulator_options(const Napi::Object& given) {
   take("seed", options.seed);
   take("totalBytes", options.total_bytes);
   take("multiprocessors", options.multiprocessors);
+  take("computeCapability", options.compute_capability);
   if (options.multiprocessors < 1 || options.multiprocessors > 1024) throw Error("multiprocessors must be 1 to 1024");
   if (!given.Get("launchSeconds").IsUndefined()) options.most_seconds = positive(given.Get("launchSeconds"), "launchSeconds");
   if (!given.Get("lateFailures").IsUndefined()) options.late_failures = given.Get("lateFailures").ToBoolean().Value();

@@ -31,10 +31,23 @@ struct MatmulShape {
   bool out_is_bf16 = false;
   bool x_is_transposed = false;
   bool weight_is_transposed = false;
+  // `x` and `weight` are NVFP4 instead of bf16: rows of two codes to a byte, the first in the low half, and block scales of
+  // their own. Strides count elements, and `contracted` is a multiple of 32.
+  bool is_nvfp4 = false;
   // What the addresses of all matrices are multiples of.
   uint64_t alignment = least_matmul_alignment;
   auto operator<=>(const MatmulShape&) const = default;
 };
+
+// Bytes of block scales as units for FP4 read them: tiles of 128 rows and 4 blocks of 16 elements.
+constexpr int64_t swizzled_scales_bytes(int64_t rows, int64_t contracted) {
+  return (rows + 127) / 128 * ((contracted + 63) / 64) * 512;
+}
+// Where the scale of element k of a row lies.
+constexpr int64_t swizzled_scale_place(int64_t row, int64_t k, int64_t contracted) {
+  const int64_t block = k / 16;
+  return (row / 128 * ((contracted + 63) / 64) + block / 4) * 512 + row % 32 * 16 + row / 32 % 4 * 4 + block % 4;
+}
 
 struct Matmul {
   MatmulShape shape;
@@ -43,6 +56,9 @@ struct Matmul {
   uint64_t out = 0;
   // May be `out`.
   uint64_t addend = 0;
+  // Block scales of x and the weight (E4M3, swizzled), where they are NVFP4.
+  uint64_t x_scales = 0;
+  uint64_t weight_scales = 0;
   // `matmul_workspace_bytes` of them.
   uint64_t workspace = 0;
   uint64_t stream = 0;
@@ -58,6 +74,8 @@ class MatmulLibrary {
 
   // "cuBLASLt 13.0.2 (path)".
   virtual std::string name() const = 0;
+  // Why it multiplies no NVFP4; empty where it does, on a device that can.
+  virtual std::string nvfp4_refusal() const = 0;
   // Chooses how products of this shape are computed. The choice, or the refusal, is kept for the next time. Puts
   // nothing on a stream.
   virtual std::string prepare(const MatmulShape& shape) = 0;

@@ -32,6 +32,7 @@ void Executable::load(const Progress& progress) {
   gpu_->require_alive();
   try {
     check_fits_device(compiled_->cuda, gpu_->facts().shared_bytes_per_block, gpu_->facts().name);
+    check_nvfp4();
     check_limit();
     allocate();
     load_modules();
@@ -48,7 +49,7 @@ void Executable::load(const Progress& progress) {
 void Executable::check_limit() {
   const size_t free = gpu_->free_bytes();
   const size_t room = options_.memory_limit > 0 ? std::min(options_.memory_limit, free) : free;
-  if (layout_.workspace > 0 && memory().total() > room) {
+  if (layout_.workspace > 0 && memory().total() > room && !uses_nvfp4(compiled_->cuda)) {
     // A library is never why a plan does not fit.
     const size_t wanted = memory().total();
     layout_ = Layout(plan(), compiled_->cuda, false);

@@ -30,6 +30,7 @@ struct LibraryChoice {
   size_t program;
   size_t step;
   int64_t least_rows;
+  bool is_nvfp4;
   // Empty: the library is taken.
   std::string refusal;
 };
@@ -99,6 +100,8 @@ class Executable final : public LoadedPlan {
     bool is_fixed;
     // Why the launches are taken whatever the rows; empty when they are not.
     std::string refusal;
+    // By units for FP4, which were asked for: the launches never stand in for them.
+    bool is_nvfp4;
   };
   struct Program {
     std::vector<BoundLaunch> launches;
@@ -117,6 +120,8 @@ class Executable final : public LoadedPlan {
   // What a launch's number of blocks is taken from. What is launched for the most must do for fewer.
   enum class Grid { now, most };
 
+  // Throws Error where the plan multiplies in units for FP4 and there are none, or no library for them.
+  void check_nvfp4();
   void check_limit();
   void allocate();
   void load_modules();

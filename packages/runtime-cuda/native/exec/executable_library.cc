@@ -2,6 +2,7 @@
 // decided anew by the rows of each run.
 #include <algorithm>
 
+#include "error.h"
 #include "exec/executable.h"
 #include "validate.h"
 
@@ -10,13 +11,33 @@ namespace {
 
 // The largest power of two, up to what the library asks about, that divides all addresses.
 uint64_t common_alignment(const Matmul& call) {
-  const uint64_t together = call.x | call.weight | call.out | call.addend;
+  const uint64_t together = call.x | call.weight | call.out | call.addend | call.x_scales | call.weight_scales;
   uint64_t alignment = most_matmul_alignment;
   while (alignment > least_matmul_alignment && together % alignment != 0) alignment /= 2;
   return alignment;
 }
 
+// Compute capability from which on matrix units multiply NVFP4: 10.0.
+constexpr int least_nvfp4_capability = 100;
+
+[[noreturn]] void refuse_nvfp4(const std::string& why) {
+  throw Error("[cuda] a plan for FP4 units must have a GPU and a library that multiply NVFP4; " + why +
+              "; load it with fp4 \"emulated\" (compile it without --fp4 hardware)");
+}
+
 }  // namespace
+
+void Executable::check_nvfp4() {
+  if (!uses_nvfp4(compiled_->cuda)) return;
+  const DeviceFacts& facts = gpu_->facts();
+  const int capability = facts.compute_capability;
+  if (capability < least_nvfp4_capability)
+    refuse_nvfp4(facts.name + " has compute capability " + std::to_string(capability / 10) + "." + std::to_string(capability % 10) +
+                 ", units for FP4 begin with 10.0");
+  const MatmulLibrary* library = gpu_->matmul_library();
+  const std::string why = library ? library->nvfp4_refusal() : gpu_->about_matmul_library();
+  if (!why.empty()) refuse_nvfp4(why);
+}
 
 void Executable::bind_library_steps(size_t program, const std::vector<Function>& functions) {
   Program& bound = programs_[program];
@@ -30,6 +51,7 @@ void Executable::bind_library_steps(size_t program, const std::vector<Function>&
     const auto until = [&](const BoundLaunch& launch) { return launch.source->step <= source.step; };
     BoundLibraryStep& step = bound.library_steps.emplace_back();
     step.source = &source;
+    step.is_nvfp4 = uses_nvfp4(source);
     step.first = static_cast<size_t>(std::partition_point(bound.launches.begin(), bound.launches.end(), before) - bound.launches.begin());
     step.last = static_cast<size_t>(std::partition_point(bound.launches.begin(), bound.launches.end(), until) - bound.launches.begin());
     step.is_fixed = std::all_of(source.rows.begin(), source.rows.end(), is_constant) &&
@@ -54,6 +76,7 @@ void Executable::bind_library_steps(size_t program, const std::vector<Function>&
       shape.rows = most_rows;
       shape.contracted = plan::highest_value(prepared().bounds, product.contracted);
       if (step.refusal.empty()) step.refusal = library->prepare(shape);
+      if (step.is_nvfp4 && !step.refusal.empty()) refuse_nvfp4(step.refusal + "; " + step.products.back().label);
     }
   }
 }
@@ -61,7 +84,8 @@ void Executable::bind_library_steps(size_t program, const std::vector<Function>&
 Executable::BoundProduct Executable::bind(const plan::CudaProduct& source, size_t program, int64_t step) const {
   const auto address = [&](const plan::CudaMatrix& matrix) {
     const DevicePointer base = matrix.buffer < 0 ? scratch_.at(0) : slot_of(matrix.buffer).data;
-    return base + static_cast<uint64_t>(matrix.offset * plan::element_bytes(matrix.dtype));
+    const int64_t bytes = matrix.dtype == plan::PlanDtype::nvfp4 ? matrix.offset / 2 : matrix.offset * plan::element_bytes(matrix.dtype);
+    return base + static_cast<uint64_t>(bytes);
   };
   const std::string weight = source.weight.buffer < 0 ? "a weight in scratch" : plan().buffers[static_cast<size_t>(source.weight.buffer)].name;
   BoundProduct product{&source, step, {}, "product with " + weight + " (" + step_name(plan(), program, static_cast<size_t>(step)) + ")"};
@@ -70,10 +94,15 @@ Executable::BoundProduct Executable::bind(const plan::CudaProduct& source, size_
   call.weight = address(source.weight);
   call.out = address(source.out);
   call.shape = {0, source.columns, 0, source.x.stride, source.weight.stride, source.out.stride,
-                0, source.out.dtype == plan::PlanDtype::bf16, source.is_x_transposed, source.is_weight_transposed, least_matmul_alignment};
+                0, source.out.dtype == plan::PlanDtype::bf16, source.is_x_transposed, source.is_weight_transposed,
+                !source.scales.empty(), least_matmul_alignment};
   for (const plan::CudaMatrix& addend : source.addends) {
     call.addend = address(addend);
     call.shape.addend_stride = addend.stride;
+  }
+  for (const plan::CudaBlockScales& scales : source.scales) {
+    call.x_scales = scratch_.at(static_cast<size_t>(scales.x));
+    call.weight_scales = scratch_.at(static_cast<size_t>(scales.weight));
   }
   call.shape.alignment = common_alignment(call);
   call.workspace = workspace_.at(0);
@@ -90,8 +119,11 @@ int64_t Executable::library_rows(BoundLibraryStep& step, const int64_t* symbols,
     MatmulShape& shape = product.call.shape;
     shape.rows = rows;
     shape.contracted = plan::evaluate(product.source->contracted, symbols);
+    const std::string refusal = shape.contracted < 1 ? "nothing is contracted" : gpu_->matmul_library()->prepare(shape);
+    if (refusal.empty()) continue;
+    if (step.is_nvfp4) gpu_->fail(refusal, product.label + ", " + std::to_string(rows) + " rows in FP4 units");
     // What it does not take, the launches do.
-    if (shape.contracted < 1 || !gpu_->matmul_library()->prepare(shape).empty()) return 0;
+    return 0;
   }
   return rows;
 }
@@ -110,7 +142,7 @@ std::vector<LibraryChoice> Executable::library_choices() const {
   std::vector<LibraryChoice> choices;
   for (size_t program = 0; program < programs_.size(); ++program)
     for (const BoundLibraryStep& step : programs_[program].library_steps)
-      choices.push_back({program, static_cast<size_t>(step.source->step), step.source->least_rows, step.refusal});
+      choices.push_back({program, static_cast<size_t>(step.source->step), step.source->least_rows, step.is_nvfp4, step.refusal});
   return choices;
 }
 

@@ -84,6 +84,17 @@ bool has_library_steps(const plan::CudaPlan& cuda) {
                      [](const plan::CudaProgram& program) { return !program.library_steps.empty(); });
 }
 
+bool uses_nvfp4(const plan::CudaLibraryStep& step) {
+  return std::any_of(step.products.begin(), step.products.end(), [](const plan::CudaProduct& product) { return !product.scales.empty(); });
+}
+
+bool uses_nvfp4(const plan::CudaPlan& cuda) {
+  return std::any_of(cuda.programs.begin(), cuda.programs.end(), [](const plan::CudaProgram& program) {
+    return std::any_of(program.library_steps.begin(), program.library_steps.end(),
+                       [](const plan::CudaLibraryStep& step) { return uses_nvfp4(step); });
+  });
+}
+
 bool is_constant(const plan::Affine& affine) {
   return std::all_of(affine.terms.begin(), affine.terms.end(), [](const plan::AffineTerm& term) { return term.factor == 0; });
 }

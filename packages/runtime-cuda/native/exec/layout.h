@@ -68,6 +68,10 @@ struct Layout {
 // Whether any step can be executed by a library's products.
 bool has_library_steps(const plan::CudaPlan& cuda);
 
+// Whether a step's products are of NVFP4 matrices, for units that multiply them.
+bool uses_nvfp4(const plan::CudaLibraryStep& step);
+bool uses_nvfp4(const plan::CudaPlan& cuda);
+
 // Whether the expression has the same value whatever the symbols.
 bool is_constant(const plan::Affine& affine);
 

@@ -44,6 +44,9 @@ struct Prepared {
   std::string refusal;
 };
 
+// CUDA 12.8 brought products of NVFP4.
+constexpr size_t least_nvfp4_version = 12080;
+
 // What is added where the result goes must have the very layout of the result.
 bool has_own_layout(const MatmulShape& shape) { return shape.addend_stride != 0 && shape.addend_stride != shape.out_stride; }
 
@@ -56,7 +59,10 @@ class CublasLt final : public MatmulLibrary {
       if (const int status = api_.create(&handle_)) return text("cublasLtCreate", status);
       for (const bool x_is_transposed : {false, true})
         for (const bool weight_is_transposed : {false, true})
-          if (const std::string refused = describe_product(x_is_transposed, weight_is_transposed); !refused.empty()) return refused;
+          if (const std::string refused = describe_product(product_of(x_is_transposed, weight_is_transposed), x_is_transposed, weight_is_transposed);
+              !refused.empty())
+            return refused;
+      nvfp4_refusal_ = describe_nvfp4();
       return {};
     });
     if (failure.empty()) return;
@@ -69,6 +75,8 @@ class CublasLt final : public MatmulLibrary {
 
   std::string name() const override { return "cuBLASLt " + api_.version_text() + " (" + api_.path + ")"; }
 
+  std::string nvfp4_refusal() const override { return nvfp4_refusal_; }
+
   std::string prepare(const MatmulShape& shape) override { return prepared(shape).refusal; }
 
   std::string multiply(const Matmul& matmul) override {
@@ -77,6 +85,10 @@ class CublasLt final : public MatmulLibrary {
     const bool adds = matmul.shape.addend_stride != 0;
     const float alpha = 1, beta = adds ? 1 : 0;
     return inside([&]() -> std::string {
+      if (matmul.shape.is_nvfp4) {
+        if (const int status = set_scales(address(matmul.weight_scales), address(matmul.x_scales)))
+          return text("cublasLtMatmulDescSetAttribute", status);
+      }
       const int status = api_.matmul(handle_, product_of(matmul.shape).get(), &alpha, address(matmul.weight), way.weight.get(), address(matmul.x),
                                      way.x.get(), &beta, address(adds ? matmul.addend : matmul.out),
                                      has_own_layout(matmul.shape) ? way.addend.get() : way.out.get(), address(matmul.out),
@@ -97,14 +109,38 @@ class CublasLt final : public MatmulLibrary {
     return products_[x_is_transposed * 2 + weight_is_transposed];
   }
   const Descriptor<LtMatmulDesc>& product_of(const MatmulShape& shape) const {
+    if (shape.is_nvfp4) return nvfp4_product_;
     return products_[shape.x_is_transposed * 2 + shape.weight_is_transposed];
   }
 
-  std::string describe_product(bool x_is_transposed, bool weight_is_transposed) {
+  // NVFP4 is multiplied along the rows of both operands only.
+  std::string describe_nvfp4() {
+    if (api_.cuda_version < least_nvfp4_version)
+      return "cuBLASLt must be of CUDA 12.8 or later to multiply NVFP4; " + name() + " is of CUDA " +
+             std::to_string(api_.cuda_version / 1000) + "." + std::to_string(api_.cuda_version % 1000 / 10) + ": update it";
+    if (const std::string refused = describe_product(nvfp4_product_, false, false); !refused.empty()) return refused;
+    const auto set = [&](int attribute, const auto& value) {
+      return api_.matmul_desc_set_attribute(nvfp4_product_.get(), attribute, &value, sizeof value);
+    };
+    const int32_t mode = matrix_scale_vec16_ue4m3;
+    int status = set(matmul_desc_a_scale_mode, mode);
+    if (!status) status = set(matmul_desc_b_scale_mode, mode);
+    // Ways are asked for before there are scales: that there will be some is what matters then.
+    if (!status) status = set_scales(address(most_matmul_alignment), address(most_matmul_alignment));
+    return status ? text("cublasLtMatmulDescSetAttribute", status) : std::string();
+  }
+
+  // A is the weight.
+  int set_scales(const void* a, const void* b) {
+    const int status = api_.matmul_desc_set_attribute(nvfp4_product_.get(), matmul_desc_a_scale_pointer, &a, sizeof a);
+    return status ? status : api_.matmul_desc_set_attribute(nvfp4_product_.get(), matmul_desc_b_scale_pointer, &b, sizeof b);
+  }
+
+  std::string describe_product(Descriptor<LtMatmulDesc>& to, bool x_is_transposed, bool weight_is_transposed) {
     LtMatmulDesc product = nullptr;
     if (const int status = api_.matmul_desc_create(&product, cublas_compute_32f, cuda_r_32f))
       return text("cublasLtMatmulDescCreate", status);
-    product_of(x_is_transposed, weight_is_transposed) = {product, api_.matmul_desc_destroy};
+    to = {product, api_.matmul_desc_destroy};
     const auto set = [&](int attribute, int32_t value) {
       return api_.matmul_desc_set_attribute(product, attribute, &value, sizeof value);
     };
@@ -123,6 +159,7 @@ class CublasLt final : public MatmulLibrary {
   void close() noexcept {
     shapes_.clear();
     for (Descriptor<LtMatmulDesc>& product : products_) product = {};
+    nvfp4_product_ = {};
     if (LtHandle handle = std::exchange(handle_, nullptr)) in_context_([&] { api_.destroy(handle); });
   }
 
@@ -137,6 +174,7 @@ class CublasLt final : public MatmulLibrary {
   }
 
   std::string choose(const MatmulShape& shape, Prepared& made) const {
+    if (shape.is_nvfp4 && !nvfp4_refusal_.empty()) return nvfp4_refusal_;
     const auto layout = [&](Descriptor<LtMatrixLayout>& to, int type, int64_t rows, int64_t columns, int64_t stride) {
       LtMatrixLayout object = nullptr;
       const int status = api_.matrix_layout_create(&object, type, static_cast<uint64_t>(rows), static_cast<uint64_t>(columns), stride);
@@ -145,7 +183,7 @@ class CublasLt final : public MatmulLibrary {
     };
     const int out = shape.out_is_bf16 ? cuda_r_16bf : cuda_r_32f;
     const auto operand = [&](Descriptor<LtMatrixLayout>& to, int64_t along, int64_t stride, bool is_transposed) {
-      return layout(to, cuda_r_16bf, is_transposed ? along : shape.contracted, is_transposed ? shape.contracted : along, stride);
+      return layout(to, shape.is_nvfp4 ? cuda_r_4f_e2m1 : cuda_r_16bf, is_transposed ? along : shape.contracted, is_transposed ? shape.contracted : along, stride);
     };
     int status = operand(made.weight, shape.columns, shape.weight_stride, shape.weight_is_transposed);
     if (!status) status = operand(made.x, shape.rows, shape.x_stride, shape.x_is_transposed);
@@ -188,6 +226,9 @@ class CublasLt final : public MatmulLibrary {
   LtHandle handle_ = nullptr;
   // By whether the weight, and whether x, is transposed.
   Descriptor<LtMatmulDesc> products_[4];
+  // Its scales' pointers are those of the product under way.
+  Descriptor<LtMatmulDesc> nvfp4_product_;
+  std::string nvfp4_refusal_;
   std::map<MatmulShape, Prepared> shapes_;
 };
 

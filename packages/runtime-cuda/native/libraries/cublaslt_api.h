@@ -40,11 +40,19 @@ enum LtValue : int {
   cublas_op_t = 1,
   cuda_r_32f = 0,
   cuda_r_16bf = 14,
+  cuda_r_4f_e2m1 = 33,  // from CUDA 12.8 on
   cublas_compute_32f = 68,
 };
 enum LtMatmulDescAttribute : int {
   matmul_desc_transa = 3,  // int32_t
   matmul_desc_transb = 4,
+  matmul_desc_a_scale_pointer = 17,  // const void*, of the device
+  matmul_desc_b_scale_pointer = 18,
+  matmul_desc_a_scale_mode = 31,  // int32_t; from CUDA 12.8 on
+  matmul_desc_b_scale_mode = 32,
+};
+enum LtMatrixScale : int32_t {
+  matrix_scale_vec16_ue4m3 = 1,
 };
 // How the parts of a product whose contracted axis is cut may be added up; never is always allowed.
 enum LtReductionScheme : uint32_t {

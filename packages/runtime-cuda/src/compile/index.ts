@@ -39,6 +39,7 @@ export {
   type CudaTarget,
   capabilityOf,
   cudaTargets,
+  requireFp4Target,
   runsOn,
   type TargetFacts,
   targetFacts,

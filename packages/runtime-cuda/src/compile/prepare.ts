@@ -1,12 +1,12 @@
 /** A plan made ready for a device: from a folder that was compiled ahead of time, or by a compiler and the cache. */
-import { emitCuda, type Plan } from "@weft/compiler";
+import { type CudaEmitOptions, emitCuda, type Plan } from "@weft/compiler";
 import { unsupportedProblem, userProblem, WeftError } from "@weft/dsl";
 import type { PreparedCuda } from "../options.ts";
 import { compileAhead } from "./compile-ahead.ts";
 import type { Compiler, CudaCompiler } from "./compiler.ts";
 import type { KernelCache } from "./kernel-cache.ts";
 import type { CompiledFolder } from "./read-compiled.ts";
-import { targetFor, targetNames } from "./targets.ts";
+import { requireFp4Target, targetFor, targetNames } from "./targets.ts";
 
 /** Of a device: 9.0 is 90; and of its driver, where it is known: 13.0 is 13000. */
 interface Capable {
@@ -36,9 +36,12 @@ export const prepareFromFolder =
     };
   };
 
-/** Emits the plan's kernels and compiles for the device what the cache does not hold. */
+/**
+ * Emits the plan's kernels and compiles for the device what the cache does not hold.
+ * @throws WeftError, when called, for units for FP4 that the device lacks or the plan has nothing for
+ */
 export const prepareByCompiling =
-  (compiler: Compiler | CudaCompiler, cache: KernelCache): Prepare =>
+  (compiler: Compiler | CudaCompiler, cache: KernelCache, options: CudaEmitOptions = {}): Prepare =>
   async (plan, { computeCapability }) => {
     const target = targetFor(computeCapability);
     if (target === undefined) {
@@ -48,7 +51,8 @@ export const prepareByCompiling =
         }),
       ]);
     }
-    const cudaPlan = emitCuda(plan);
+    if (options.fp4 === "hardware") requireFp4Target(target);
+    const cudaPlan = emitCuda(plan, options);
     const [compiled] = await compileAhead(cudaPlan, compiler, [target], { cache });
     return {
       cudaPlan,

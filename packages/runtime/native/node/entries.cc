@@ -206,13 +206,12 @@ Napi::Value write_state(const Napi::CallbackInfo& info) {
   plan::PlanDtype dtype = state.dtype;
   bool is_known = false;
   for (const plan::PlanDtype one : {plan::PlanDtype::f32, plan::PlanDtype::bf16, plan::PlanDtype::f16,
-                                    plan::PlanDtype::nvfp4, plan::PlanDtype::i32})
+                                    plan::PlanDtype::nvfp4, plan::PlanDtype::i32, plan::PlanDtype::i8})
     if (plan::name_of(one) == given) {
       dtype = one;
       is_known = true;
     }
-  const auto is_own = [](plan::PlanDtype one) { return one == plan::PlanDtype::i32 || one == plan::PlanDtype::nvfp4; };
-  if (!is_known || ((is_own(dtype) || is_own(state.dtype)) && dtype != state.dtype))
+  if (!is_known || ((plan::is_kept_as_is(dtype) || plan::is_kept_as_is(state.dtype)) && dtype != state.dtype))
     throw Error("[state] values of " + given + " cannot become " + plan::name_of(state.dtype));
   if (!info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
     throw Error("[state] values must be a Uint8Array");

@@ -27,9 +27,10 @@ namespace {
 
 plan::PlanDtype dtype_named(const std::string& name, const std::string& what) {
   for (const plan::PlanDtype dtype :
-       {plan::PlanDtype::f32, plan::PlanDtype::bf16, plan::PlanDtype::f16, plan::PlanDtype::nvfp4, plan::PlanDtype::i32})
+       {plan::PlanDtype::f32, plan::PlanDtype::bf16, plan::PlanDtype::f16, plan::PlanDtype::nvfp4, plan::PlanDtype::i32,
+        plan::PlanDtype::i8})
     if (name == plan::name_of(dtype)) return dtype;
-  throw Error(what + ": dtype must be f32, bf16, f16, nvfp4 or i32, not \"" + name + '"');
+  throw Error(what + ": dtype must be f32, bf16, f16, nvfp4, i32 or i8, not \"" + name + '"');
 }
 
 }  // namespace
@@ -61,8 +62,7 @@ std::vector<WeightOrigin> weight_origins(const Napi::Value& value, const Prepare
     if (bound[origin.buffer_index]) throw Error(what + " is bound twice");
     bound[origin.buffer_index] = true;
     origin.dtype = dtype_named(text(entry.Get("dtype"), what), what);
-    const auto is_own = [](plan::PlanDtype dtype) { return dtype == plan::PlanDtype::i32 || dtype == plan::PlanDtype::nvfp4; };
-    if ((is_own(origin.dtype) || is_own(origin.buffer->dtype)) && origin.dtype != origin.buffer->dtype)
+    if ((plan::is_kept_as_is(origin.dtype) || plan::is_kept_as_is(origin.buffer->dtype)) && origin.dtype != origin.buffer->dtype)
       throw Error(what + ": cannot convert " + plan::name_of(origin.dtype) + " to " + plan::name_of(origin.buffer->dtype));
     const size_t bytes = origin.bytes();
     if (text(entry.Get("kind"), what) == "data") {

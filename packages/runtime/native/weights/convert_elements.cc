@@ -34,6 +34,9 @@ void widen(const Converters& converters, float* out, const char* memory, plan::P
     case plan::PlanDtype::nvfp4: return;  // has no elements of its own: formats/nvfp4.h
     case plan::PlanDtype::i32:
       for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(load_as<int32_t>(memory + 4 * i));
+      return;
+    case plan::PlanDtype::i8:
+      for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(load_as<int8_t>(memory + i));
   }
 }
 
@@ -49,6 +52,9 @@ void narrow(const Converters& converters, char* memory, plan::PlanDtype dtype, c
         const int32_t value = to_i32(in[i]);
         std::memcpy(memory + 4 * i, &value, 4);
       }
+      return;
+    case plan::PlanDtype::i8:
+      for (size_t i = 0; i < count; ++i) memory[i] = static_cast<char>(to_i8(in[i]));
   }
 }
 
@@ -101,6 +107,7 @@ float read_element(const char* memory, plan::PlanDtype dtype) {
     case plan::PlanDtype::f16: return from_f16(load_as<uint16_t>(memory));
     case plan::PlanDtype::nvfp4: break;
     case plan::PlanDtype::i32: return static_cast<float>(load_as<int32_t>(memory));
+    case plan::PlanDtype::i8: return static_cast<float>(load_as<int8_t>(memory));
   }
   return 0;
 }

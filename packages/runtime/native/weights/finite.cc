@@ -44,7 +44,8 @@ size_t first_not_finite(const char* data, plan::PlanDtype dtype, size_t count) {
     case plan::PlanDtype::bf16: return first_with_exponent<uint16_t>(data, count, 0x7f80u);
     case plan::PlanDtype::f16: return first_with_exponent<uint16_t>(data, count, 0x7c00u);
     case plan::PlanDtype::nvfp4:
-    case plan::PlanDtype::i32: break;
+    case plan::PlanDtype::i32:
+    case plan::PlanDtype::i8: break;
   }
   return no_index;
 }
@@ -55,7 +56,8 @@ const char* name_of_not_finite(const char* data, plan::PlanDtype dtype, size_t i
     case plan::PlanDtype::bf16: return name_of_bits<uint16_t>(data, index, 0x7fu);
     case plan::PlanDtype::f16: return name_of_bits<uint16_t>(data, index, 0x3ffu);
     case plan::PlanDtype::nvfp4:
-    case plan::PlanDtype::i32: break;
+    case plan::PlanDtype::i32:
+    case plan::PlanDtype::i8: break;
   }
   return "finite";
 }

@@ -16,6 +16,7 @@ import {
   rowsOf,
 } from "../kernel.ts";
 import { isColumnwise, rowsPrelude } from "../rows/row-shape.ts";
+import { fp4Way } from "./fp4-way.ts";
 import { writeEpilogue } from "./gemm-epilogue.ts";
 import { directSource, writeProducts } from "./gemm-products.ts";
 import { alignedScratch, directRead, epiloguePart, prologuePart } from "./gemm-rows.ts";
@@ -86,12 +87,14 @@ export function emitGemm(kernel: MatmulKernel, context: KernelContext): KernelTe
       `${sumsAt} + (${weight} * (${flatRows}) + ${row}) * ${group.columns}`;
     parts.push(epiloguePart(kernel, group, rowOfSums, `${name}_rows${index}`, context));
   });
-  const library = shape === mma ? libraryWay(kernel, rows, prologue, context) : undefined;
+  const library =
+    fp4Way(kernel, context) ?? (shape === mma ? libraryWay(kernel, rows, prologue, context) : undefined);
   return {
     parts,
     prelude: [
       ...rowsPrelude([kernel.prologue, ...kernel.groups.map((one) => one.epilogue)], kernel.slots),
       "gemm.cuh",
+      ...(library?.prelude ?? []),
     ],
     scratchBytes,
     tickets: 0,

@@ -43,6 +43,7 @@ export function contractLibraryWay(
     isWeightTransposed: w.isTransposed,
     out,
     addend: undefined,
+    scales: undefined,
   };
   return {
     rows: [rows.extent],

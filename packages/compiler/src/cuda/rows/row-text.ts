@@ -301,6 +301,11 @@ export class RowText {
     }
   }
 
+  /** The block of a `quantizeNvfp4` register that a column lies in: a variable, encoded now if it is not there. */
+  block(register: number, column: string): string {
+    return this.#block(register, column);
+  }
+
   /** The encoded block that a column lies in. Where cuts keep pieces shorter, each computes the whole block for itself. */
   #block(register: number, column: string): string {
     const one = this.#program.body[register]!;

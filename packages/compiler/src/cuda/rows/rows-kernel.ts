@@ -43,13 +43,15 @@ export interface RowsPart {
   readonly accumulator?: RowContext["accumulator"];
   /** A variable that holds the row's number, for `accumulator`. */
   readonly flatName?: string;
+  /** Columns of a piece, where the rows are known to allow it; default: `pieceWidth` of the program. */
+  readonly width?: number;
   /** What happens to a row when its scalars are known; default: its stores. `flat` is the row's number. */
   readonly finish?: (row: RowText, code: Code, flat: string) => void;
 }
 
 /** A launch that runs a row program over all its rows. */
 export function rowsPart({ name, about, slots, program, symbolMax, ...rest }: RowsPart): KernelPart {
-  const width = pieceWidth(program);
+  const width = rest.width ?? pieceWidth(program);
   const longest = Math.max(
     1,
     ...[...registerLengths(program), program.row.extent].map((length) => largest(length, symbolMax)),

@@ -3,6 +3,7 @@
  * fewest bytes. What may be computed again is the caller's choice; the bytes are a minimum cut.
  */
 import { type Graph, type GraphNode, maxSize, type NodeId, opTable } from "@weft/dsl";
+import { elementBytes } from "../../plan/element-bytes.ts";
 import { minimumCut } from "./minimum-cut.ts";
 import { isFree, type Sides } from "./sides.ts";
 
@@ -34,11 +35,9 @@ function isComputedOnce(graph: Graph, node: GraphNode, recompute: Recomputation)
   return op === "dot" && recompute === "rows";
 }
 
-const bytesOfDtype: Readonly<Record<string, number>> = { bf16: 2, f16: 2, nvfp4: 9 / 16 };
-
 /** At the largest sizes. */
 export function bytesOf({ type: { dtype, axes } }: GraphNode): number {
-  return axes.reduce((product, { size }) => product * maxSize(size), bytesOfDtype[dtype] ?? 4);
+  return axes.reduce((product, { size }) => product * maxSize(size), elementBytes[dtype]);
 }
 
 /**

@@ -12,7 +12,9 @@
  * up in states, from which the update is then made without the model.
  */
 import {
+  type Axis,
   type Graph,
+  type GraphBuilder,
   type GraphNode,
   type NodeId,
   nvfp4Block,
@@ -115,10 +117,12 @@ export function optimizer(options: OptimizerOptions): Pass {
       for (const { name, sum } of gradients) {
         log.fired(rule.name, name);
         builder.origin = { ...site.parameterNode(name).origin, composite: rule.name };
-        const old = site.parameter(name);
-        const { axes } = builder.type(old);
+        const { axes } = site.parameterNode(name).type;
+        const mayNarrow = large.has(name);
+        const { split, joined } = inBlocks(builder, axes, mayNarrow ? rule.blockOf : undefined);
+        const old = split(site.parameter(name));
         const isNarrow = refuseNarrow(site.parameterNode(name), name, rounds);
-        const gradient = add("mul", [sum, scale], {});
+        const gradient = add("mul", [split(sum), scale], {});
         const update = rule.update({
           builder,
           parameter: name,
@@ -126,7 +130,7 @@ export function optimizer(options: OptimizerOptions): Pass {
           gradient,
           decays: decays(name, axes.length),
           field,
-          mayNarrow: large.has(name),
+          mayNarrow,
           randomOf,
         });
         for (const { name: state, old: before, value, stored } of update.states) {
@@ -137,14 +141,15 @@ export function optimizer(options: OptimizerOptions): Pass {
           ? add("stochasticRound", [update.weight, ...randomOf(name)], {})
           : update.weight;
         const next = add("select", [sound, stored, old], {});
-        writes.put(name, next);
+        writes.put(name, joined(next));
         const blocks = site.blocks.get(name);
-        if (blocks !== undefined) writeBlocks(builder, writes, { name, weight: next, sound, how: blocks });
+        if (blocks !== undefined)
+          writeBlocks(builder, writes, { name, weight: next, joined, sound, how: blocks });
         if (sums === undefined) continue;
         // Zero wherever it is, as a value of this kernel: nothing is less than itself, NaN included.
         const never = add("less", [gradient, gradient], {});
         const zero = add("select", [never, gradient, builder.constant(0)], {});
-        writes.put(optimizerStates.gradient(name), zero);
+        writes.put(optimizerStates.gradient(name), joined(zero));
       }
       builder.origin = { path: "optimizer", composite: "gradientNorm" };
       const skippedBefore = readState(builder, optimizerStates.skipped, { dtype: "f32", axes: [] });
@@ -159,6 +164,25 @@ export function optimizer(options: OptimizerOptions): Pass {
         { name: optimizerOutputs.skipped, node: skipped },
       ]);
     },
+  };
+}
+
+/** A parameter's values with the last axis in blocks, and such values as the parameter has them. */
+function inBlocks(builder: GraphBuilder, axes: readonly Axis[], blockOf: UpdateRule["blockOf"]) {
+  const last = axes.at(-1);
+  if (blockOf === undefined || typeof last?.size !== "number") {
+    const same = (value: NodeId): NodeId => value;
+    return { split: same, joined: same };
+  }
+  const size = blockOf(last.size);
+  const into = [
+    { name: `${last.name}Block`, size: last.size / size },
+    { name: `${last.name}InBlock`, size },
+  ];
+  const parts = into.map(({ name }) => name);
+  return {
+    split: (value: NodeId): NodeId => builder.add("splitAxis", [value], { axis: last.name, into }),
+    joined: (value: NodeId): NodeId => builder.add("mergeAxes", [value], { axes: parts, into: last.name }),
   };
 }
 

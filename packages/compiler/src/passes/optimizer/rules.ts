@@ -1,16 +1,14 @@
 /** How one parameter moves: the formulas of the optimizers, written once for every device. */
 import { type GraphBuilder, type NodeId, roundingKey, userProblem, WeftError } from "@weft/dsl";
-import {
-  firstMomentInBlocks,
-  type MomentFormat,
-  plainMoment,
-  type RandomBits,
-  type StateUpdate,
-  secondMomentInBlocks,
-} from "./moments.ts";
+import { type Moment, type MomentFormat, plainMoment, type RandomBits, type StateUpdate } from "./moments.ts";
+import { firstMomentInInt8, int8BlockOf, secondMomentInInt8 } from "./moments-int8.ts";
+import { firstMomentInBlocks, secondMomentInBlocks } from "./moments-nvfp4.ts";
 import { optimizerStates, readState } from "./states.ts";
 
-/** What an update of one parameter is made of. All values are f32 with the parameter's axes in order. */
+/**
+ * What an update of one parameter is made of. All values are f32 with the parameter's axes in order, the last of them in
+ * two where the rule says so (`blockOf`).
+ */
 export interface UpdateSite {
   readonly builder: GraphBuilder;
   readonly parameter: string;
@@ -38,6 +36,8 @@ export interface UpdateRule {
   readonly fields: readonly string[];
   /** Whether some of its states are rounded at random, so that steps come with a key. */
   readonly roundsStates: boolean;
+  /** Elements of a row of so many that the rule sees as one, where moments may be kept in fewer bits. Default: all. */
+  readonly blockOf?: (rowLength: number) => number;
   readonly update: (site: UpdateSite) => Update;
 }
 
@@ -66,7 +66,8 @@ export function adamWWith(moments: MomentFormat): UpdateRule {
       "secondCorrection",
       "epsilon",
     ],
-    roundsStates: moments === "nvfp4",
+    roundsStates: moments !== "f32",
+    ...(moments === "int8" ? { blockOf: int8BlockOf } : {}),
     update: (site) => updateAdamW(site, site.mayNarrow ? moments : "f32"),
   };
 }
@@ -77,14 +78,21 @@ function updateAdamW(
 ): Update {
   const add = builder.add.bind(builder);
   const { axes } = builder.type(weight);
-  const firstMoment =
-    moments === "nvfp4"
-      ? firstMomentInBlocks(builder, parameter, axes)
-      : plainMoment(builder, optimizerStates.firstMoment(parameter), axes);
-  const secondMoment =
-    moments === "nvfp4"
-      ? secondMomentInBlocks(builder, parameter, axes, randomOf)
-      : plainMoment(builder, optimizerStates.secondMoment(parameter), axes);
+  const kept: { readonly [K in MomentFormat]: () => readonly [Moment, Moment] } = {
+    f32: () => [
+      plainMoment(builder, optimizerStates.firstMoment(parameter), axes),
+      plainMoment(builder, optimizerStates.secondMoment(parameter), axes),
+    ],
+    int8: () => [
+      firstMomentInInt8(builder, parameter, axes),
+      secondMomentInInt8(builder, parameter, axes, randomOf),
+    ],
+    nvfp4: () => [
+      firstMomentInBlocks(builder, parameter, axes),
+      secondMomentInBlocks(builder, parameter, axes, randomOf),
+    ],
+  };
+  const [firstMoment, secondMoment] = kept[moments]();
   const [oldFirst, oldSecond] = [firstMoment.old, secondMoment.old];
   const toGradient = add("mul", [add("sub", [gradient, oldFirst], {}), field("firstWeight")], {});
   const first = add("add", [oldFirst, toGradient], {});
@@ -92,9 +100,9 @@ function updateAdamW(
   const second = add("add", [add("mul", [oldSecond, field("secondKept")], {}), square], {});
   const root = add("div", [add("sqrt", [second], {}), field("secondCorrection")], {});
   const step = add("div", [first, add("add", [root, field("epsilon")], {})], {});
-  const kept = decays ? add("mul", [weight, field("decayed")], {}) : weight;
+  const decayed = decays ? add("mul", [weight, field("decayed")], {}) : weight;
   return {
-    weight: add("sub", [kept, add("mul", [step, field("stepSize")], {})], {}),
+    weight: add("sub", [decayed, add("mul", [step, field("stepSize")], {})], {}),
     states: [...firstMoment.become(first), ...secondMoment.become(second)],
   };
 }

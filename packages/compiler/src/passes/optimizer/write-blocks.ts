@@ -24,15 +24,15 @@ export function encodeScaleOf(builder: GraphBuilder, largest: NodeId): NodeId {
   return add("select", [isZero, builder.constant(1), finite], {});
 }
 
-/** The largest magnitude of a tensor. */
+/** The largest magnitude of a tensor: of its rows first, then of what all of them have left. */
 export function largestOf(builder: GraphBuilder, value: NodeId): NodeId {
-  const { axes } = builder.type(value);
-  return axes
-    .toReversed()
-    .reduce(
-      (rest, { name: axis }) => builder.add("reduceMax", [rest], { axis }),
-      builder.add("abs", [value], {}),
-    );
+  const names = builder.type(value).axes.map(({ name }) => name);
+  let largest = builder.add("abs", [value], {});
+  if (names.length > 1) {
+    largest = builder.add("reduceMax", [largest], { axis: names.pop()! });
+    if (names.length > 1) largest = builder.add("mergeAxes", [largest], { axes: names, into: names[0]! });
+  }
+  return builder.add("reduceMax", [largest], { axis: names[0]! });
 }
 
 /** Both forms of a tensor's scale: the one that values are encoded by, and its inverse behind the products. */
@@ -47,6 +47,8 @@ export interface UpdatedBlocks {
   readonly name: string;
   /** The weight behind the update. */
   readonly weight: NodeId;
+  /** Of values like it: as the parameter has them. */
+  readonly joined: (value: NodeId) => NodeId;
   /** False where the update is left out. */
   readonly sound: NodeId;
   readonly how: OpAttributes["quantizeNvfp4"];
@@ -55,14 +57,14 @@ export interface UpdatedBlocks {
 export function writeBlocks(
   builder: GraphBuilder,
   writes: Writes,
-  { name, weight, sound, how }: UpdatedBlocks,
+  { name, weight, joined, sound, how }: UpdatedBlocks,
 ): void {
   const add = builder.add.bind(builder);
   const largest = readState(builder, optimizerStates.largest(name), scalar);
   const before = readState(builder, encodeScaleName(name), scalar);
   const scale = add("select", [sound, encodeScaleOf(builder, largest), before], {});
   const wide = builder.type(weight).dtype === "f32" ? weight : add("cast", [weight], { dtype: "f32" });
-  writes.put(blocksName(name), add("quantizeNvfp4", [wide, scale], how));
+  writes.put(blocksName(name), joined(add("quantizeNvfp4", [wide, scale], how)));
   writeScales(builder, writes, name, scale);
   writes.put(optimizerStates.largest(name), largestOf(builder, wide));
 }

@@ -13,6 +13,8 @@ struct SimulatorOptions {
   uint64_t seed = 1;
   size_t total_bytes = size_t{2} << 30;
   int multiprocessors = 4;
+  // 9.0 as 90: what the device says of itself. Kernels are the same whatever it is.
+  int compute_capability = 90;
   // Blocks that are alive at a time. 0: as the seed says, one to `multiprocessors`. A kernel whose blocks wait for each
   // other needs all of them.
   int resident_blocks = 0;

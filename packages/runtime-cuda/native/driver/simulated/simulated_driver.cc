@@ -32,8 +32,8 @@ Status SimulatedDriver::refuse(Status status, std::string why) {
 }
 
 Status SimulatedDriver::facts(DeviceFacts& facts) {
-  facts.name = "simulated sm_90";
-  facts.compute_capability = 90;
+  facts.name = "simulated sm_" + std::to_string(options_.compute_capability);
+  facts.compute_capability = options_.compute_capability;
   facts.multiprocessors = options_.multiprocessors;
   facts.shared_bytes_per_block = 227 << 10;
   facts.total_bytes = memory_.total();

@@ -1,7 +1,8 @@
-// Products of a library, computed on the host from the simulated device's memory: bf16 in, sums in f32.
+// Products of a library, computed on the host from the simulated device's memory: bf16 or NVFP4 in, sums in f32.
 #include <bit>
 #include <cstring>
 
+#include "formats/nvfp4.h"
 #include "guarded.h"
 #include "simulated_driver.h"
 
@@ -45,8 +46,11 @@ Status SimulatedDriver::multiply_now(const Matmul& matmul) {
   const MatmulShape& shape = matmul.shape;
   const auto wrong = [&](const std::string& why) { return refuse(invalid_value, std::string(matmul.label) + ": " + why); };
   if (shape.rows < 1 || shape.columns < 1 || shape.contracted < 1) return wrong("a product of nothing");
+  if (shape.is_nvfp4 && (shape.contracted % 32 != 0 || shape.x_is_transposed || shape.weight_is_transposed))
+    return wrong("a product of NVFP4 must be of rows of a multiple of 32 elements");
   const size_t element = shape.out_is_bf16 ? 2 : 4;
   const auto operand = [&](DevicePointer begin, int64_t along, int64_t stride, bool is_transposed) {
+    if (shape.is_nvfp4) return bytes_of(begin, along, shape.contracted / 2, stride / 2, 1);
     return bytes_of(begin, is_transposed ? shape.contracted : along, is_transposed ? along : shape.contracted, stride, 2);
   };
   const Bytes x = operand(matmul.x, shape.rows, shape.x_stride, shape.x_is_transposed);
@@ -68,6 +72,15 @@ Status SimulatedDriver::multiply_now(const Matmul& matmul) {
     }
     return success;
   };
+  const auto scales_of = [&](DevicePointer begin, int64_t along) {
+    const int64_t bytes = swizzled_scales_bytes(along, shape.contracted);
+    return bytes_of(begin, 1, bytes, bytes, 1);
+  };
+  if (shape.is_nvfp4) {
+    // Tiles whole, with what is padded: units read it, and zero times NaN is NaN.
+    if (const Status status = check(scales_of(matmul.x_scales, shape.rows), "the scales of x", true)) return status;
+    if (const Status status = check(scales_of(matmul.weight_scales, shape.columns), "the scales of the weight", true)) return status;
+  }
   if (const Status status = check(x, "x", true)) return status;
   if (const Status status = check(weight, "the weight", true)) return status;
   if (const Status status = check(out, "the output", false)) return status;
@@ -81,11 +94,19 @@ Status SimulatedDriver::multiply_now(const Matmul& matmul) {
   const auto element_at = [](DevicePointer base, int64_t index, int64_t k, int64_t stride, bool is_transposed) {
     return from_bf16(read<uint16_t>(base, is_transposed ? k * stride + index : index * stride + k));
   };
+  const auto code_at = [&](DevicePointer base, DevicePointer scales, int64_t index, int64_t k, int64_t stride) {
+    const uint8_t pair = read<uint8_t>(base, (index * stride + k) / 2);
+    const float value = decode_e2m1(static_cast<uint8_t>(k % 2 ? pair >> 4 : pair & 15));
+    return value * decode_e4m3(read<uint8_t>(scales, swizzled_scale_place(index, k, shape.contracted)) & 0x7f);
+  };
   MemoryBuffer& target = *memory_.find(out.begin, out.end() - out.begin);
   for (int64_t row = 0; row < shape.rows; ++row) {
     for (int64_t column = 0; column < shape.columns; ++column) {
       float sum = 0;
-      for (int64_t k = 0; k < shape.contracted; ++k)
+      for (int64_t k = 0; shape.is_nvfp4 && k < shape.contracted; ++k)
+        sum += code_at(matmul.x, matmul.x_scales, row, k, shape.x_stride) *
+               code_at(matmul.weight, matmul.weight_scales, column, k, shape.weight_stride);
+      for (int64_t k = 0; !shape.is_nvfp4 && k < shape.contracted; ++k)
         sum += element_at(matmul.x, row, k, shape.x_stride, shape.x_is_transposed) *
                element_at(matmul.weight, column, k, shape.weight_stride, shape.weight_is_transposed);
       const int64_t at = row * shape.out_stride + column, from = row * shape.addend_stride + column;
@@ -106,6 +127,7 @@ class SimulatedMatmul final : public MatmulLibrary {
   explicit SimulatedMatmul(SimulatedDriver& driver) : driver_(driver) {}
 
   std::string name() const override { return "products on the host"; }
+  std::string nvfp4_refusal() const override { return {}; }
   std::string prepare(const MatmulShape&) override { return {}; }
 
   std::string multiply(const Matmul& matmul) override {
