@@ -60,7 +60,13 @@ test("units for FP4 must be there in every target, and have something to compute
       old.stderr,
       /\[fp4\] the target must have units that multiply FP4: sm_100a, sm_120a, sm_121a; given sm_90a/,
     );
-    const plain = await weft("compile", tiny, "--target", "sm_100a", ...argv);
+    const none = await weft("compile", tiny, "--target", "sm_100a", ...argv);
+    assert.is(none.code, 2);
+    assert.match(
+      none.stderr,
+      /\[activations\] only what weights in nvfp4 are multiplied with can be quantised/,
+    );
+    const plain = await weft("compile", coded, "--target", "sm_100a", ...argv, "--activations=plain");
     assert.is(plain.code, 2);
     assert.match(plain.stderr, /\[fp4\] units for FP4 must have products of two NVFP4 matrices to compute/);
     assert.equal(nvcc.compiled(), []);
