@@ -393,6 +393,20 @@ export type InstructionKind = keyof typeof steps;
 /** But `blocks`, for which a test asks. */
 export const everyKind = Object.keys(steps).filter((kind) => kind !== "blocks") as readonly InstructionKind[];
 
+/** Products and tables in NVFP4, and what may stand around them. */
+export const kindsWithBlocks: readonly InstructionKind[] = [
+  "blocks",
+  "binary",
+  "silu",
+  "reduce",
+  "move",
+  "dot",
+  "gather",
+  "linear",
+  "rmsNorm",
+  "index",
+];
+
 function isNormable(entry: Entry): boolean {
   return isF32(entry) && fixedLastAxis(entry) !== undefined;
 }

@@ -5,7 +5,7 @@ import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import { expectOutputsClose } from "../../support/expect-close.ts";
 import fc from "../../support/fast-check.ts";
-import type { InstructionKind } from "../../support/graph-instructions.ts";
+import { everyKind, kindsWithBlocks } from "../../support/graph-instructions.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomRuns, randomValues } from "../../support/random-values.ts";
 import { runOnDevice, runsOnDevice } from "../../support/run-plan.ts";
@@ -14,27 +14,17 @@ const test = suite("plans of random graphs");
 const device = cpuDevice({ threads: 2 });
 const tolerance = { absolute: 2e-4, relative: 2e-4 };
 
-const withBlocks = [
-  "blocks",
-  "binary",
-  "silu",
-  "reduce",
-  "move",
-  "dot",
-  "gather",
-  "linear",
-  "rmsNorm",
-  "index",
-] as const;
+const ways = [true, false].flatMap((fusion) => [
+  { fusion, kinds: everyKind },
+  { fusion, kinds: kindsWithBlocks },
+]);
 
-for (const { fusion, kinds } of [true, false].flatMap((fusion) => [
-  { fusion },
-  { fusion, kinds: withBlocks },
-]) as readonly { readonly fusion: boolean; readonly kinds?: readonly InstructionKind[] }[]) {
-  test(`${fusion ? "fused" : "unfused"}${kinds === undefined ? "" : ", in NVFP4"}`, async () => {
+for (const { fusion, kinds } of ways) {
+  const inBlocks = kinds === kindsWithBlocks;
+  test(`${fusion ? "fused" : "unfused"}${inBlocks ? ", in NVFP4" : ""}`, async () => {
     await fc.assert(
       fc.asyncProperty(
-        randomGraph(kinds && { kinds, maxInstructions: 8 }),
+        randomGraph(inBlocks ? { kinds, maxInstructions: 8 } : {}),
         fc.nat({ max: 1000 }),
         async (graph, seed) => {
           const runs = randomRuns(graph, seed, 3);

@@ -6,9 +6,19 @@ import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { interpreterDevice } from "../../support/interpreter-device.ts";
-import { devicesHere, openDevice } from "../../support/models.ts";
 import { randomNumbers } from "../../support/random-values.ts";
-import { adamWStep, compiledFor, constants, names, seed, slopes, stream, streams, update } from "./slope.ts";
+import {
+  adamWStep,
+  compiledFor,
+  constants,
+  expectSameBits,
+  names,
+  seed,
+  slopes,
+  stream,
+  streams,
+  update,
+} from "./slope.ts";
 
 const test = suite("optimizer: moments in int8");
 const matrix = { rows: 12, depth: 640 };
@@ -109,34 +119,13 @@ test("one kernel writes weight, codes and scales in place: a byte for each, and 
 });
 
 test("the simulated GPU gives the same bits; states are written and read as Int8Array", async () => {
-  const states = ["weight", ...Object.values(names)];
   const weight = Float32Array.from({ length: size }, () => next() - 0.5);
-  const given = [1, 2, 3].map(slopeOf);
   const begin = Int8Array.from({ length: size }, (_, at) => (at % 255) - 127);
-  const runs = new Map<string, readonly StateArray[]>();
-  for (const where of await devicesHere()) {
-    using device = await openDevice(where);
-    using executable = await device.load(compiled.plan, streams);
-    await executable.writeState("weight", weight);
+  await expectSameBits(compiled.plan, weight, [1, 2, 3].map(slopeOf), async (executable, where) => {
     await executable.writeState(names.first, begin);
     assert.equal(await executable.readState(names.first), begin, where);
     await executable.writeState(names.firstScale, new Float32Array(size / block).fill(1e-3));
-    for (const [at, slope] of given.entries()) await update(executable, slope, at + 1);
-    const read: StateArray[] = [];
-    for (const name of states) read.push(await executable.readState(name));
-    runs.set(where, read);
-  }
-  const expected = runs.get("cpu")!;
-  for (const [where, read] of runs) {
-    if (where !== "cuda") {
-      for (const [index, values] of read.entries())
-        assert.equal(values, expected[index], `${states[index]} on ${where}`);
-      continue;
-    }
-    // Additions there take in their products: what lies at a boundary may fall on its other side.
-    const off = Math.max(...Array.from(read[0]!, (value, at) => Math.abs(value - expected[0]![at]!)));
-    assert.ok(off < 3 * constants.learningRate, `weights differ by ${off}`);
-  }
+  });
 });
 
 test("a state of i8 refuses values of another kind", async () => {

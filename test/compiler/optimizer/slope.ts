@@ -10,7 +10,9 @@ import {
   type UpdateRule,
 } from "@weft/compiler";
 import { GraphBuilder, orThrow, roundingStream } from "@weft/dsl";
-import type { Executable, Weight } from "@weft/runtime";
+import type { Executable, StateArray, Weight } from "@weft/runtime";
+import * as assert from "uvu/assert";
+import { devicesHere, openDevice } from "../../support/models.ts";
 import { randomNumbers } from "../../support/random-values.ts";
 
 export interface Matrix {
@@ -113,4 +115,39 @@ export function adamWStep(
     weight[at] = round(weight[at]! * kept!) - move;
   }
   return { moment, square };
+}
+
+/**
+ * Some updates on each device that is here: the bits of the CPU, but on a GPU, where additions take in their products and
+ * what lies at a boundary may fall on its other side.
+ * @param prepare called behind the weight's values
+ */
+export async function expectSameBits(
+  plan: Compiled["plan"],
+  weight: Float32Array,
+  given: readonly Float32Array[],
+  prepare: (executable: Executable, where: string) => Promise<void> = async () => {},
+): Promise<void> {
+  const states = ["weight", ...Object.values(names)];
+  const runs = new Map<string, readonly StateArray[]>();
+  for (const where of await devicesHere()) {
+    using device = await openDevice(where);
+    using executable = await device.load(plan, streams);
+    await executable.writeState("weight", weight);
+    await prepare(executable, where);
+    for (const [at, slope] of given.entries()) await update(executable, slope, at + 1);
+    const read: StateArray[] = [];
+    for (const name of states) read.push(await executable.readState(name));
+    runs.set(where, read);
+  }
+  const expected = runs.get("cpu")!;
+  for (const [where, read] of runs) {
+    if (where !== "cuda") {
+      for (const [index, values] of read.entries())
+        assert.equal(values, expected[index], `${states[index]} on ${where}`);
+      continue;
+    }
+    const off = Math.max(...Array.from(read[0]!, (value, at) => Math.abs(value - expected[0]![at]!)));
+    assert.ok(off < 3 * constants.learningRate, `weights differ by ${off}`);
+  }
 }
