@@ -17,26 +17,48 @@ inline size_t units_of(size_t depth, DType a_type, DType w_type) {
   return multiplies_pairs(a_type, w_type) ? (depth + 1) / 2 : depth;
 }
 
-// Packs `rows` rows from `row`, units of one depth block from `unit`.
+// Calls function(first, count) for the parts of the depth that are packed one after the other. Where a strip's rows lie
+// side by side, all strips take a few steps along depth before any goes on: whole stretches of memory are read, where
+// one strip alone would read a line here and a line there.
+template <class Units, class Function>
+inline void for_depth_parts(size_t row_stride, size_t depth, Function&& function) {
+  constexpr size_t steps = 16;
+  const size_t part = row_stride == 1 && Units::loads_across_rows ? steps : depth;
+  for (size_t k = 0; k < depth; k += part) function(k, smaller(part, depth - k));
+}
+
+// Packs the blocks of rows first .. last - 1, units of one depth block from `unit`, one behind the other.
 template <class Units>
-void pack_a_block(const GemmArguments& g, size_t row, size_t rows, size_t unit, size_t units, float* out) {
+void pack_a_blocks(const GemmArguments& g, const RowBlocks& blocks, size_t first, size_t last, size_t unit, size_t units,
+                   float* out) {
   const size_t k = unit * Units::elements;
-  const auto* a = static_cast<const typename Units::Element*>(g.a) + row * g.a_row_stride + k * g.a_depth_stride;
-  pack_rows<Units>({a, g.a_row_stride, g.a_depth_stride, 0, smaller(units * Units::elements, g.depth - k)}, rows, out, rows, false);
+  const size_t depth = smaller(units * Units::elements, g.depth - k);
+  const auto* a = static_cast<const typename Units::Element*>(g.a) + k * g.a_depth_stride;
+  for_depth_parts<Units>(g.a_row_stride, depth, [&](size_t from, size_t part) {
+    for (size_t block = first; block < last; ++block) {
+      const size_t row = blocks.begin(block), rows = blocks.size(block);
+      pack_rows<Units>({a + row * g.a_row_stride + from * g.a_depth_stride, g.a_row_stride, g.a_depth_stride, 0, part}, rows,
+                       out + (row - blocks.begin(first)) * units + from / Units::elements * rows, rows, false);
+    }
+  });
 }
 
 template <class Units>
 void pack_w_block(const GemmArguments& g, size_t unit, size_t units, float* out) {
   const size_t k = unit * Units::elements;
   const size_t depth = smaller(units * Units::elements, g.depth - k);
-  for (size_t n = 0; n < g.columns; n += column_tile, out += units * column_tile) {
-    const auto* w = static_cast<const typename Units::Element*>(g.w) + n * g.w_column_stride + k * g.w_depth_stride;
-    const size_t columns = smaller(g.columns - n, column_tile);
-    pack_rows<Units>({w, g.w_column_stride, g.w_depth_stride, 0, depth}, columns, out, column_tile, true);
-    // The micro-kernel reads whole tiles: a vector without any column is zero.
-    for (size_t empty = (columns + Vec::lanes - 1) / Vec::lanes * Vec::lanes; empty < column_tile; empty += Vec::lanes)
-      for (size_t u = 0; u < units; ++u) Vec::store(out + u * column_tile + empty, Vec::zero());
-  }
+  const auto* w = static_cast<const typename Units::Element*>(g.w) + k * g.w_depth_stride;
+  for_depth_parts<Units>(g.w_column_stride, depth, [&](size_t from, size_t part) {
+    for (size_t n = 0; n < g.columns; n += column_tile)
+      pack_rows<Units>({w + n * g.w_column_stride + from * g.w_depth_stride, g.w_column_stride, g.w_depth_stride, 0, part},
+                       smaller(g.columns - n, column_tile), out + n * units + from / Units::elements * column_tile, column_tile,
+                       true);
+  });
+  // The micro-kernel reads whole tiles: a vector without any column is zero.
+  const size_t whole = g.columns / column_tile * column_tile, columns = g.columns - whole;
+  if (columns == 0) return;
+  for (size_t empty = (columns + Vec::lanes - 1) / Vec::lanes * Vec::lanes; empty < column_tile; empty += Vec::lanes)
+    for (size_t u = 0; u < units; ++u) Vec::store(out + whole * units + u * column_tile + empty, Vec::zero());
 }
 
 // Calls function with the units of A, or of W.
@@ -46,9 +68,10 @@ inline void with_a_units(const GemmArguments& g, Function&& function) {
   else function(SingleUnits<F32Source>{});
 }
 
-void pack_a_rows(const GemmArguments& g, size_t row, size_t rows, size_t unit, size_t units, float* out) {
-  if (multiplies_pairs(g.a_type, g.w_type)) pack_a_block<PairUnits>(g, row, rows, unit, units, out);
-  else with_a_units(g, [&](auto u) { pack_a_block<decltype(u)>(g, row, rows, unit, units, out); });
+void pack_a_rows(const GemmArguments& g, const RowBlocks& blocks, size_t first, size_t last, size_t unit, size_t units,
+                 float* out) {
+  if (multiplies_pairs(g.a_type, g.w_type)) pack_a_blocks<PairUnits>(g, blocks, first, last, unit, units, out);
+  else with_a_units(g, [&](auto u) { pack_a_blocks<decltype(u)>(g, blocks, first, last, unit, units, out); });
 }
 
 void pack_w_panel(const GemmArguments& g, size_t unit, size_t units, float* out) {
@@ -71,7 +94,7 @@ void gemm_panel_of(const GemmArguments& g) {
       const size_t row = row_blocks.begin(rb), rows = row_blocks.size(rb);
       const float* a = packed_rows;
       if (g.packed_a != nullptr) a = static_cast<const float*>(g.packed_a) + unit * g.rows + row * units;
-      else pack_a_rows(g, row, rows, unit, units, packed_rows);
+      else pack_a_rows(g, row_blocks, rb, rb + 1, unit, units, packed_rows);
       micro_rows_dispatch<Multiply, 1>(rows, units, a, packed_w, units * column_tile, g.c + row * g.c_stride, g.c_stride,
                                        g.columns, kb > 0 || g.accumulate);
     }
@@ -107,11 +130,13 @@ size_t pack_a_items(size_t rows, size_t depth, DType a_type, DType w_type) {
 void pack_a(const GemmArguments& g, void* packed, size_t item_begin, size_t item_end) {
   const RowBlocks row_blocks(g.rows);
   const DepthBlocks depth_blocks(units_of(g.depth, g.a_type, g.w_type));
-  for (size_t item = item_begin; item < item_end; ++item) {
-    const size_t kb = item / row_blocks.count, rb = item % row_blocks.count;
+  for (size_t item = item_begin; item < item_end;) {
+    const size_t kb = item / row_blocks.count, first = item % row_blocks.count;
+    const size_t last = smaller(row_blocks.count, first + item_end - item);
     const size_t unit = depth_blocks.begin(kb), units = depth_blocks.size(kb);
-    const size_t row = row_blocks.begin(rb), rows = row_blocks.size(rb);
-    pack_a_rows(g, row, rows, unit, units, static_cast<float*>(packed) + unit * g.rows + row * units);
+    float* out = static_cast<float*>(packed) + unit * g.rows + row_blocks.begin(first) * units;
+    pack_a_rows(g, row_blocks, first, last, unit, units, out);
+    item += last - first;
   }
 }
 

@@ -83,8 +83,10 @@ void pack_strip(const Strip<typename Units::Element>& s, float* out, size_t out_
     return;
   }
   if (Units::loads_across_rows && s.row_stride == 1) {  // already in the wanted order
+    constexpr size_t ahead = 8;
     for (size_t k = 0; k < s.depth; ++k) {
       const auto* p = s.first + k * s.depth_stride;
+      prefetch(reinterpret_cast<uintptr_t>(p + ahead * s.depth_stride), 1);
       put(k, s.rows == Vec::lanes ? Units::load(p) : Units::load_partial(p, s.rows));
     }
     return;
