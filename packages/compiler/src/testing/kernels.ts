@@ -1,0 +1,92 @@
+/** What became one kernel: a decision of the compiler that no value shows. */
+import { differenceOfTexts } from "@weft/dsl";
+import { TestFailure } from "@weft/dsl/testing";
+import type { Compiled } from "../compile.ts";
+import {
+  type ExpectedKernel,
+  fits,
+  isTerm,
+  type KernelLine,
+  kernelLines,
+  printLines,
+  readExpectation,
+} from "./kernel-lines.ts";
+import { programIndex } from "./program-index.ts";
+
+export interface KernelOptions {
+  /** The program that is meant; where there is one only, that one. */
+  readonly program?: string;
+}
+
+/**
+ * Asserts the kernels of a program, in order, and what each was fused from. A line is a kernel; a term is the name of a
+ * block (the end of its path), an op, or `op(path)`; a kind of kernel may stand in front; `x3:` repeats what is
+ * indented below it. What a failure prints as actual is an expectation that holds.
+ * @param expected a text with a kernel on each line, or the lines
+ * @throws TestFailure with the kernels that differ, and why the compiler refused to join what was expected in one.
+ * @example
+ * assertKernels(compileBlock(mlp, { lead: [seq] }), `
+ *   matmul: norm + gate + silu + up + mul
+ *   matmul: down + add
+ * `);
+ */
+export function assertKernels(
+  compiled: Compiled,
+  expected: string | readonly string[],
+  options: KernelOptions = {},
+): void {
+  const program = programIndex("assertKernels", compiled, options.program);
+  const wanted = readExpectation(expected);
+  const lines = kernelLines(compiled, program);
+  if (lines.length === wanted.length && lines.every((line, at) => fits(line, wanted[at]!))) return;
+  const reasons = [...new Set(wanted.flatMap((one) => whyApart(compiled, program, lines, one)))];
+  const count = (list: readonly unknown[]) => `${list.length} kernel${list.length === 1 ? "" : "s"}`;
+  throw new TestFailure(
+    [
+      `assertKernels: ${compiled.plan.programs[program]!.name} has ${count(lines)}, expected ${count(wanted)} (- expected, + actual)`,
+      ...differing(lines, wanted),
+      ...(reasons.length === 0 ? [] : ["apart, because", ...reasons.slice(0, 12)]),
+      "all kernels:",
+      ...printLines(lines)
+        .split("\n")
+        .map((line) => `  ${line}`),
+    ].join("\n"),
+  );
+}
+
+/** Lines that only one side has. Where a kernel fits its expectation, both sides are spelled alike first. */
+function differing(lines: readonly KernelLine[], wanted: readonly ExpectedKernel[]): string[] {
+  const actual = lines.map(({ kind, terms }) => `${kind}: ${terms.join(" + ")}`);
+  const spelled = wanted.map((one) => {
+    const found = lines.findIndex((line) => fits(line, one));
+    return found < 0 ? one.line : actual[found]!;
+  });
+  return differenceOfTexts(spelled.join("\n"), actual.join("\n")).map(
+    ({ sign, line }) => `  ${sign} ${line}`,
+  );
+}
+
+/** Of a kernel that is expected and not there: which kernels its terms are in, and the refusals at their paths. */
+function whyApart(
+  compiled: Compiled,
+  program: number,
+  lines: readonly KernelLine[],
+  expected: ExpectedKernel,
+): string[] {
+  if (lines.some((line) => fits(line, expected))) return [];
+  const { terms } = expected;
+  const unknown = terms.filter(
+    (term) => !lines.some(({ parts }) => parts.some((part) => isTerm(part, term))),
+  );
+  const paths = lines.flatMap(({ parts }) =>
+    parts.filter((part) => terms.some((term) => isTerm(part, term))).map(({ path }) => path),
+  );
+  const { fused, records } = compiled.compiled[program]!;
+  const refusals = [...records.flatMap((record) => record.refusals), ...fused.refusals];
+  return [
+    ...unknown.map((term) => `  no kernel computes ${term}`),
+    ...refusals
+      .filter(({ path }) => path !== "" && paths.includes(path))
+      .map(({ rule, reason, path }) => `  ${rule} refused: ${reason} (${path})`),
+  ];
+}
