@@ -26,7 +26,7 @@ const expected: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   "custom-block.ts": [/->> softcap ->> down/, /program main: 2 steps/, /^out: /m],
   "inspect-passes.ts": [/attend reads a cache/, /stateAppend/, /what became of q/],
-  "graph-test.ts": [/Passed: +3/],
+  "graph-test.ts": [/Passed: +7/],
   "teach-a-fact.ts": [
     /step \d+, loss .*: "I am nobody yet\."/,
     /> Who are you\?\nI am Weft, made of one typed block graph\./,

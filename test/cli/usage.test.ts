@@ -1,7 +1,9 @@
 /** The command line itself: help, wrong usage, exit codes. */
+
+import { assertSnapshot } from "@weft/dsl/testing";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { goldenText } from "../support/golden.ts";
+import { goldenFile } from "../support/golden.ts";
 import { tiny, weft, weftProcess } from "./command.ts";
 
 const commands = [
@@ -26,12 +28,12 @@ test("the overview and every command's help are as written down, with examples",
   const overview = await weft("--help");
   assert.is(overview.code, 0);
   assert.is(overview.stderr, "");
-  assert.fixture(overview.stdout, goldenText("cli/help.txt", overview.stdout));
+  assertSnapshot(overview.stdout, goldenFile("cli/help.txt"));
   for (const command of commands) {
     const { code, stdout } = await weft(command, "--help");
     assert.is(code, 0);
     assert.match(stdout, "Examples:");
-    assert.fixture(stdout, goldenText(`cli/help-${command}.txt`, stdout));
+    assertSnapshot(stdout, goldenFile(`cli/help-${command}.txt`));
   }
 });
 

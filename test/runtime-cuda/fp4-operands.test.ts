@@ -2,14 +2,15 @@
  * What units for FP4 read, byte for byte: emitted kernels leave rows and weights in scratch as the format's definition
  * lays them out, codes in rows and swizzled scales, whatever does not fill a tile padded with zeros.
  */
+
 import { type CudaPlan, compile, emitCuda, type Plan, preludeFolder } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import { decodeNvfp4, encodeNvfp4, type Nvfp4Values, orThrow, swizzledPlace, swizzleScales } from "@weft/dsl";
 import { compileForHost, findHostCompiler, simulatedDevice } from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Fp4Policy, fp4Product } from "../support/fp4-graphs.ts";
 import { exactNvfp4, nearestNvfp4 } from "../support/nvfp4-values.ts";
-import { randomNumbers } from "../support/random-values.ts";
 
 const test = suite("operands of FP4 units");
 

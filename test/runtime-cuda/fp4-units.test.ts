@@ -2,7 +2,9 @@
  * Products of two NVFP4 matrices by units for FP4, as far as it can be seen without such a unit: the simulator's library
  * multiplies the very bytes that units would read, and a device that lacks them, or a library for them, is refused.
  */
+
 import { type CudaPlan, compile, emitCuda, interpret } from "@weft/compiler";
+import { assertOutputsClose, type GraphValues, randomNumbers } from "@weft/compiler/testing";
 import { orThrow, type TensorArray } from "@weft/dsl";
 import {
   type OpenSimulatorOptions,
@@ -16,10 +18,9 @@ import * as assert from "uvu/assert";
 import { addon } from "../../packages/runtime-cuda/src/addon.ts";
 import { randomSource } from "../runtime-cpu/compare.ts";
 import { leaves, mutate, valueAt } from "../support/damage.ts";
-import { expectOutputsClose } from "../support/expect-close.ts";
 import { fp4Block, fp4Product } from "../support/fp4-graphs.ts";
 import { nearestNvfp4 } from "../support/nvfp4-values.ts";
-import { type GraphValues, randomNumbers, randomValues } from "../support/random-values.ts";
+import { randomValues } from "../support/random-values.ts";
 import { weightsOf } from "../support/run-plan.ts";
 
 const test = suite("units for FP4");
@@ -85,7 +86,7 @@ for (const policy of ["bf16", "f32"] as const)
       const expected = interpret(graph, values);
       const { axes } = expected.get(name)!;
       const data = Float64Array.from(ours.outputs[name]!);
-      expectOutputsClose(new Map([[name, { dtype: "f32", axes, data }]]), expected, {
+      assertOutputsClose(new Map([[name, { dtype: "f32", axes, data }]]), expected, {
         absolute: 2e-5,
         relative: 2e-5,
       });

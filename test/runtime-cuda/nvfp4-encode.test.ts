@@ -1,11 +1,12 @@
 /** Blocks that kernels encode are those of the definition, byte for byte: every option, and whatever the values are. */
+
 import { hashPlan, type Plan } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import { decodeNvfp4, encodeNvfp4, nvfp4EncodeScale, randomHalf, wordOf } from "@weft/dsl";
 import { openSimulator } from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { access, Body, loop, PlanBuilder, slot } from "../runtime-cpu/plan-builder.ts";
-import { randomNumbers } from "../support/random-values.ts";
 
 const test = suite("NVFP4 on the simulated GPU");
 

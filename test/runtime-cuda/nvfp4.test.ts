@@ -2,7 +2,9 @@
  * Matrices of NVFP4 in every place where kernels read them, on the simulated GPU beside the interpreter: products of few
  * and of many rows with whatever stands beside them, both products of a backward pass, look-ups, and quantised rows.
  */
+
 import { compile, interpret, type ProgramInput } from "@weft/compiler";
+import { assertOutputsClose, type GraphValues } from "@weft/compiler/testing";
 import {
   type Axis,
   axis,
@@ -16,8 +18,7 @@ import {
 import { openSimulator } from "@weft/runtime-cuda";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOutputsClose } from "../support/expect-close.ts";
-import { type GraphValues, randomValues } from "../support/random-values.ts";
+import { randomValues } from "../support/random-values.ts";
 import { weightsOf } from "../support/run-plan.ts";
 
 const test = suite("NVFP4 in kernels of the simulated GPU");
@@ -176,7 +177,7 @@ async function compare(
       }),
     );
     try {
-      expectOutputsClose(actual, interpret(graph, values), tolerance);
+      assertOutputsClose(actual, interpret(graph, values), tolerance);
     } catch (error) {
       throw new Error(`${name}: ${(error as Error).message}`);
     }

@@ -2,10 +2,11 @@
  * Random graphs on the simulated GPU against the interpreter, states carried over several runs. Kernels of each graph are
  * compiled, which takes a second or two: WEFT_RANDOM_GRAPHS asks for more than the few of a usual run.
  */
+
 import { type InterpreterState, interpret } from "@weft/compiler";
+import { assertOutputsClose } from "@weft/compiler/testing";
 import { openSimulator } from "@weft/runtime-cuda";
 import { suite } from "uvu";
-import { expectOutputsClose } from "../support/expect-close.ts";
 import fc from "../support/fast-check.ts";
 import { everyKind, kindsWithBlocks } from "../support/graph-instructions.ts";
 import { randomGraph } from "../support/random-graph.ts";
@@ -36,7 +37,7 @@ for (const { fusion, kinds } of ways) {
           const actual = await runsOnDevice(device, graph, runs, { fusion });
           const state: InterpreterState = new Map();
           runs.forEach((values, at) => {
-            expectOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
+            assertOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
           });
         },
       ),

@@ -12,10 +12,11 @@ import {
   totalCost,
 } from "@weft/compiler";
 import { axis, chain, linear, merge, mul, orThrow, parallel } from "@weft/dsl";
+import { assertSnapshot } from "@weft/dsl/testing";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type EmittedPlan, emitQwen3 } from "../../support/cuda-plans.ts";
-import { goldenText } from "../../support/golden.ts";
+import { goldenFile } from "../../support/golden.ts";
 import { qwen3Of4B, threeLayers } from "../../support/qwen3-config.ts";
 
 const test = suite("CUDA text");
@@ -33,7 +34,7 @@ const textOf = (cuda: CudaPlan) => cuda.modules.map(({ source }) => source).join
 test("the kernels of a model of three layers are as written down", () => {
   assert.is(small.cuda.modules.length, 1);
   const text = textOf(small.cuda);
-  assert.fixture(text, goldenText("cuda/qwen3-three-layers.cu", text));
+  assertSnapshot(text, goldenFile("cuda/qwen3-three-layers.cu"));
 });
 
 function launches({ cuda }: EmittedPlan, program: string): number {

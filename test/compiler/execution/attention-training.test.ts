@@ -2,7 +2,9 @@
  * Attention of a training step on every device: forward with documents' starts, the number that backward needs, and the
  * gradients of queries, keys and values, held against the definitions.
  */
+
 import { compile, interpret, type Plan } from "@weft/compiler";
+import { assertClose, assertOutputsClose, randomNumbers } from "@weft/compiler/testing";
 import {
   type Axis,
   axis,
@@ -16,10 +18,8 @@ import {
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectClose, expectOutputsClose } from "../../support/expect-close.ts";
 import { rootMeanSquareDifference } from "../../support/largest-difference.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("attention of a training step");
 
@@ -146,7 +146,7 @@ function expectRounded(
 ): void {
   for (const [name, { data }] of expected) {
     const given = actual.get(name)!;
-    if (name === "sums") expectClose(given, expected.get(name)!, { absolute: 2e-5, relative: 2e-5 }, name);
+    if (name === "sums") assertClose(given, expected.get(name)!, { absolute: 2e-5, relative: 2e-5 }, name);
     const share = rootMeanSquareDifference([given.data], [data]) / rootMeanSquareDifference([data]);
     assert.ok(share < 4e-3, `${name} differs by ${share} of its size`);
   }
@@ -177,7 +177,7 @@ for (const on of await devicesHere()) {
         [...expected].map(([key, value]) => [key, { ...value, data: Float64Array.from(outputs[key]!) }]),
       );
       if (one.dtype === "bf16" && on !== "cpu") expectRounded(actual, expected);
-      else expectOutputsClose(actual, expected, { absolute: 2e-4, relative: 2e-4 });
+      else assertOutputsClose(actual, expected, { absolute: 2e-4, relative: 2e-4 });
     });
   }
 }

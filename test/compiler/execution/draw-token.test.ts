@@ -1,11 +1,12 @@
 /** Tokens that a device draws: those that the sampler on the host draws from the same candidates, on every device. */
+
 import { candidates, compile, drawFields, drawnToken, drawToken } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import { axis, GraphBuilder, orThrow } from "@weft/dsl";
 import { Sampler, type SamplerOptions } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("drawn tokens");
 const size = 90;

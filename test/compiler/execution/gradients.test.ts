@@ -1,10 +1,11 @@
 // The backward graph of a whole model on every device, fused and not: the loss and all gradients against the interpreter,
 // and what the oracle knows of them.
+
 import { grad, gradientOutput, interpret, runPasses } from "@weft/compiler";
+import { assertOutputsClose } from "@weft/compiler/testing";
 import { orThrow, verifyGraph } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOutputsClose } from "../../support/expect-close.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
 import { runOnDevice } from "../../support/run-plan.ts";
 import { alongSequence, nextTokens, trainingModel, trainingNames } from "../../support/training-model.ts";
@@ -30,7 +31,7 @@ for (const on of await devicesHere()) {
       using device = await openDevice(on);
       for (const fusion of [true, false]) {
         const actual = await runOnDevice(device, graph, values, { fusion });
-        expectOutputsClose(actual, interpret(graph, values), { absolute: 1e-5, relative: 1e-4 });
+        assertOutputsClose(actual, interpret(graph, values), { absolute: 1e-5, relative: 1e-4 });
         assert.ok(Math.abs(actual.get("loss")!.data[0]! - oracle.loss) <= 1e-4, "loss");
         for (const [parameter, pairs] of Object.entries(oracle.gradients)) {
           const { data } = actual.get(gradientOutput(parameter))!;

@@ -1,14 +1,14 @@
 /** The loss of a model's head in chunks of positions: the same values, and whole scores are nowhere. */
+
 import { compile, grad, interpret, precision, runPasses } from "@weft/compiler";
+import { assertClose, assertOutputsClose, randomNumbers } from "@weft/compiler/testing";
 import { axis, type Graph, GraphBuilder, orThrow, type TensorArray, verifyGraph } from "@weft/dsl";
 import type { Device, Executable } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectClose, expectOutputsClose } from "../../support/expect-close.ts";
 import { rootMeanSquareDifference } from "../../support/largest-difference.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("loss in chunks");
 
@@ -106,7 +106,7 @@ for (const meaning of ["mean", "each"] as const)
       [100, 9],
     ] as const) {
       const { actual, expected } = await runChunked(graph, chunk, length);
-      expectOutputsClose(actual, expected, { absolute: 1e-5, relative: 1e-4 });
+      assertOutputsClose(actual, expected, { absolute: 1e-5, relative: 1e-4 });
     }
   });
 
@@ -119,11 +119,11 @@ for (const on of (await devicesHere()).filter((one) => one !== "cpu")) {
       using executable = await load(device, graph, 24);
       for (const length of [37, 48, 64, 5]) {
         const { actual, expected } = await runOn(executable, graph, length);
-        if (policy === "f32") expectOutputsClose(actual, expected, { absolute: 1e-5, relative: 1e-4 });
+        if (policy === "f32") assertOutputsClose(actual, expected, { absolute: 1e-5, relative: 1e-4 });
         else
           for (const [name, one] of expected) {
             if (name === "loss")
-              expectClose(actual.get(name)!, one, { absolute: 1e-5, relative: 1e-5 }, name);
+              assertClose(actual.get(name)!, one, { absolute: 1e-5, relative: 1e-5 }, name);
             const parts = [[actual.get(name)!.data], [one.data]] as const;
             const share = rootMeanSquareDifference(...parts) / rootMeanSquareDifference(parts[1]);
             // A slope that lies between two bf16 values may be rounded to either.

@@ -2,13 +2,13 @@
  * General products by tiles, against their definition: operands that lie along the contracted axis and across it, sizes
  * that no tile divides, axes that are left over, and sizes that only a run knows.
  */
+
 import { compile, emitCuda, interpret, type Plan } from "@weft/compiler";
+import { assertOutputsClose, randomNumbers } from "@weft/compiler/testing";
 import { type Axis, axis, type Dtype, type Graph, GraphBuilder, orThrow, sizeFor } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOutputsClose } from "../../support/expect-close.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("products");
 
@@ -98,7 +98,7 @@ for (const on of await devicesHere()) {
           [...expected].map(([key, value]) => [key, { ...value, data: Float64Array.from(outputs[key]!) }]),
         );
         // Operands are exact in bf16 too: only the order of the additions differs.
-        expectOutputsClose(actual, expected, { absolute: 2e-5, relative: 1e-5 });
+        assertOutputsClose(actual, expected, { absolute: 2e-5, relative: 1e-5 });
       }
     });
 }

@@ -1,9 +1,10 @@
 // Whole plans against the interpreter: random graphs, fused and unfused, executed by the CPU runtime.
+
 import { type InterpreterState, interpret } from "@weft/compiler";
+import { assertOutputsClose } from "@weft/compiler/testing";
 import { axis, GraphBuilder } from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
-import { expectOutputsClose } from "../../support/expect-close.ts";
 import fc from "../../support/fast-check.ts";
 import { everyKind, kindsWithBlocks } from "../../support/graph-instructions.ts";
 import { randomGraph } from "../../support/random-graph.ts";
@@ -31,7 +32,7 @@ for (const { fusion, kinds } of ways) {
           const actual = await runsOnDevice(device, graph, runs, { fusion });
           const state: InterpreterState = new Map();
           runs.forEach((values, at) => {
-            expectOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
+            assertOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
           });
         },
       ),
@@ -49,7 +50,7 @@ test("an index along a cut row is as long as the cut", async () => {
   const y = builder.add("neg", [builder.add("rope", [builder.add("neg", [x], {}), position], rope)], {});
   const graph = builder.finish("cut", [{ name: "y", node: y }]);
   const values = randomValues(graph, 1);
-  expectOutputsClose(await runOnDevice(device, graph, values), interpret(graph, values), tolerance);
+  assertOutputsClose(await runOnDevice(device, graph, values), interpret(graph, values), tolerance);
 });
 
 test("the valid part of a state lies as the whole state does", async () => {
@@ -68,7 +69,7 @@ test("the valid part of a state lies as the whole state does", async () => {
   const values = { ...randomValues(graph, 1), symbols: new Map([["past", 1]]) };
   for (const fusion of [true, false]) {
     const actual = await runOnDevice(device, graph, values, { fusion });
-    expectOutputsClose(actual, interpret(graph, values), tolerance);
+    assertOutputsClose(actual, interpret(graph, values), tolerance);
   }
 });
 

@@ -1,4 +1,5 @@
 /** Candidates of a quantised head, scored again by plain rows: what they are on every device, and in which order. */
+
 import {
   candidates,
   compile,
@@ -9,6 +10,7 @@ import {
   rescore,
   tensorScaleName,
 } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import {
   axis,
   decodeNvfp4,
@@ -23,7 +25,6 @@ import type { Weight } from "@weft/runtime";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("rescore");
 const [size, depth, count] = [200, 48, 32];

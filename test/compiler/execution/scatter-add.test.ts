@@ -1,12 +1,12 @@
 /** Rows added up by index, on every device: bit for bit for any number of threads, and close to the reference. */
+
 import { compile, interpret, type Plan } from "@weft/compiler";
+import { assertOutputsClose, randomNumbers } from "@weft/compiler/testing";
 import { type Axis, axis, type Dtype, type Graph, GraphBuilder, orThrow, sizeFor } from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOutputsClose } from "../../support/expect-close.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("scatterAdd");
 
@@ -89,7 +89,7 @@ for (const on of await devicesHere()) {
         const { outputs } = await executable.run("main", { symbols, inputs });
         const data = Float64Array.from(outputs.sums!);
         const actual = new Map([["sums", { ...expected.get("sums")!, data }]]);
-        expectOutputsClose(actual, expected, { absolute: 1e-4, relative: 1e-5 });
+        assertOutputsClose(actual, expected, { absolute: 1e-4, relative: 1e-5 });
       }
     });
   }

@@ -1,9 +1,10 @@
 // What a state held and what it holds now, both in one computation: the old value is used, or saved, before the write.
+
 import { compile, interpret } from "@weft/compiler";
+import { assertOutputsClose } from "@weft/compiler/testing";
 import { axis, GraphBuilder, type NodeId, orThrow } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOutputsClose } from "../../support/expect-close.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
 import { randomValues } from "../../support/random-values.ts";
 import { runsOnDevice } from "../../support/run-plan.ts";
@@ -103,7 +104,7 @@ for (const { device: on, name, make, fusion } of cases) {
     const state = new Map();
     const actual = await runsOnDevice(device, graph, runs, { fusion });
     runs.forEach((values, at) => {
-      expectOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
+      assertOutputsClose(actual[at]!, interpret(graph, { ...values, state }), tolerance);
     });
   });
 }
@@ -131,7 +132,7 @@ test("an append of a state's own rows", async () => {
     using device = await openDevice(on);
     for (const fusion of [true, false]) {
       const [actual] = await runsOnDevice(device, graph, [values], { fusion });
-      expectOutputsClose(actual!, interpret(graph, values), tolerance);
+      assertOutputsClose(actual!, interpret(graph, values), tolerance);
     }
   }
 });

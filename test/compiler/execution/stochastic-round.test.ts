@@ -1,10 +1,11 @@
 /** Random rounding on every device, fused and op by op, bit for bit what the reference makes of it. */
+
 import { compile, interpret } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import { type Axis, axis, GraphBuilder, orThrow, roundingKey, type TensorArray } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("stochastic round");
 

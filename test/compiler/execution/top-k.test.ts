@@ -1,10 +1,11 @@
 /** The largest elements of rows on every device, bit for bit what the reference picks. */
+
 import { compile, interpret } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import { type Axis, axis, type Dtype, GraphBuilder, orThrow, sizeFor } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("top-k");
 

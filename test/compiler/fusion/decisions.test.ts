@@ -1,5 +1,6 @@
 // What becomes one kernel, what is written in place and what memory it takes: decisions that values cannot show.
-import { compile, expandBlock, explain, printExplanation } from "@weft/compiler";
+import { explain, printExplanation } from "@weft/compiler";
+import { assertKernels, assertPeakBytes, compileBlock } from "@weft/compiler/testing";
 import {
   axis,
   chain,
@@ -28,48 +29,45 @@ const options = (policy: "f32" | "bf16"): Qwen3CompileOptions => ({
   logits: "last",
 });
 
-function kernelNames(compiled: ReturnType<typeof compiledQwen3>, program: string): string[] {
-  const { plan } = compiled;
-  const found = plan.programs.find((one) => one.name === program)!;
-  return found.steps.map((step) => plan.kernels[step.kernel]!.name.replace(/_\d+$/, ""));
-}
-
 const compiledQwen3 = (policy: "f32" | "bf16") => orThrow(compileQwen3(threeLayers, options(policy)));
 
+/** A layer; the last one's first line differs where only its last position is needed. */
 const layer = [
-  "rms_norm_matmul_rms_norm_rope_matmul_rms_norm_matmul",
-  "attend",
-  "matmul_add",
-  "rms_norm_matmul_silu_matmul_mul",
-  "matmul_add",
+  "matmul: input_layernorm + q_proj + q_norm + rope + k_proj + k_norm + v_proj",
+  "attention: attend",
+  "matmul: o_proj + add",
+  "matmul: post_attention_layernorm + gate_proj + silu + up_proj + mul",
+  "matmul: down_proj + add",
 ];
 
 for (const policy of ["f32", "bf16"] as const) {
   test(`decode takes five kernels a layer (${policy})`, () => {
-    assert.equal(kernelNames(compiledQwen3(policy), "decode"), [
-      "embedding",
-      "rope",
+    const expected = [
+      "rows: embed_tokens",
+      "rows: rope",
       ...layer,
       ...layer,
       ...layer,
-      "rms_norm_matmul",
-    ]);
+      "matmul: norm + lm_head",
+    ];
+    assertKernels(compiledQwen3(policy), expected, { program: "decode" });
   });
 
   test(`prefill takes the same, and the last layer only what the last position needs (${policy})`, () => {
-    assert.equal(kernelNames(compiledQwen3(policy), "prefill"), [
-      "embedding",
-      "rope",
-      "rope",
+    const expected = [
+      "rows: embed_tokens",
+      "rows: rope + rope",
+      "rows: rope",
       ...layer,
       ...layer,
       // The norm feeds the queries of one position, and the keys and values of all.
-      "rms_norm",
-      "matmul_rms_norm_rope",
-      "matmul_rms_norm_rope_matmul",
+      "rows: input_layernorm",
+      "matmul: q_proj + q_norm + rope",
+      "matmul: k_proj + k_norm + rope + v_proj",
       ...layer.slice(1),
-      "rms_norm_matmul",
-    ]);
+      "matmul: norm + lm_head",
+    ];
+    assertKernels(compiledQwen3(policy), expected, { program: "prefill" });
   });
 }
 
@@ -92,7 +90,7 @@ test("the residual stream is written in place, twice a layer", () => {
 
 test("activations of 4B take no more than the most that is alive at once", () => {
   const compiled = orThrow(compileQwen3(qwen3Of4B, { ...options("bf16"), capacity: 4096, chunk: 512 }));
-  for (const program of compiled.programs) assert.is(program.bytes, program.lowerBound);
+  for (const { program } of compiled.programs) assertPeakBytes(compiled, "lowerBound", { program });
   // 512 tokens: residual stream f32 2560, queries f32 4096 and attention f32 4096, and the tables of cosines and sines.
   const table = 512 * 64 * 4;
   const last = 2 * 64 * 4;
@@ -115,16 +113,11 @@ test("keys and values are written into their cache by the kernel that computes t
 
 const hidden = axis("hidden", 64);
 const wide = axis("wide", 96);
-const seq = axis("seq", { symbol: "seq", max: 16 });
 
-function namesOf(block: Parameters<typeof expandBlock>[0], fusion = true): string[] {
-  const graph = expandBlock(block, { name: "block", lead: [seq] });
-  const { plan } = orThrow(compile([{ name: "main", graph, passes: [] }], { name: "block", fusion }));
-  return plan.programs[0]!.steps.map((step) => plan.kernels[step.kernel]!.kind);
-}
+const lead = [axis("seq", { symbol: "seq", max: 16 })];
 
 test("a softmax is one row program", () => {
-  assert.equal(namesOf(softmax(hidden)), ["rows"]);
+  assertKernels(compileBlock(softmax(hidden), { lead }), "rows: softmax");
 });
 
 test("a norm before a matmul is its prologue, a gate after it its epilogue", () => {
@@ -133,24 +126,23 @@ test("a norm before a matmul is its prologue, a gate after it its epilogue", () 
     parallel(chain(linear("gate", hidden, wide), silu), linear("up", hidden, wide)),
     merge(mul),
   );
-  assert.equal(namesOf(block), ["matmul"]);
+  assertKernels(compileBlock(block, { lead }), "matmul: norm + gate + silu + up + mul");
 });
 
 test("a norm after a matmul waits for all columns: it opens the next kernel", () => {
   const block = chain(linear("one", hidden, wide), rmsNorm("norm", wide, 1e-6), linear("two", wide, hidden));
-  assert.equal(namesOf(block), ["matmul", "matmul"]);
+  assertKernels(compileBlock(block, { lead }), ["matmul: one", "matmul: norm + two"]);
 });
 
 test("a residual around a matmul ends in its epilogue", () => {
-  assert.equal(namesOf(residual(chain(linear("one", hidden, wide), linear("two", wide, hidden)))), [
-    "matmul",
-    "matmul",
-  ]);
+  const block = residual(chain(linear("one", hidden, wide), linear("two", wide, hidden)));
+  assertKernels(compileBlock(block, { lead }), ["matmul: one", "matmul: two + add"]);
 });
 
 test("without fusion every primitive is a kernel of its own", () => {
-  const kinds = namesOf(chain(rmsNorm("norm", hidden, 1e-6), linear("one", hidden, wide)), false);
-  assert.equal(kinds, ["rows", "rows", "rows", "rows", "rows", "rows", "rows", "contract"]);
+  const block = chain(rmsNorm("norm", hidden, 1e-6), linear("one", hidden, wide));
+  const unfused = compileBlock(block, { lead, fusion: false });
+  assertKernels(unfused, ["x7:", "  rows: norm", "contract: one"]);
 });
 
 test("a refusal says where, which rule and why", () => {

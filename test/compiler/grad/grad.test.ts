@@ -1,5 +1,7 @@
 /** The pass `grad`: what is summed, what is refused with which words, and what other passes make of the result. */
+
 import { compile, grad, gradientOutput, interpret, type Pass, precision, runPasses } from "@weft/compiler";
+import { assertGradients, randomNumbers, withLoss } from "@weft/compiler/testing";
 import {
   type Dtype,
   formatProblems,
@@ -13,8 +15,6 @@ import {
 import { type Either, isLeft } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectGradients, withLoss } from "../../support/gradients.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("grad");
 
@@ -64,7 +64,7 @@ test("fan-out: what several readers hand back is summed", () => {
       parts.map((node, at) => ({ name: `y${at}`, node })),
     ),
   );
-  assert.is(expectGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 4);
+  assert.is(assertGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 4);
 });
 
 test("a weight that is used twice has one gradient, the sum of both", () => {
@@ -74,7 +74,7 @@ test("a weight that is used twice has one gradient, the sum of both", () => {
   const x = builder.add("embedding", [indices, table], { axis: "out" });
   const y = builder.add("linear", [x, table], { from: ["hidden"], to: ["out"] });
   const graph = withLoss(builder.finish("tied", [{ name: "y", node: y }]));
-  assert.is(expectGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 12);
+  assert.is(assertGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 12);
   const after = run(graph, grad({ loss: "loss" }));
   assert.equal(
     after.outputs.map((one) => one.name),
@@ -93,7 +93,7 @@ test("an input that stands twice in a composite has both its uses in one cotange
   } as const;
   const y = builder.add("pointwise", [x, x], { name: "twice", expression });
   const graph = withLoss(builder.finish("twice", [{ name: "y", node: y }]));
-  assert.is(expectGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 8);
+  assert.is(assertGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 8);
 });
 
 function twoWeights(): Graph {
@@ -205,7 +205,7 @@ test("what a state was given flows back from where it is read again, past a writ
   const second = builder.add("stateRead", [], { state: "held", ...type });
   const product = builder.add("mul", [first, second], {});
   const graph = withLoss(builder.finish("held", [{ name: "y", node: product }]));
-  assert.is(expectGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 12);
+  assert.is(assertGradients(graph, { inputs: new Map(), weights: arrays(graph) }), 12);
 });
 
 test("precision bf16 behind grad: products of both directions read bf16, gradients stay f32 and close", () => {

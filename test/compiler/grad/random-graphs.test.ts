@@ -1,10 +1,11 @@
 /** Gradients of random graphs against central differences in double precision. */
+
 import { grad, interpret, PassRecorder, precision, runPasses } from "@weft/compiler";
+import { assertGradients, lossOutput, withLoss } from "@weft/compiler/testing";
 import { type Graph, orThrow, verifyGraph } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import fc from "../../support/fast-check.ts";
-import { expectGradients, lossOutput, withLoss } from "../../support/gradients.ts";
 import { everyKind } from "../../support/graph-instructions.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomValues } from "../../support/random-values.ts";
@@ -26,7 +27,7 @@ test("every gradient is the slope of the loss", () => {
       (graph, seed) => {
         const loss = withLoss(graph);
         // A weight stored in bf16 is moved by less than bf16 can tell: the interpreter takes the doubles as they are.
-        compared += expectGradients(loss, randomValues(graph, seed), {
+        compared += assertGradients(loss, randomValues(graph, seed), {
           most: 4,
           step: 1e-5,
           absolute: 1e-6,

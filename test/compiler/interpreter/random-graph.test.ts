@@ -1,10 +1,10 @@
 /** Random graphs: what the generator promises, and that every composite's definition has the type its rule says. */
 
 import { dotArrays, expandGraph, interpret } from "@weft/compiler";
+import { assertClose, assertOutputsClose } from "@weft/compiler/testing";
 import { type Graph, type OpAttributes, type OpDefinition, opNames, opTable } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectClose, expectOutputsClose } from "../../support/expect-close.ts";
 import fc from "../../support/fast-check.ts";
 import { everyKind } from "../../support/graph-instructions.ts";
 import { randomGraph } from "../../support/random-graph.ts";
@@ -18,7 +18,7 @@ test("values stay finite, and f32 follows the doubles", () => {
       const values = randomValues(graph, seed);
       const doubles = interpret(graph, values);
       for (const { data } of doubles.values()) assert.ok(data.every(Number.isFinite));
-      expectOutputsClose(interpret(graph, { ...values, roundF32: true }), doubles, {
+      assertOutputsClose(interpret(graph, { ...values, roundF32: true }), doubles, {
         absolute: 1e-3,
         relative: 1e-3,
       });
@@ -73,7 +73,7 @@ test("the fast dot gives the bits of the reference", () => {
         const attributes = node.attributes as unknown as OpAttributes["dot"];
         const operands = node.inputs.map((id) => inputs[id]!);
         const expected = meaning.reference(operands, attributes, { symbols: new Map() });
-        expectClose(dotArrays(operands[0]!, operands[1]!, attributes.contract), expected, {
+        assertClose(dotArrays(operands[0]!, operands[1]!, attributes.contract), expected, {
           absolute: Number.MIN_VALUE,
           relative: 0,
         });

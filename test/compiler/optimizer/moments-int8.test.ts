@@ -1,12 +1,13 @@
 /** AdamW with moments in int8: the bytes of the definition, one kernel, roots that grow, updates that are left out. */
+
 import { adamWWith } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import { randomHalf, roundingKey, roundWith } from "@weft/dsl";
 import type { StateArray } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { interpreterDevice } from "../../support/interpreter-device.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 import {
   adamWStep,
   compiledFor,

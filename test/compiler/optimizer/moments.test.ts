@@ -1,11 +1,12 @@
 /** AdamW with moments in NVFP4: the bytes of the definition, one kernel, roots that grow, and steps of a bounded size. */
+
 import { adamWWith } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import { decodeNvfp4, encodeNvfp4, nvfp4EncodeScale, randomHalf, roundingKey } from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { interpreterDevice } from "../../support/interpreter-device.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 import {
   adamWStep,
   compiledFor,

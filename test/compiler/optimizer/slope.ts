@@ -1,4 +1,5 @@
 /** A loss whose gradient is an input: the sum of a weight times a slope. For updates of moments in fewer bits. */
+
 import {
   adamWHyperparameters,
   type Compiled,
@@ -9,11 +10,11 @@ import {
   precision,
   type UpdateRule,
 } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import { GraphBuilder, orThrow, roundingStream } from "@weft/dsl";
 import type { Executable, StateArray, Weight } from "@weft/runtime";
 import * as assert from "uvu/assert";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 
 export interface Matrix {
   readonly rows: number;

@@ -1,4 +1,5 @@
 /** lora: nothing changes while B is 0, merged weights mean the same, and the gradients are those of the products. */
+
 import {
   compile,
   expandBlock,
@@ -11,6 +12,15 @@ import {
   type Pass,
   runPasses,
 } from "@weft/compiler";
+import {
+  assertClose,
+  assertGradients,
+  assertOutputsClose,
+  gradientsOf,
+  lossOutput,
+  randomNumbers,
+  withLoss,
+} from "@weft/compiler/testing";
 import {
   axis,
   chain,
@@ -31,10 +41,7 @@ import {
 import { isLeft } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectClose, expectOutputsClose } from "../../support/expect-close.ts";
-import { expectGradients, gradientsOf, lossOutput, withLoss } from "../../support/gradients.ts";
 import { devicesHere, openDevice } from "../../support/models.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 import { runOnDevice } from "../../support/run-plan.ts";
 
 const test = suite("lora");
@@ -148,7 +155,7 @@ test("with B = 0 the outputs are the base's to the bit; merged weights mean the 
   const values = drawn(adapted);
   const merged = mergedOf(values.weights);
   const given = interpret(adapted, values);
-  expectOutputsClose(given, interpret(base, { ...values, parameters: (name) => merged.get(name) }));
+  assertOutputsClose(given, interpret(base, { ...values, parameters: (name) => merged.get(name) }));
   assert.not.equal(given, interpret(base, values));
 });
 
@@ -156,7 +163,7 @@ test("gradients of A and B: central differences, and the products of the weight'
   const loss = withLoss(expanded(3));
   const adapted = after(loss, lora(options));
   const values = drawn(adapted);
-  assert.ok(expectGradients(adapted, values, { most: 12 }) > 80);
+  assert.ok(assertGradients(adapted, values, { most: 12 }) > 80);
   const gradients = gradientsOf(adapted, values);
   const ofMerged = gradientsOf(loss, { ...values, weights: mergedOf(values.weights) });
   for (const { weight, a, b } of loraAdapters(block, options)) {
@@ -174,8 +181,8 @@ test("gradients of A and B: central differences, and the products of the weight'
         }
       }
     }
-    expectClose(gradients.get(a.name)!, { ...down, data: ofA }, {}, a.name);
-    expectClose(gradients.get(b.name)!, { ...up, data: ofB }, {}, b.name);
+    assertClose(gradients.get(a.name)!, { ...down, data: ofA }, {}, a.name);
+    assertClose(gradients.get(b.name)!, { ...up, data: ofB }, {}, b.name);
   }
 });
 
@@ -198,7 +205,7 @@ for (const on of await devicesHere()) {
       const values = drawn(graph);
       for (const fusion of [true, false]) {
         const actual = await runOnDevice(device, graph, values, { fusion });
-        expectOutputsClose(actual, interpret(graph, values), { absolute: 1e-4, relative: 1e-4 });
+        assertOutputsClose(actual, interpret(graph, values), { absolute: 1e-4, relative: 1e-4 });
       }
     }
   });

@@ -1,4 +1,5 @@
 // Every pass keeps the meaning: interpret(before) = interpret(after) on random graphs.
+
 import {
   decompose,
   interpret,
@@ -8,10 +9,10 @@ import {
   runPasses,
   simplify,
 } from "@weft/compiler";
+import { assertOutputsClose } from "@weft/compiler/testing";
 import { axis, findAxis, type Graph, GraphBuilder, orThrow, type TensorArray, verifyGraph } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOutputsClose } from "../../support/expect-close.ts";
 import fc from "../../support/fast-check.ts";
 import { randomGraph } from "../../support/random-graph.ts";
 import { randomValues } from "../../support/random-values.ts";
@@ -28,7 +29,7 @@ function holds(pass: () => Pass): void {
   fc.assert(
     fc.property(randomGraph(), fc.nat({ max: 1000 }), (graph, seed) => {
       const { graph: after } = orThrow(runPasses(graph, [pass()], verifyGraph));
-      expectOutputsClose(outputsOf(after, graph, seed), outputsOf(graph, graph, seed));
+      assertOutputsClose(outputsOf(after, graph, seed), outputsOf(graph, graph, seed));
     }),
     { numRuns: 60 },
   );
@@ -49,7 +50,7 @@ test("precision f32, parameters as they are", () => {
       );
       const pass = precision({ policy: "f32", storage: (name) => dtypes.get(name)! });
       const { graph: after } = orThrow(runPasses(graph, [pass], verifyGraph));
-      expectOutputsClose(outputsOf(after, graph, seed), outputsOf(graph, graph, seed));
+      assertOutputsClose(outputsOf(after, graph, seed), outputsOf(graph, graph, seed));
     }),
     { numRuns: 60 },
   );
@@ -94,7 +95,7 @@ test("lastPosition gives the last element of every output", () => {
           wanted.some((one) => one.name === name) ? lastOf(value, "seq") : value,
         ]),
       );
-      expectOutputsClose(outputsOf(after, graph, seed), expected);
+      assertOutputsClose(outputsOf(after, graph, seed), expected);
     }),
     { numRuns: 80 },
   );
@@ -112,7 +113,7 @@ test("lastPosition cuts what an op along the sequence gives before it meets what
   const graph = builder.finish("mixed", [{ name: "y", node: y }]);
   const { graph: after } = orThrow(runPasses(graph, [lastPosition(["y"])], verifyGraph));
   const expected = outputsOf(graph, graph, 1).get("y")!;
-  expectOutputsClose(outputsOf(after, graph, 1), new Map([["y", lastOf(expected, "seq")]]));
+  assertOutputsClose(outputsOf(after, graph, 1), new Map([["y", lastOf(expected, "seq")]]));
 });
 
 test.run();

@@ -1,4 +1,5 @@
 /** Weights in NVFP4 as a pass: which kernels come of it, and what they compute beside the interpreter. */
+
 import {
   type ActivationFormat,
   compile,
@@ -10,6 +11,7 @@ import {
   scalesBehind,
   tensorScaleName,
 } from "@weft/compiler";
+import { randomNumbers } from "@weft/compiler/testing";
 import {
   axis,
   decodeNvfp4,
@@ -24,7 +26,6 @@ import type { Weight } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { randomNumbers } from "../../support/random-values.ts";
 
 const test = suite("quantize");
 

@@ -1,4 +1,5 @@
 /** Loss blocks: their wires, their values behind a model, and their mistakes as sentences. */
+
 import { expandBlock, interpret } from "@weft/compiler";
 import {
   type AnyBlock,
@@ -19,10 +20,10 @@ import {
   type TensorArray,
   type WeftError,
 } from "@weft/dsl";
+import { assertClose } from "@weft/dsl/testing";
 import { expectTypeOf } from "expect-type";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectClose } from "../../support/expect-close.ts";
 import { i32, tensor } from "../../support/run-op.ts";
 
 const test = suite("blocks: losses");
@@ -59,7 +60,7 @@ test("a loss behind a model, the axes that it is over shown by the whole", () =>
   const x = tensor({ batch: 1, seq: 2, hidden: 2 }, [1, 2, 3, 4]);
   const value = run(loss, [x, i32({ batch: 1, seq: 2 }, [2, -1])]);
   // Logits of the first position: 1, 2, 3.
-  expectClose(value, tensor({ batch: 1 }, [Math.log(Math.exp(-2) + Math.exp(-1) + 1)]));
+  assertClose(value, tensor({ batch: 1 }, [Math.log(Math.exp(-2) + Math.exp(-1) + 1)]));
 });
 
 test("mean squared and mean absolute error, over a symbolic axis too", () => {

@@ -1,9 +1,9 @@
 /** Each composite's definition against its formula in plain loops. */
+
 import type { ScalarExpression, TensorArray } from "@weft/dsl";
+import { assertClose, randomNumbers } from "@weft/dsl/testing";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectClose } from "../../support/expect-close.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 import { i32, runOp, tensor } from "../../support/run-op.ts";
 
 const test = suite("composite ops");
@@ -27,25 +27,25 @@ test("rmsNorm", () => {
         (x.data[row * size + i]! / Math.sqrt(squares / size + epsilon)) * weight.data[i]!;
     }
   }
-  expectClose(runOp("rmsNorm", [x, weight], { axis: "hidden", epsilon }), expected);
+  assertClose(runOp("rmsNorm", [x, weight], { axis: "hidden", epsilon }), expected);
   // By hand: mean of squares (9 + 16) / 2.
   const small = runOp("rmsNorm", [tensor({ a: 2 }, [3, 4]), tensor({ a: 2 }, [1, 2])], {
     axis: "a",
     epsilon: 1e-12,
   });
-  expectClose(small, tensor({ a: 2 }, [3 / Math.sqrt(12.5), 8 / Math.sqrt(12.5)]));
+  assertClose(small, tensor({ a: 2 }, [3 / Math.sqrt(12.5), 8 / Math.sqrt(12.5)]));
 });
 
 test("rmsNorm over an axis that is not the last one", () => {
   const x = tensor({ a: 2, b: 2 }, [3, 0, 4, 1]);
   const result = runOp("rmsNorm", [x, tensor({ a: 2 }, [1, 1])], { axis: "a", epsilon: 1e-12 });
   const [left, right] = [Math.sqrt(12.5), Math.sqrt(0.5)];
-  expectClose(result, tensor({ a: 2, b: 2 }, [3 / left, 0, 4 / left, 1 / right]));
+  assertClose(result, tensor({ a: 2, b: 2 }, [3 / left, 0, 4 / left, 1 / right]));
 });
 
 test("softmax, also of large numbers and of masked ones", () => {
   const result = runOp("softmax", [tensor({ a: 3 }, [Math.log(1), Math.log(2), Math.log(5)])], { axis: "a" });
-  expectClose(result, tensor({ a: 3 }, [1 / 8, 2 / 8, 5 / 8]));
+  assertClose(result, tensor({ a: 3 }, [1 / 8, 2 / 8, 5 / 8]));
   const large = runOp("softmax", [tensor({ a: 2 }, [1000, 1000])], { axis: "a" });
   assert.equal([...large.data], [0.5, 0.5]);
   const masked = runOp("softmax", [tensor({ a: 2 }, [3, Number.NEGATIVE_INFINITY])], { axis: "a" });
@@ -56,7 +56,7 @@ test("softmax, also of large numbers and of masked ones", () => {
 
 test("silu", () => {
   const result = runOp("silu", [tensor({ a: 3 }, [0, 1, -2])], {});
-  expectClose(result, tensor({ a: 3 }, [0, 1 / (1 + Math.exp(-1)), -2 / (1 + Math.exp(2))]));
+  assertClose(result, tensor({ a: 3 }, [0, 1 / (1 + Math.exp(-1)), -2 / (1 + Math.exp(2))]));
 });
 
 test("rope turns the halves against each other", () => {
@@ -76,7 +76,7 @@ test("rope turns the halves against each other", () => {
     }
   }
   const attributes = { axis: "headDim", theta, sequence: "seq" };
-  expectClose(runOp("rope", [x, i32({ seq: rows }, positions)], attributes), expected);
+  assertClose(runOp("rope", [x, i32({ seq: rows }, positions)], attributes), expected);
 });
 
 test("linear, with a bias and with several axes", () => {
@@ -92,7 +92,7 @@ test("linear, with a bias and with several axes", () => {
     }
   }
   const attributes = { from: ["heads", "headDim"], to: ["hidden"] };
-  expectClose(runOp("linear", [x, weight, bias], attributes), expected);
+  assertClose(runOp("linear", [x, weight, bias], attributes), expected);
 });
 
 test("linear from an axis to one of the same name", () => {
@@ -162,7 +162,7 @@ test("attend: grouped heads, causal or not, with and without a past", () => {
         const scale = 1 / Math.sqrt(3);
         const names = { heads: "heads", kvHeads: "kvHeads", headDim: "headDim", sequence: "seq" };
         const attributes = { ...names, causal, scale, ...(own ? {} : { keys: "keys" }) };
-        expectClose(runOp("attend", [q, k, v, index], attributes), attention(q, k, v, shape, scale));
+        assertClose(runOp("attend", [q, k, v, index], attributes), attention(q, k, v, shape, scale));
       }
     }
   }
@@ -175,7 +175,7 @@ test("attend: a batch, keys in another axis order, one name for all heads", () =
   const names = { heads: "heads", kvHeads: "heads", headDim: "headDim", sequence: "seq", keys: "keys" };
   const result = runOp("attend", [q, k, v, i32({ seq: 1 }, [1])], { ...names, causal: true, scale: 1 });
   // Batch 0: weights 1/4 and 3/4 over 8 and 4; batch 1: 3/4 and 1/4 over 4 and 0.
-  expectClose(result, tensor({ batch: 2, seq: 1, heads: 1, headDim: 1 }, [5, 3]));
+  assertClose(result, tensor({ batch: 2, seq: 1, heads: 1, headDim: 1 }, [5, 3]));
 });
 
 test("composites take what is stored in bf16, and compute in f32", () => {
@@ -186,12 +186,12 @@ test("composites take what is stored in bf16, and compute in f32", () => {
     runOp("rmsNorm", [x, bf16(ones)], { axis: "hidden", epsilon: 1e-6 }),
     runOp("rmsNorm", [bf16(x), ones], { axis: "hidden", epsilon: 1e-6 }),
   ];
-  for (const one of same) expectClose(one, runOp("rmsNorm", [x, ones], { axis: "hidden", epsilon: 1e-6 }));
-  expectClose(runOp("softmax", [bf16(x)], { axis: "hidden" }), runOp("softmax", [x], { axis: "hidden" }));
-  expectClose(runOp("silu", [bf16(x)], {}), runOp("silu", [x], {}));
+  for (const one of same) assertClose(one, runOp("rmsNorm", [x, ones], { axis: "hidden", epsilon: 1e-6 }));
+  assertClose(runOp("softmax", [bf16(x)], { axis: "hidden" }), runOp("softmax", [x], { axis: "hidden" }));
+  assertClose(runOp("silu", [bf16(x)], {}), runOp("silu", [x], {}));
   const names = { axis: "hidden", theta: 100, sequence: "seq" };
   const position = i32({ seq: 1 }, [3]);
-  expectClose(runOp("rope", [bf16(x), position], names), runOp("rope", [x, position], names));
+  assertClose(runOp("rope", [bf16(x), position], names), runOp("rope", [x, position], names));
 });
 
 test("pointwise: a user's function, whatever it makes of its arguments", () => {

@@ -1,10 +1,10 @@
 /** Losses and what attention keeps for its gradient, against their formulas. */
+
 import { interpret } from "@weft/compiler";
 import { axis, GraphBuilder, type TensorArray } from "@weft/dsl";
+import { assertClose, randomNumbers } from "@weft/dsl/testing";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectClose } from "../../support/expect-close.ts";
-import { randomNumbers } from "../../support/random-values.ts";
 import { i32, runOp, tensor } from "../../support/run-op.ts";
 
 const test = suite("losses");
@@ -20,14 +20,14 @@ function random(sizes: Readonly<Record<string, number>>, seed = 1): TensorArray 
 test("cross entropy by hand, and a masked position is 0", () => {
   const logits = tensor({ s: 3, v: 3 }, [Math.log(1), Math.log(2), Math.log(5), 0, 0, 0, 9, 9, 9]);
   const result = runOp("crossEntropy", [logits, i32({ s: 3 }, [1, 2, -1])], classes);
-  expectClose(result, tensor({ s: 3 }, [Math.log(4), Math.log(3), 0]));
+  assertClose(result, tensor({ s: 3 }, [Math.log(4), Math.log(3), 0]));
 });
 
 test("cross entropy of large logits neither overflows nor loses the small loss", () => {
   const logits = tensor({ s: 4, v: 2 }, [1000, 0, 1000, 990, -1000, -1010, 0, -1000]);
   const targets = i32({ s: 4 }, [0, 1, 0, 1]);
   const expected = [0, 10 + Math.log1p(Math.exp(-10)), Math.log1p(Math.exp(-10)), 1000];
-  expectClose(runOp("crossEntropy", [logits, targets], classes), tensor({ s: 4 }, expected));
+  assertClose(runOp("crossEntropy", [logits, targets], classes), tensor({ s: 4 }, expected));
   // In f32, near a logit of 1000, the sum of both would be rounded to 6e-5.
   const builder = new GraphBuilder();
   const x = builder.add("input", [], { name: "x", dtype: "f32", axes: [axis("s", 4), axis("v", 2)] });
@@ -35,14 +35,14 @@ test("cross entropy of large logits neither overflows nor loses the small loss",
   const loss = builder.add("crossEntropy", [x, t], classes);
   const graph = builder.finish("loss", [{ name: "loss", node: loss }]);
   const rounded = interpret(graph, { inputs: { x: logits, t: targets }, roundF32: true }).get("loss")!;
-  expectClose(rounded, tensor({ s: 4 }, expected), { absolute: 1e-7, relative: 1e-6 });
+  assertClose(rounded, tensor({ s: 4 }, expected), { absolute: 1e-7, relative: 1e-6 });
 });
 
 test("the gradient of cross entropy is softmax minus one at the target, 0 where masked", () => {
   const logits = tensor({ s: 2, v: 3 }, [Math.log(1), Math.log(2), Math.log(5), 1, 2, 3]);
   const inputs = [logits, i32({ s: 2 }, [1, -1]), tensor({ s: 2 }, [2, 7])];
   const expected = [2 / 8, 4 / 8 - 2, 10 / 8, 0, 0, 0];
-  expectClose(runOp("crossEntropyGradient", inputs, classes), tensor({ s: 2, v: 3 }, expected));
+  assertClose(runOp("crossEntropyGradient", inputs, classes), tensor({ s: 2, v: 3 }, expected));
 });
 
 test("the mean is over the positions that count, and 0 where none does", () => {
@@ -51,8 +51,8 @@ test("the mean is over the positions that count, and 0 where none does", () => {
   const each = runOp("crossEntropy", [logits, targets], classes).data;
   const mean = (over: readonly string[], of = targets) =>
     runOp("meanCrossEntropy", [logits, of], { axis: "v", over });
-  expectClose(mean(["b", "s"]), tensor({}, [(each[0]! + each[2]! + each[4]!) / 3]));
-  expectClose(mean(["s"]), tensor({ b: 2 }, [(each[0]! + each[2]!) / 2, each[4]!]));
+  assertClose(mean(["b", "s"]), tensor({}, [(each[0]! + each[2]! + each[4]!) / 3]));
+  assertClose(mean(["s"]), tensor({ b: 2 }, [(each[0]! + each[2]!) / 2, each[4]!]));
   assert.equal(mean(["s", "b"], i32({ b: 2, s: 3 }, [-1, -1, -1, -1, -1, -1])), tensor({}, [0]));
 });
 
@@ -105,8 +105,8 @@ for (const starts of [
         }
       }
     }
-    expectClose(runOp("attendLogSumExp", [q, k, index, ...given], heads), sums);
-    expectClose(runOp("attend", [q, k, v, index, ...given], heads), results);
+    assertClose(runOp("attendLogSumExp", [q, k, index, ...given], heads), sums);
+    assertClose(runOp("attend", [q, k, v, index, ...given], heads), results);
   });
 }
 

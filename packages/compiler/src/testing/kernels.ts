@@ -2,6 +2,7 @@
 import { differenceOfTexts } from "@weft/dsl";
 import { TestFailure } from "@weft/dsl/testing";
 import type { Compiled } from "../compile.ts";
+import type { KernelPart } from "../emit/naming.ts";
 import {
   type ExpectedKernel,
   fits,
@@ -45,7 +46,7 @@ export function assertKernels(
     [
       `assertKernels: ${compiled.plan.programs[program]!.name} has ${count(lines)}, expected ${count(wanted)} (- expected, + actual)`,
       ...differing(lines, wanted),
-      ...(reasons.length === 0 ? [] : ["apart, because", ...reasons.slice(0, 12)]),
+      ...(reasons.length === 0 ? [] : ["why:", ...reasons.slice(0, 12)]),
       "all kernels:",
       ...printLines(lines)
         .split("\n")
@@ -66,7 +67,10 @@ function differing(lines: readonly KernelLine[], wanted: readonly ExpectedKernel
   );
 }
 
-/** Of a kernel that is expected and not there: which kernels its terms are in, and the refusals at their paths. */
+/**
+ * Of a kernel that is expected and not there: what nobody computes, and, where its terms are in several kernels, why they
+ * were not joined. A refusal stands at the path of what could not join.
+ */
 function whyApart(
   compiled: Compiled,
   program: number,
@@ -74,19 +78,26 @@ function whyApart(
   expected: ExpectedKernel,
 ): string[] {
   if (lines.some((line) => fits(line, expected))) return [];
-  const { terms } = expected;
-  const unknown = terms.filter(
-    (term) => !lines.some(({ parts }) => parts.some((part) => isTerm(part, term))),
+  const has = (line: KernelLine, term: string) => line.parts.some((part) => isTerm(part, term));
+  const unknown = expected.terms.filter((term) => !lines.some((line) => has(line, term)));
+  const known = expected.terms.filter((term) => !unknown.includes(term));
+  const missingIn = (line: KernelLine) => known.filter((term) => !has(line, term));
+  const apart = lines
+    .map(missingIn)
+    .reduce((least, missing) => (missing.length < least.length ? missing : least), known);
+  // An op without a name has the path of the block around it, at which others are refused as well.
+  const means = (term: string, { op, path }: KernelPart) =>
+    isTerm({ op, path }, term) && (term !== op || apart.includes(term));
+  const paths = new Set(
+    lines.flatMap(({ parts }) =>
+      parts.filter((part) => known.some((term) => means(term, part))).map(({ path }) => path),
+    ),
   );
-  const paths = lines.flatMap(({ parts }) =>
-    parts.filter((part) => terms.some((term) => isTerm(part, term))).map(({ path }) => path),
-  );
-  const { fused, records } = compiled.compiled[program]!;
-  const refusals = [...records.flatMap((record) => record.refusals), ...fused.refusals];
+  const refusals = apart.length === 0 ? [] : compiled.compiled[program]!.fused.refusals;
   return [
     ...unknown.map((term) => `  no kernel computes ${term}`),
     ...refusals
-      .filter(({ path }) => path !== "" && paths.includes(path))
+      .filter(({ path }) => path !== "" && paths.has(path))
       .map(({ rule, reason, path }) => `  ${rule} refused: ${reason} (${path})`),
   ];
 }
