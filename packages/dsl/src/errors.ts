@@ -18,6 +18,8 @@ export interface Problem {
   readonly location?: string;
   /** What to do about it. */
   readonly remedy?: string;
+  /** Lines of what was read, with a mark under the spot; they stand below the sentence. */
+  readonly excerpt?: string;
 }
 
 /** Independent problems are collected and reported together. */
@@ -63,7 +65,8 @@ export function formatProblem(problem: Problem): string {
   ].filter((part) => part !== undefined);
   const prefix =
     problem.kind === "internal" ? "internal: " : problem.kind === "unsupported" ? "unsupported: " : "";
-  return `${prefix}[${problem.source}] ${parts.join("; ")}`;
+  const below = problem.excerpt === undefined ? "" : `\n${problem.excerpt}`;
+  return `${prefix}[${problem.source}] ${parts.join("; ")}${below}`;
 }
 
 export function formatProblems(problems: Problems): string {

@@ -13,6 +13,8 @@ interface Mistake {
   /** The type of the argument, as the compiler prints it. */
   readonly argument: string;
   readonly sentence: string;
+  /** Of a text in notation: its line, and the caret under the spot. */
+  readonly excerpt?: readonly [string, string];
 }
 
 const mistakes: readonly Mistake[] = [
@@ -150,6 +152,7 @@ const mistakes: readonly Mistake[] = [
     program: `wire("q ->> turn ->> oo", { q, turn: rope(headDim, 1e6) })`,
     argument: `"q ->> turn ->> oo"`,
     sentence: "wire: no block is called oo",
+    excerpt: [`q ->> turn ->> oo`, "               ^"],
   },
   {
     name: "notation-of-wires-that-do-not-fit",
@@ -157,6 +160,7 @@ const mistakes: readonly Mistake[] = [
     argument: `"embed ->> (q | k) ->> mul"`,
     sentence:
       "chain: left side produces ([..., heads, headDim], [..., kvHeads, headDim]), right side expects ([...], [...])",
+    excerpt: [`embed ->> (q | k) ->> mul`, "                      ^"],
   },
   {
     name: "notation-of-a-residual-that-changes-its-wire",
@@ -164,30 +168,86 @@ const mistakes: readonly Mistake[] = [
     argument: `"embed ->> residual(q)"`,
     sentence:
       "residual: the block must give what it takes, this one takes [..., hidden] and gives [..., heads, headDim]",
+    excerpt: [`embed ->> residual(q)`, "                   ^"],
   },
   {
     name: "notation-without-its-end",
     program: `wire("embed ->> (q | k", { embed, q, k })`,
     argument: `"embed ->> (q | k"`,
     sentence: "wire: expected | or ) before ''",
+    excerpt: [`embed ->> (q | k`, "                ^"],
   },
   {
     name: "notation-without-an-arrow",
     program: `wire("embed q", { embed, q })`,
     argument: `"embed q"`,
     sentence: "wire: expected ->> or the end before 'q'",
+    excerpt: [`embed q`, "      ^"],
   },
   {
     name: "notation-with-nothing-between",
     program: `wire("embed ->> ()", { embed, q })`,
     argument: `"embed ->> ()"`,
     sentence: "wire: expected a block before ')'",
+    excerpt: [`embed ->> ()`, "           ^"],
   },
   {
     name: "notation-with-two-in-a-residual",
     program: `wire("residual(silu | silu)", { silu })`,
     argument: `"residual(silu | silu)"`,
     sentence: "wire: residual takes one block, without |",
+    excerpt: [`residual(silu | silu)`, "                ^"],
+  },
+  {
+    name: "notation-with-a-bracket-too-many",
+    program: `wire("embed ->> (q | k))", { embed, q, k })`,
+    argument: `"embed ->> (q | k))"`,
+    sentence: "wire: expected ->> or the end before ')'",
+    excerpt: ["embed ->> (q | k))", "                 ^"],
+  },
+  {
+    name: "notation-with-a-bracket-behind-a-name",
+    program: `wire("embed ->> q(k", { embed, q, k })`,
+    argument: `"embed ->> q(k"`,
+    sentence: "wire: expected ->> or the end before '(k'",
+    excerpt: ["embed ->> q(k", "           ^"],
+  },
+  {
+    name: "notation-of-branches-that-differ",
+    program: `wire("embed ->> (q | turn ->> o)", { embed, q, turn: rope(headDim, 1e6), o: linear("o", [heads, headDim], hidden) })`,
+    argument: `"embed ->> (q | turn ->> o)"`,
+    sentence: "parallel: the branches before expect [..., hidden], this branch expects [..., heads, headDim]",
+    excerpt: ["embed ->> (q | turn ->> o)", "               ^"],
+  },
+  {
+    name: "notation-with-another-count",
+    program: `wire("embed ->> h[0..9]: (silu) x9 ->> q", { embed, silu, q })`,
+    argument: `"embed ->> h[0..9]: (silu) x9 ->> q"`,
+    sentence: "wire: h[0..9] must be followed by x10",
+    excerpt: ["embed ->> h[0..9]: (silu) x9 ->> q", "                          ^"],
+  },
+  {
+    name: "notation-of-layers-without-numbers",
+    program: `wire("h[all]: (silu)", { silu })`,
+    argument: `"h[all]: (silu)"`,
+    sentence:
+      "wire: layers are listed as prefix[0..last], or go on where those before them end; h[all] does neither",
+    excerpt: ["h[all]: (silu)", "^"],
+  },
+  {
+    name: "notation-of-a-repeat-that-changes-its-wire",
+    program: `wire("embed ->> h[0..1]: (q) x2", { embed, q })`,
+    argument: `"embed ->> h[0..1]: (q) x2"`,
+    sentence:
+      "repeat: the block must give what it takes, this one takes [..., hidden] and gives [..., heads, headDim]",
+    excerpt: ["embed ->> h[0..1]: (q) x2", "                   ^"],
+  },
+  {
+    name: "notation-of-a-stage-without-a-label",
+    program: `wire("stage(silu ->> silu)", { silu })`,
+    argument: `"stage(silu ->> silu)"`,
+    sentence: "wire: expected a label and a block before 'silu ->> silu)'",
+    excerpt: ["stage(silu ->> silu)", "      ^"],
   },
   {
     name: "apply-to-a-value-of-other-axes",
@@ -231,7 +291,7 @@ test.before(() => {
 });
 test.after(() => folder.remove());
 
-for (const { name, argument, sentence } of mistakes) {
+for (const { name, argument, sentence, excerpt } of mistakes) {
   test(`${name}: one line at compile time`, () => {
     const [message, ...rest] = errors.get(name) ?? [];
     assert.equal(rest, [], "the error has one line");
@@ -252,6 +312,7 @@ for (const { name, argument, sentence } of mistakes) {
       assert.instance(error, WeftError);
       const [problem] = (error as WeftError).problems;
       assert.is(`${problem.source}: ${problem.requirement}`, sentence);
+      assert.is(problem.excerpt, excerpt?.map((line) => `  ${line}`).join("\n"));
       assert.match(problem.location ?? "", new RegExp(`${name}\\.ts:\\d+:\\d+$`));
       return;
     }

@@ -5,15 +5,16 @@
  *     (a | b | c)                  parallel: one input to each
  *     split(a | b)                 one part of a tuple to each
  *     residual(a)                  x + a(x)
- *     name: (a ->> b)              a block with a path
+ *     path: (a ->> b)              a block with a path
  *     model.layers[0..35]: (a) x36 repeat; layers that differ stand one by one
  *     stage(label, a)
  *
- * A leaf prints as the last segment of its name, more where that is not unique; `merge` only marks and is not printed.
+ * A leaf prints as the last segment of its name, more where that is not unique; leaves that differ and would read alike
+ * get a number, `rope~2`. `merge` only marks and is not printed. `wire` reads all of it back.
  */
 import { type AnyBlock, asBlock, type BlockLike, blockEquals, normalize } from "../blocks/internal.ts";
 import { concat, type Document, enclosed, group, indent, line, render, stack, text } from "./document.ts";
-import { shortNames } from "./names.ts";
+import { leafNames } from "./names.ts";
 
 /**
  * A block on one line. The text is that of its normal form: chains are flat and `id` is left out of them.
@@ -31,11 +32,11 @@ export function prettyBlock(block: AnyBlock | BlockLike, width = 100): string {
   return render(documentOf(block), width);
 }
 
-type Names = ReadonlyMap<string, string>;
+type Names = ReadonlyMap<AnyBlock, string>;
 
 function documentOf(block: AnyBlock | BlockLike): Document {
   const normal = normalize(asBlock(block, "printBlock"));
-  return chainDocument(normal, shortNames(normal));
+  return chainDocument(normal, leafNames(normal));
 }
 
 /** A block where a chain may stand without parentheses. */
@@ -53,11 +54,16 @@ function atom(block: AnyBlock, names: Names): Document {
     case "id":
       return text("id");
     case "leaf":
-      return text(expression.label);
+      return text(names.get(block) ?? expression.label);
     case "chain":
       return enclosed("(", chainDocument(block, names), ")");
     case "parallel":
-      return enclosed("(", branches(expression.blocks, names), ")");
+      // One branch in plain parentheses would only be grouped.
+      return enclosed(
+        expression.blocks.length === 1 ? "parallel(" : "(",
+        branches(expression.blocks, names),
+        ")",
+      );
     case "split":
       return enclosed("split(", branches(expression.blocks, names), ")");
     case "merge":
@@ -66,12 +72,10 @@ function atom(block: AnyBlock, names: Names): Document {
       return enclosed("residual(", chainDocument(expression.block, names), ")");
     case "stage":
       return enclosed(`stage(${expression.label}, `, chainDocument(expression.block, names), ")");
-    case "named": {
-      const name = names.get(expression.path) ?? expression.path;
+    case "named":
       return expression.block.expression.tag === "leaf"
-        ? text(name)
-        : concat(text(`${name}: `), body(expression.block, names));
-    }
+        ? text(names.get(block) ?? expression.path)
+        : concat(text(`${expression.path}: `), body(expression.block, names));
     case "repeat":
       return group(
         stack(

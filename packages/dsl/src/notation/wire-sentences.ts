@@ -12,4 +12,14 @@ export type WireUnknownSentence<Name extends string> = ReturnType<typeof unknown
 const one = <const Name extends string>(name: Name) => `wire: ${name} takes one block, without |` as const;
 export type WireOneSentence<Name extends string> = ReturnType<typeof one<Name>>;
 
-export const wireSentences = { expected, unknown, one };
+const times = <const Layers extends string, const Count extends string>(layers: Layers, count: Count) =>
+  `wire: ${layers} must be followed by x${count}` as const;
+export type WireTimesSentence<Layers extends string, Count extends string> = ReturnType<
+  typeof times<Layers, Count>
+>;
+
+const layers = <const Layers extends string>(given: Layers) =>
+  `wire: layers are listed as prefix[0..last], or go on where those before them end; ${given} does neither` as const;
+export type WireLayersSentence<Layers extends string> = ReturnType<typeof layers<Layers>>;
+
+export const wireSentences = { expected, unknown, one, times, layers };

@@ -13,30 +13,42 @@ import type {
   ResidualChecked,
   SplitOf,
 } from "../blocks/internal.ts";
-import type { WireExpectedSentence, WireOneSentence, WireUnknownSentence } from "./wire-sentences.ts";
+import type {
+  WireExpectedSentence,
+  WireLayersSentence,
+  WireOneSentence,
+  WireTimesSentence,
+  WireUnknownSentence,
+} from "./wire-sentences.ts";
 
 export type Vocabulary = Readonly<Record<string, BlockLike>>;
 
 /** What a parser gives: a block (or several) and the text that follows, or the sentence of the first mistake. */
 type Found<What, Rest extends string> = readonly [What, Rest];
 
-type Trim<Text extends string> = Text extends `${" " | "\n" | "\t"}${infer Rest}` ? Trim<Rest> : Text;
+type Trim<Text extends string> = Text extends `    ${infer Rest}`
+  ? Trim<Rest>
+  : Text extends `${" " | "\n" | "\t"}${infer Rest}`
+    ? Trim<Rest>
+    : Text;
 
-/** A word ends at white space or at a closing parenthesis. */
+/** What ends a word, besides a space. */
+type Marks = ["\n", "\t", "(", ")", "|", "->>"];
+
+/** A word and what stands behind it. Most words end at a space and are cut off at once. */
 type Word<Text extends string> = Text extends `${infer Start} ${infer Rest}`
-  ? WordBefore<"\n", Start, ` ${Rest}`>
-  : WordBefore<"\n", Text, "">;
-type WordBefore<
-  End extends string,
-  Text extends string,
-  After extends string,
-> = Text extends `${infer Start}${End}${infer Rest}`
-  ? End extends "\n"
-    ? WordBefore<")", Start, `\n${Rest}${After}`>
-    : Found<Start, `)${Rest}${After}`>
-  : End extends "\n"
-    ? WordBefore<")", Text, After>
-    : Found<Text, After>;
+  ? Start extends `${string}${Marks[number]}${string}`
+    ? Cut<Marks, Start, ` ${Rest}`>
+    : Found<Start, ` ${Rest}`>
+  : Cut<Marks, Text, "">;
+type Cut<Ends extends readonly string[], Text extends string, After extends string> = Ends extends readonly [
+  infer End extends string,
+  ...infer More extends readonly string[],
+]
+  ? Text extends `${infer Start}${End}${infer Rest}`
+    ? Cut<More, Start, `${End}${Rest}${After}`>
+    : Cut<More, Text, After>
+  : Found<Text, After>;
 
 type Chain<Text extends string, V, Blocks extends readonly BlockLike[]> =
   Atom<Trim<Text>, V> extends infer Parsed
@@ -76,6 +88,11 @@ type Parenthesised<Parsed> =
       : Checked<ParallelChecked<Blocks>, ParallelOf<Blocks>, Rest>
     : Parsed;
 
+type Parallel<Parsed> =
+  Parsed extends Found<infer Blocks extends readonly BlockLike[], infer Rest>
+    ? Checked<ParallelChecked<Blocks>, ParallelOf<Blocks>, Rest>
+    : Parsed;
+
 type Split<Parsed> =
   Parsed extends Found<infer Blocks extends readonly BlockLike[], infer Rest>
     ? Found<SplitOf<Blocks>, Rest>
@@ -93,37 +110,92 @@ type Residual<Parsed> =
     ? Checked<[ResidualChecked<B>], Block<InputOf<B>, OutputOf<B>>, Rest>
     : Parsed;
 
-/** The count after a repeat: `x36`. */
-type Times<Text extends string> = Trim<Text> extends `x${infer After}` ? Word<After>[1] : Text;
-
 type Repeat<Parsed> =
   Parsed extends Found<infer B extends BlockLike, infer Rest>
-    ? Checked<[RepeatChecked<B>], Block<InputOf<B>, OutputOf<B>>, Times<Rest>>
+    ? Checked<[RepeatChecked<B>], Block<InputOf<B>, OutputOf<B>>, Rest>
     : Parsed;
+
+interface NextDigit {
+  0: "1";
+  1: "2";
+  2: "3";
+  3: "4";
+  4: "5";
+  5: "6";
+  6: "7";
+  7: "8";
+  8: "9";
+}
+
+/** The number after a number, in digits. */
+type Increment<Digits extends string> = Digits extends ""
+  ? "1"
+  : Digits extends `${infer Before}9`
+    ? `${Increment<Before>}0`
+    : {
+        [Last in keyof NextDigit]: Digits extends `${infer Before}${Last}`
+          ? `${Before}${NextDigit[Last]}`
+          : never;
+      }[keyof NextDigit];
+
+/** The layers of a range, and the count behind them: `[0..35]` and `x36`. Ranges that go on are counted when it is read. */
+type Layers<Path extends string, Range extends string, Parsed> = Range extends `0..${infer Last}`
+  ? Counted<Path, Increment<Last>, Repeat<Parsed>>
+  : Range extends `${number}..${number}` | `${number}`
+    ? Behind<Repeat<Parsed>>
+    : WireLayersSentence<Path>;
+
+type Counted<Path extends string, Count extends string, Parsed> =
+  Parsed extends Found<infer B, infer Rest>
+    ? Trim<Rest> extends `x${infer After}`
+      ? Word<After> extends Found<Count, infer Next>
+        ? Found<B, Next>
+        : WireTimesSentence<Path, Count>
+      : WireTimesSentence<Path, Count>
+    : Parsed;
+
+type Behind<Parsed> =
+  Parsed extends Found<infer B, infer Rest>
+    ? Trim<Rest> extends `x${infer After}`
+      ? Found<B, Word<After>[1]>
+      : Parsed
+    : Parsed;
+
+type Stage<Text extends string, V> = Text extends `${infer Label},${infer Rest}`
+  ? Label extends "" | `${string}${" " | "\n" | "(" | ")" | "|"}${string}`
+    ? WireExpectedSentence<"a label and a block", Text>
+    : One<Branches<Rest, V, []>, "stage">
+  : WireExpectedSentence<"a label and a block", Text>;
 
 type Atom<Text extends string, V> = Text extends `(${infer Rest}`
   ? Parenthesised<Branches<Rest, V, []>>
-  : Text extends `split(${infer Rest}`
-    ? Split<Branches<Rest, V, []>>
+  : Text extends `${"split(" | "parallel(" | "residual(" | "stage("}${string}`
+    ? Combined<Text, V>
+    : Word<Text> extends Found<infer Name extends string, infer Rest>
+      ? Named<Name, Rest, Text, V>
+      : never;
+
+type Combined<Text extends string, V> = Text extends `split(${infer Rest}`
+  ? Split<Branches<Rest, V, []>>
+  : Text extends `parallel(${infer Rest}`
+    ? Parallel<Branches<Rest, V, []>>
     : Text extends `residual(${infer Rest}`
       ? Residual<One<Branches<Rest, V, []>, "residual">>
-      : Text extends `stage(${string}, ${infer Rest}`
-        ? One<Branches<Rest, V, []>, "stage">
-        : Word<Text> extends Found<infer Name extends string, infer Rest>
-          ? Named<Name, Rest, Text, V>
-          : never;
+      : Text extends `stage(${infer Rest}`
+        ? Stage<Rest, V>
+        : never;
 
 type Named<Name extends string, Rest extends string, Text extends string, V> = Name extends ""
   ? WireExpectedSentence<"a block", Text>
-  : Name extends `${string}]:`
-    ? Repeat<Atom<Trim<Rest>, V>>
-    : Name extends `${string}:`
-      ? Atom<Trim<Rest>, V>
-      : Name extends keyof V
-        ? Found<V[Name], Rest>
-        : Name extends "id"
-          ? Found<Block<Anything, Anything>, Rest>
-          : WireUnknownSentence<Name>;
+  : Name extends `${infer Path}:${infer More}`
+    ? Path extends `${string}[${infer Range}]`
+      ? Layers<Path, Range, Atom<Trim<`${More}${Rest}`>, V>>
+      : Atom<Trim<`${More}${Rest}`>, V>
+    : Name extends keyof V
+      ? Found<V[Name], Rest>
+      : Name extends "id"
+        ? Found<Block<Anything, Anything>, Rest>
+        : WireUnknownSentence<Name>;
 
 type Whole<Text extends string, V> =
   Chain<Text, V, []> extends infer Parsed
