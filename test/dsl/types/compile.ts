@@ -7,9 +7,14 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+/** The compiler of the project, which is its language server as well. */
+export const compiler = join(
+  dirname(createRequire(import.meta.url).resolve("typescript/package.json")),
+  "bin/tsc",
+);
 
 export interface Folder {
+  readonly path: string;
   /** Compiles all programs; what the compiler prints, by program name. */
   compile(): { readonly errors: ReadonlyMap<string, readonly string[]>; readonly instantiations: number };
   /** Loads one program. */
@@ -41,6 +46,7 @@ export function folderOf(programs: ReadonlyMap<string, string>): Folder {
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(configuration));
   for (const [name, program] of programs) writeFileSync(join(folder, `${name}.ts`), program);
   return {
+    path: folder,
     compile() {
       const run = spawnSync(
         process.execPath,

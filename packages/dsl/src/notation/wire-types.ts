@@ -32,22 +32,24 @@ type Trim<Text extends string> = Text extends `    ${infer Rest}`
     ? Trim<Rest>
     : Text;
 
-/** What ends a word, besides a space. */
-type Marks = ["\n", "\t", "(", ")", "|", "->>"];
+/** What ends a word, besides a space: the more frequent first. */
+type Marks = [")", "\n", "(", "|", "->>", "\t"];
 
-/** A word and what stands behind it. Most words end at a space and are cut off at once. */
+/** A word and what stands behind it. */
 type Word<Text extends string> = Text extends `${infer Start} ${infer Rest}`
-  ? Start extends `${string}${Marks[number]}${string}`
-    ? Cut<Marks, Start, ` ${Rest}`>
-    : Found<Start, ` ${Rest}`>
+  ? Cut<Marks, Start, ` ${Rest}`>
   : Cut<Marks, Text, "">;
-type Cut<Ends extends readonly string[], Text extends string, After extends string> = Ends extends readonly [
-  infer End extends string,
-  ...infer More extends readonly string[],
-]
-  ? Text extends `${infer Start}${End}${infer Rest}`
-    ? Cut<More, Start, `${End}${Rest}${After}`>
-    : Cut<More, Text, After>
+/** Most words have none of the marks in them and are found at once. */
+type Cut<
+  Ends extends readonly string[],
+  Text extends string,
+  After extends string,
+> = Text extends `${string}${Marks[number]}${string}`
+  ? Ends extends readonly [infer End extends string, ...infer More extends readonly string[]]
+    ? Text extends `${infer Start}${End}${infer Rest}`
+      ? Cut<More, Start, `${End}${Rest}${After}`>
+      : Cut<More, Text, After>
+    : Found<Text, After>
   : Found<Text, After>;
 
 type Chain<Text extends string, V, Blocks extends readonly BlockLike[]> =
