@@ -141,10 +141,16 @@ type Increment<Digits extends string> = Digits extends ""
       }[keyof NextDigit];
 
 /** The layers of a range, and the count behind them: `[0..35]` and `x36`. Ranges that go on are counted when it is read. */
-type Layers<Path extends string, Range extends string, Parsed> = Range extends `0..${infer Last}`
-  ? Counted<Path, Increment<Last>, Repeat<Parsed>>
-  : Range extends `${number}..${number}` | `${number}`
-    ? Behind<Repeat<Parsed>>
+type Layers<Path extends string, Range extends string, Parsed> = Range extends `${infer First}..${infer Last}`
+  ? First extends "0"
+    ? Last extends `${number}`
+      ? Counted<Path, Increment<Last>, Repeat<Parsed>>
+      : WireLayersSentence<Path>
+    : Range extends `${number}..${number}`
+      ? Behind<Path, `${number}`, Repeat<Parsed>>
+      : WireLayersSentence<Path>
+  : Range extends `${number}`
+    ? Behind<Path, "1", Repeat<Parsed>>
     : WireLayersSentence<Path>;
 
 type Counted<Path extends string, Count extends string, Parsed> =
@@ -156,10 +162,17 @@ type Counted<Path extends string, Count extends string, Parsed> =
       : WireTimesSentence<Path, Count>
     : Parsed;
 
-type Behind<Parsed> =
+/** A count that may stand behind. */
+type Behind<Path extends string, Count extends string, Parsed> =
   Parsed extends Found<infer B, infer Rest>
     ? Trim<Rest> extends `x${infer After}`
-      ? Found<B, Word<After>[1]>
+      ? Word<After> extends Found<infer Given, infer Next>
+        ? Given extends Count
+          ? Found<B, Next>
+          : Given extends `${number}`
+            ? WireTimesSentence<Path, Count>
+            : Parsed
+        : never
       : Parsed
     : Parsed;
 
@@ -217,8 +230,9 @@ export type WireChecked<Text extends string, V> = string extends Text
       : Text
     : never;
 
+/** A plain block also where the text is one name: a block that can be called as well, such as `mul`, is not handed on. */
 export type WireBlock<Text extends string, V> = string extends Text
   ? BlockLike
   : Whole<Text, V> extends infer B extends BlockLike
-    ? B
+    ? Block<InputOf<B>, OutputOf<B>>
     : BlockLike;

@@ -199,6 +199,8 @@ class Reader {
       throw this.#misfit(at, wireSentences.layers(range));
     const inner = this.#atom();
     this.#begins(inner);
+    const layers = { prefix: found[1]!, first, blocks: Array.from({ length: count }, () => inner.block) };
+    const block = this.#pointing(inner.at, () => repeatOf(layers.prefix, layers.blocks));
     this.#trim();
     const behind = this.#at;
     const times = /^x(\d+)(?![\w.])/.exec(this.#text.slice(behind));
@@ -206,8 +208,6 @@ class Reader {
     if (Number(times?.[1] ?? 1) !== count) {
       throw this.#misfit(behind, wireSentences.times(range, String(count)), times?.[0] ?? "nothing");
     }
-    const layers = { prefix: found[1]!, first, blocks: Array.from({ length: count }, () => inner.block) };
-    const block = this.#pointing(inner.at, () => repeatOf(layers.prefix, layers.blocks));
     return { block, at, layers };
   }
 
