@@ -110,6 +110,7 @@ test("a program of several must be named; a plan without records cannot tell", (
     failureOf(() => assertKernels(bare, "")),
     "compile with { record: true }",
   );
+  assertPeakBytes(bare, 8 * 32 * 4);
 });
 
 test("a peak: exact, at most, or the lower bound", () => {

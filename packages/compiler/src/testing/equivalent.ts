@@ -68,7 +68,9 @@ export function assertEquivalent(
     compare(actual, expected, "the second", trial, options);
     trials.push({ ...trial, expected });
   }
-  return "device" in options ? compareOnDevice(graphs, trials, options) : undefined;
+  return "device" in options && options.device !== undefined
+    ? compareOnDevice(graphs, trials, options)
+    : undefined;
 }
 
 interface Trial {
@@ -127,11 +129,10 @@ const ports = ({ nodes }: Graph): [string, string][] =>
 function sharedValues(
   [a, b]: readonly [Graph, Graph],
   seed: number,
-  { symbols, range }: SeededValuesOptions,
+  options: SeededValuesOptions,
 ): GraphValues {
-  const drawn = seededValues(a, seed, { ...(symbols && { symbols }), ...(range && { range }) });
-  const sizes = Object.fromEntries(drawn.symbols);
-  const more = seededValues(b, seed, { symbols: sizes, ...(range && { range }) });
+  const drawn = seededValues(a, seed, options);
+  const more = seededValues(b, seed, { ...options, symbols: Object.fromEntries(drawn.symbols) });
   const weights = new Map([...more.weights, ...drawn.weights]);
   return {
     symbols: new Map([...more.symbols, ...drawn.symbols]),

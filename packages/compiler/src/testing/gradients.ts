@@ -138,12 +138,10 @@ const formatAxes = ({ axes }: TensorArray): string =>
 
 export interface GradCheckOptions
   extends Pick<CompileBlockOptions, "lead">,
-    Omit<SeededValuesOptions, "symbols">,
+    SeededValuesOptions,
     DifferenceOptions {
   /** Default: 0. */
   readonly seed?: number;
-  /** Values of symbols; those left out are drawn from 1 to their bound. */
-  readonly symbols?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -156,13 +154,10 @@ export interface GradCheckOptions
  * @example gradCheck(mlp, { lead: [axis("seq", 3)], seed: 7 });
  */
 export function gradCheck(given: AnyBlock | BlockLike | Graph, options: GradCheckOptions = {}): number {
-  const { lead = [], seed = 0, symbols, range } = options;
+  const { lead = [], seed = 0 } = options;
   const forward = isGraph(given) ? given : expandBlock(given, { name: "gradCheck", lead });
   const graph = withLoss(forward, () => true);
-  const values = seededValues(graph, seed, {
-    ...(symbols === undefined ? {} : { symbols }),
-    ...(range === undefined ? {} : { range }),
-  });
+  const values = seededValues(graph, seed, options);
   const sizes = [...values.symbols].map(([name, value]) => `, ${name}=${value}`).join("");
   const repeat = `seed ${seed}${sizes}; repeat it with gradCheck(..., { seed: ${seed} })`;
   let compared: number;

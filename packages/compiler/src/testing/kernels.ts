@@ -37,6 +37,11 @@ export function assertKernels(
   options: KernelOptions = {},
 ): void {
   const program = programIndex("assertKernels", compiled, options.program);
+  if (compiled.compiled[program] === undefined) {
+    throw new TestFailure(
+      "assertKernels: this plan was compiled without records; compile with { record: true }",
+    );
+  }
   const wanted = readExpectation(expected);
   const lines = kernelLines(compiled, program);
   if (lines.length === wanted.length && lines.every((line, at) => fits(line, wanted[at]!))) return;

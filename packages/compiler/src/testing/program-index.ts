@@ -3,7 +3,7 @@ import { nearestName } from "@weft/dsl";
 import { TestFailure } from "@weft/dsl/testing";
 import type { Compiled } from "../compile.ts";
 
-/** @throws TestFailure when there is none of this name, several to choose from, or no record of it. */
+/** @throws TestFailure when there is none of this name, or several to choose from. */
 export function programIndex(source: string, compiled: Compiled, name: string | undefined): number {
   const names = compiled.plan.programs.map((program) => program.name);
   const index = name === undefined ? (names.length === 1 ? 0 : -1) : names.indexOf(name);
@@ -14,9 +14,6 @@ export function programIndex(source: string, compiled: Compiled, name: string | 
         ? `${source}: the plan has several programs; say which: { program: "${names[0]}" } (${names.join(", ")})`
         : `${source}: the plan has no program "${name}"${nearest === undefined ? "" : `; did you mean "${nearest}"?`} (${names.join(", ")})`,
     );
-  }
-  if (compiled.compiled[index] === undefined) {
-    throw new TestFailure(`${source}: this plan was compiled without records; compile with { record: true }`);
   }
   return index;
 }

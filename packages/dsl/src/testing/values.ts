@@ -22,6 +22,8 @@ export interface ValueRange {
 export interface SeededValuesOptions {
   /** Symbols that are not drawn: their values. */
   readonly symbols?: Readonly<Record<string, number>>;
+  /** Symbols are drawn from 1 to their bound, but to no more than this: what is checked is interpreted. Default: 8. */
+  readonly longest?: number;
   /**
    * The range of an input's or a parameter's values; undefined for the default: -1 to 1, of
    * matrices divided by the root of their last axis; integers are rows of what they index.
@@ -90,7 +92,11 @@ export function randomTensor(
  * @example const outputs = interpret(graph, seededValues(graph, 1));
  */
 export function seededValues(graph: Graph, seed: number, options: SeededValuesOptions = {}): GraphValues {
-  const symbols = randomSymbols(graph, randomNumbers(seed), options.symbols);
+  const { longest = 8 } = options;
+  const bounded = graph.symbols.map((one) =>
+    one.sum === undefined ? { ...one, max: Math.min(one.max, longest) } : one,
+  );
+  const symbols = randomSymbols({ symbols: bounded }, randomNumbers(seed), options.symbols);
   const inputs = new Map<string, TensorArray>();
   const weights = new Map<string, TensorArray>();
   for (const { id, op, type, attributes } of graph.nodes) {
