@@ -71,7 +71,6 @@ test("what needs NVFP4 or cannot be with it is refused at once", () =>
     for (const [given, message] of [
       [["--four-over-six"], "[--four-over-six] needs weights in NVFP4; add --quantize nvfp4"],
       [["--export", "modelopt"], "[--export] of modelopt needs weights in NVFP4; add --quantize nvfp4"],
-      [["--quantize", "nvfp4", "--lora", "4"], "[--quantize] cannot be used with --lora; leave one out"],
       [["--quantize", "int3"], "argument 'int3' is invalid. Allowed choices are nvfp4"],
     ] as const) {
       const { code, stderr } = await weft(...common, ...given);

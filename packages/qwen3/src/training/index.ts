@@ -1,5 +1,5 @@
 export * from "./batch.ts";
-export type { QuantizeTraining, TrainedBlocksBytes } from "./blocks.ts";
+export type { QuantizeTraining } from "./blocks.ts";
 export * from "./checkpoint/index.ts";
 export {
   compileTraining,
