@@ -23,7 +23,7 @@ export interface LossOptions {
 const examples = `
 The loss is the mean cross entropy of each next token. PATTERN is a name in which * stands for any characters; the whole
 gradient of each parameter that it matches is given, flat. Both come from the plan that training runs, in f32 unless
---dtype says otherwise. The gradient of a weight in NVFP4 is that of its dequantised values: of each element one number.
+--dtype says otherwise. The gradient of a weight in NVFP4 is that of its dequantised values, one number for each element.
 
 With --json: {"loss": x, "gradients": {"model.norm.weight": [...], ...}}. Numbers have up to 9 digits, which name an f32
 exactly.
