@@ -1,5 +1,5 @@
 /** Training programs of checkpoints in NVFP4: loss and gradients of what is stored, and runs that begin with its very blocks. */
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeNvfp4 } from "@weft/dsl";
 import {
@@ -239,6 +239,23 @@ for (const [what, how] of [
         assert.is(saved.weights[name]!.dtype, isTrained(name) ? "f32" : "nvfp4", name);
     }));
 }
+
+test("block scales that are no numbers are refused where weights are loaded", () =>
+  inDirectory(async (folder) => {
+    cpSync(folderOf("compressed-tensors"), folder, { recursive: true });
+    const { linears } = right(storedWeights(right(openCheckpoint(folder))));
+    const { scales } = linears.get("model.layers.1.mlp.up_proj.weight")!;
+    const bytes = readFileSync(scales.path);
+    bytes[scales.offset + 5] = 0x7f;
+    writeFileSync(scales.path, bytes);
+    const message = await right(readCheckpointWeights(folder))
+      .load()
+      .then(() => "loaded", String);
+    assert.match(
+      message,
+      /must be numbers of at least 0; given NaN at row 1, block 1; at model\.layers\.1\.mlp\.up_proj/,
+    );
+  }));
 
 test("a weight that quantize leaves out is trained plain, with the values of its blocks", () =>
   inDirectory(async (folder) => {
