@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { tied, tiny, weft } from "./command.ts";
+import { tied, tiny, weft, withFolder } from "./command.ts";
 
 const test = suite("weft loss");
 
@@ -61,6 +61,27 @@ test("without --grad: only the loss", async () => {
   const { stdout } = await weft("loss", tiny, "--tokens", "1,2,3,4", "--json");
   assert.match(stdout, /^\{"loss":\d\.\d+,"gradients":\{\}\}\n$/);
 });
+
+test("a checkpoint in NVFP4, and a plain one that is quantised at load: one loss, and a gradient for each element", () =>
+  withFolder(async (folder) => {
+    const directory = join(folder, "nvfp4");
+    assert.is((await weft("quantize", tied, "--format", "modelopt", "--out", directory)).code, 0);
+    const argv = ["--tokens", "5,17,3,44,21", "--grad", "*.1.*.down_proj.weight", "--json"];
+    const results = [];
+    for (const given of [[directory], [tied, "--quantize", "nvfp4"], [tied]]) {
+      const { code, stdout, stderr } = await weft("loss", ...given, ...argv);
+      assert.is(code, 0, stderr);
+      results.push(JSON.parse(stdout) as { loss: number; gradients: Record<string, number[]> });
+    }
+    const [stored, encoded, plain] = results;
+    assert.equal(stored, encoded);
+    assert.is.not(stored!.loss, plain!.loss);
+    const name = "model.layers.1.mlp.down_proj.weight";
+    for (const { gradients } of results) {
+      assert.equal(Object.keys(gradients), [name]);
+      assert.is(gradients[name]!.length, 64 * 128);
+    }
+  }));
 
 for (const [what, argv, sentence] of [
   ["no tokens", [], "[loss] needs token ids; give --tokens, like --tokens 1,2,3"],

@@ -1,10 +1,11 @@
 /** `weft train --quantize nvfp4` and `--moments`: memory before it runs, two parts as one, and an export that says what training said. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { generate, openQwen3, parseMetrics } from "@weft/qwen3";
+import { generate, openCheckpoint, openQwen3, parseMetrics, storedWeights } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { tiny, weft, withFolder } from "./command.ts";
+import { right } from "../qwen3/weights/files.ts";
+import { tied, tiny, weft, withFolder } from "./command.ts";
 
 const test = suite("weft train in NVFP4");
 
@@ -65,13 +66,84 @@ test("planned memory, two parts as one, and the export generates what the last s
     );
   }));
 
+test("a checkpoint in NVFP4 learns so, whole or by adapters; what is merged is plain, or in NVFP4 where that is asked for", () =>
+  withFolder(async (folder) => {
+    const data = dataIn(folder);
+    const base = join(folder, "base");
+    const of = (name: string) => join(folder, name);
+    const run = async (...argv: string[]) => {
+      const { code, stdout, stderr } = await weft(...argv);
+      assert.is(code, 0, stderr);
+      return stdout;
+    };
+    const train = (model: string, name: string, ...more: string[]) =>
+      run(
+        ...["train", model, "--data", data, "--out", of(name), "--sequence", "32", "--steps", "2"],
+        ...["--threads", "2", ...more],
+      );
+    const inBlocks = (directory: string) =>
+      right(storedWeights(right(openCheckpoint(directory)))).linears.size;
+    await run("quantize", tied, "--format", "modelopt", "--out", base);
+    const planned = async (...more: string[]) =>
+      JSON.parse(await train(base, "none", "--dry-run", "--json", ...more)) as Readonly<
+        Record<string, number>
+      >;
+    assert.ok((await planned()).blocks! > 0);
+    assert.match(
+      await train(base, "whole", "--four-over-six"),
+      /in NVFP4 \(compressed-tensors\): .*model\n$/,
+    );
+    assert.is(inBlocks(of("whole/model")), 14);
+    await train(base, "plain", "--export", "plain");
+    assert.is(inBlocks(of("plain/model")), 0);
+    // The base of adapters is there in 4.5 bits only, where a plain one takes 16.
+    const { parameters, blocks, total } = await planned("--lora", "4");
+    assert.is(blocks, undefined);
+    const plain = JSON.parse(await train(tied, "none", "--dry-run", "--json", "--lora", "4"));
+    assert.ok(plain.parameters - parameters! > 2 * (64 * 64 * 2 + 32 * 64 * 2 + 128 * 64 * 3));
+    await train(base, "adapters", "--lora", "4", "--adapter-only");
+    const measured = JSON.parse(readFileSync(of("adapters/memory.json"), "utf8"));
+    assert.is(measured.planned.total, total);
+    assert.match(await train(base, "merged", "--lora", "4"), /\nmodel: /);
+    assert.is(inBlocks(of("merged/model")), 0);
+    // From the plain weights, encoded where they are read.
+    const same = await train(tied, "encoded", "--lora", "4", "--quantize", "nvfp4", "--export", "modelopt");
+    assert.match(same, /in NVFP4 \(modelopt\): /);
+    assert.is(inBlocks(of("encoded/model")), 14);
+    const [one, two] = ["merged", "encoded"].map((name) => readFileSync(of(`${name}/metrics.jsonl`), "utf8"));
+    const losses = (text: string) => parseMetrics(text).map(({ loss }) => loss);
+    assert.equal(losses(one!), losses(two!));
+    await run("merge", base, of("adapters/adapter"), "--out", of("again"), "--export", "modelopt");
+    assert.is(inBlocks(of("again")), 14);
+    await run("merge", base, of("adapters/adapter"), "--out", of("taken-apart"));
+    const files = ["taken-apart", "merged/model"].map((name) =>
+      readFileSync(of(`${name}/model.safetensors`)),
+    );
+    assert.ok(files[0]!.equals(files[1]!));
+    for (const [given, message] of [
+      [[tied, "--export", "modelopt"], "[merge] only weights in NVFP4 are encoded again"],
+      [[base, "--four-over-six"], "[--four-over-six] needs weights that are encoded; add --export"],
+    ] as const) {
+      const [model, ...more] = given;
+      const { code, stderr } = await weft(
+        "merge",
+        model,
+        of("adapters/adapter"),
+        "--out",
+        of("refused"),
+        ...more,
+      );
+      assert.is(code, 2);
+      assert.ok(stderr.includes(message), stderr);
+    }
+  }));
+
 test("what needs NVFP4 or cannot be with it is refused at once", () =>
   withFolder(async (folder) => {
     const common = ["train", tiny, "--data", dataIn(folder), "--out", join(folder, "run")];
     for (const [given, message] of [
       [["--four-over-six"], "[--four-over-six] needs weights in NVFP4; add --quantize nvfp4"],
       [["--export", "modelopt"], "[--export] of modelopt needs weights in NVFP4; add --quantize nvfp4"],
-      [["--quantize", "nvfp4", "--lora", "4"], "[--quantize] cannot be used with --lora; leave one out"],
       [["--quantize", "int3"], "argument 'int3' is invalid. Allowed choices are nvfp4"],
     ] as const) {
       const { code, stderr } = await weft(...common, ...given);

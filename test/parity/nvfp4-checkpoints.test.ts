@@ -2,30 +2,27 @@
  * Checkpoints in NVFP4 that other libraries wrote (and a `.dat` stream by its layout): taken apart, they are the models
  * that those libraries know; and what they encoded, our encoder encodes to the same codes but where a tie decides.
  */
-import { copyFileSync, cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodeE4m3, decodeNvfp4, encodeNvfp4, nvfp4Block, nvfp4EncodeScale } from "@weft/dsl";
+import { decodeE4m3, encodeNvfp4, nvfp4Block, nvfp4EncodeScale } from "@weft/dsl";
 import {
   checkAgreement,
   checkScales,
-  compileTrainingModel,
   openCheckpoint,
   prepareQwen3,
-  type QuantizedLinear,
   readCheckpointWeights,
   readPart,
   readQuantizationConfigs,
   readTensor,
   scaleCodesOf,
   storedWeights,
-  type TensorToWrite,
-  writeSafetensors,
 } from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { inDirectory, refusedWith, right } from "../qwen3/weights/files.ts";
 import { largestDifference } from "../support/largest-difference.ts";
 import { fixtures, openOn } from "../support/models.ts";
+import { takeApart } from "../support/taken-apart.ts";
 
 const test = suite("NVFP4 checkpoints of other libraries");
 
@@ -44,35 +41,6 @@ const open = (format: string) => {
   const checkpoint = right(openCheckpoint(folderOf(format)));
   return { checkpoint, stored: right(storedWeights(checkpoint)) };
 };
-
-async function decoded(linear: QuantizedLinear): Promise<Float32Array> {
-  const [codes, scales] = [await readPart(linear.codes), right(await scaleCodesOf(linear))];
-  return decodeNvfp4({ codes, scales }).map((value) => value * linear.tensorScale);
-}
-
-/** A plain checkpoint with the same weights. */
-async function takenApart(format: string, folder: string): Promise<void> {
-  const { stored } = open(format);
-  const tensors: TensorToWrite[] = [];
-  for (const entry of stored.plain.values()) {
-    tensors.push({ name: entry.name, dtype: "F32", shape: entry.shape, data: readTensor(entry) });
-  }
-  for (const linear of stored.linears.values()) {
-    tensors.push({ name: linear.name, dtype: "F32", shape: linear.shape, data: await decoded(linear) });
-  }
-  right(writeSafetensors(join(folder, "model.safetensors"), tensors));
-  const { quantization_config: _, ...config } = JSON.parse(
-    readFileSync(join(folderOf(format), "config.json"), "utf8"),
-  );
-  const ownHead = stored.linears.has("lm_head.weight");
-  writeFileSync(
-    join(folder, "config.json"),
-    JSON.stringify(ownHead ? { ...config, tie_word_embeddings: false } : config),
-  );
-  for (const file of ["tokenizer.json", "tokenizer_config.json"]) {
-    copyFileSync(join(folderOf(format), file), join(folder, file));
-  }
-}
 
 async function logitsOf(model: string, tokens: readonly number[]) {
   using opened = await openOn("cpu", model, { capacity: 16, logits: "all" });
@@ -99,7 +67,7 @@ for (const { format, library, quantized } of [
       right(await checkScales(stored.linears.values()));
       for (const config of right(readQuantizationConfigs(folderOf(format))))
         right(checkAgreement(config, stored));
-      await takenApart(format, folder);
+      await takeApart(folderOf(format), folder);
       assert.ok(largestDifference(await logitsOf(folder, told.tokens), told.logits) < tolerance);
       // As it is stored: the directory, and for one weight file what lies beside it.
       assert.ok(largestDifference(await logitsOf(folderOf(format), told.tokens), told.logits) < tolerance);
@@ -219,14 +187,6 @@ test("ModelOpt encodes to the same bytes but where the order of roundings decide
   assert.equal(new Set(["q", "k", "v"].map((one) => scaleOf(`self_attn.${one}`))).size, 1);
   const amax = amaxOf(original("model.layers.0.self_attn.o_proj.weight"));
   assert.is(scaleOf("self_attn.o"), Math.fround(amax / 2688));
-});
-
-test("what is stored in NVFP4 alone is not trained", () => {
-  const { config, weights } = right(readCheckpointWeights(folderOf("compressed-tensors")));
-  assert.throws(
-    () => compileTrainingModel(config, (name) => weights[name], { sequence: 16 }),
-    /must be plain to be trained or merged; given NVFP4; at model\.layers\.0\.self_attn\.q_proj\.weight; begin from/,
-  );
 });
 
 test.run();

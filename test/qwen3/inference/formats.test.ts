@@ -1,6 +1,6 @@
 /** Linears that are quantised while they are loaded: whose rule decides, the bytes, and what is refused. */
 import { join } from "node:path";
-import { linearPaths, tensorScaleName } from "@weft/compiler";
+import { encodeScaleName, linearPaths, tensorScaleName } from "@weft/compiler";
 import {
   type FormatRule,
   logitsOf,
@@ -61,7 +61,7 @@ for (const { rules, written, count } of cases)
       assert.is(linears.size, count);
       assert.equal(
         Object.keys(encoded).sort(),
-        [...linears.keys()].flatMap((name) => [name, tensorScaleName(name)]).sort(),
+        [...linears.keys()].flatMap((name) => [name, tensorScaleName(name), encodeScaleName(name)]).sort(),
       );
       for (const [name, linear] of linears) {
         const { data, scales } = encoded[name]! as DataWeight & { readonly data: Uint8Array };
@@ -69,6 +69,8 @@ for (const { rules, written, count } of cases)
         assert.equal(scales, right(await scaleCodesOf(linear)), name);
         const scale = encoded[tensorScaleName(name)]!.data as Float32Array;
         assert.is(scale[0], linear.tensorScale, name);
+        const encodeScale = encoded[encodeScaleName(name)]!.data as Float32Array;
+        assert.is(encodeScale[0], linear.stored!.value, name);
       }
       assert.equal(await logitsFrom(tied, { quantize: rules }), await logitsFrom(directory));
     }));

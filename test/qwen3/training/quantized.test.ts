@@ -238,7 +238,7 @@ test("what makes no sense is refused, with the remedy", () => {
   };
   assert.is(
     refusal({ lora: { rank: 2 } }),
-    "[training] lora trains adapters in f32, so it cannot be used with quantize; leave one of the two out",
+    "[training] lora trains adapters in f32, so it cannot be used with quantize; quantise the base where it is read: readCheckpointWeights(directory, { quantize })",
   );
   assert.is(
     refusal({ trainable: (name) => name.endsWith("norm.weight") }),

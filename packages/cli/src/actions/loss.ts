@@ -16,7 +16,7 @@ import { refuse } from "../terminal/refuse.ts";
 import { formatTable } from "../terminal/table.ts";
 
 export async function loss(directory: string, options: LossOptions): Promise<void> {
-  const { tokens, grad, device: name, dtype = "f32", threads, gpuLimitGb } = options;
+  const { tokens, grad, device: name, dtype = "f32", threads, gpuLimitGb, quantize } = options;
   if (tokens === undefined)
     refuse("loss", "needs token ids", { remedy: "give --tokens, like --tokens 1,2,3" });
   if (gpuLimitGb !== undefined && name === "cpu") {
@@ -25,7 +25,7 @@ export async function loss(directory: string, options: LossOptions): Promise<voi
       remedy: "add --device cuda, or leave it out",
     });
   }
-  const { config, weights } = orThrow(readCheckpointWeights(directory));
+  const { config, load } = orThrow(readCheckpointWeights(directory, { quantize }));
   orThrow(checkTokenIds(tokens, config.vocabSize, "--tokens"));
   if (tokens.length < 2) {
     refuse("--tokens", "must have a token to predict", {
@@ -48,7 +48,7 @@ export async function loss(directory: string, options: LossOptions): Promise<voi
     });
   }
   using device = await makeDevice(name, { threads });
-  using model = await openTrainingModel(config, weights, device, {
+  using model = await openTrainingModel(config, await load(), device, {
     sequence: tokens.length,
     policy: dtype,
     trainable: matches,

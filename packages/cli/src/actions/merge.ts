@@ -6,10 +6,17 @@ import type { MergeFlags } from "../commands/merge.ts";
 import { print } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
 
-export async function merge(directory: string, adapterDirectory: string, { out }: MergeFlags): Promise<void> {
+export async function merge(directory: string, adapterDirectory: string, flags: MergeFlags): Promise<void> {
+  const { out, export: format, fourOverSix = false } = flags;
   if (out === undefined)
     refuse("merge", "needs a directory for the merged model", { remedy: "give --out DIR" });
-  const { config, weights } = orThrow(readCheckpointWeights(directory));
+  if (fourOverSix && format === "plain") {
+    refuse("--four-over-six", "needs weights that are encoded", {
+      remedy: "add --export compressed-tensors",
+    });
+  }
+  const { config, load } = orThrow(readCheckpointWeights(directory));
+  const weights = await load();
   const { adapter, values } = orThrow(openAdapter(adapterDirectory, config));
   for (const [what, source] of [
     ["the model", directory],
@@ -21,7 +28,10 @@ export async function merge(directory: string, adapterDirectory: string, { out }
       remedy: "give a new one",
     });
   }
-  const model = mergedModel({ config, weights: (name) => weights[name], adapter, values });
+  const model = mergedModel({
+    ...{ config, weights: (name) => weights[name], adapter, values },
+    ...(format === "plain" ? {} : { format, fourOverSix }),
+  });
   orThrow(await exportHuggingFace({ directory: out, model, copy: filesBeside(directory) }));
   await print(`merged ${adapter.linears.length} weights\nmodel: ${out}`);
 }

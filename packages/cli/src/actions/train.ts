@@ -31,6 +31,7 @@ import { refuse } from "../terminal/refuse.ts";
 import { formatTable } from "../terminal/table.ts";
 import { checkFlags, lengthOf } from "../train/check.ts";
 import { TrainDisplay } from "../train/display.ts";
+import { checkFormats, exportFormat, quantizedOf } from "../train/formats.ts";
 import { sampleOptions, samplePrograms } from "../train/sample.ts";
 import { formatOf, openSource, type TrainSource } from "../train/source.ts";
 import { trainedOf } from "../train/trained.ts";
@@ -39,14 +40,15 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
   checkFlags(model, flags);
   using _order = stopsInOrder();
   const source = await openSource(model, flags);
-  const { config, weights } = source;
+  const { config, toPredict } = source;
+  checkFormats(flags, source);
   const sequence = lengthOf(flags, config);
-  const options = trainingOptions(flags, config, sequence);
-  const compiled = compileTrainingModel(config, weights, options);
+  const options = trainingOptions(flags, source, sequence);
+  const compiled = compileTrainingModel(config, toPredict, options);
   using device = await makeDevice(flags.device, { threads: flags.threads });
   const planned = trainingMemory(
     compiled.plan,
-    device.predictMemory(compiled.plan, { weights: trainingWeights(weights) }),
+    device.predictMemory(compiled.plan, { weights: trainingWeights(toPredict) }),
   );
   if (flags.activationBudget !== undefined) remark(describeRung(compiled.recomputation));
   if (flags.dryRun === true) return printMemory(planned, flags);
@@ -54,6 +56,7 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
   const steps = flags.steps ?? stepsOf(training, flags);
   const { lr, schedule: shape, warmup, seed, accumulate, keep } = flags;
   const learningRate = schedule({ shape, learningRate: lr, steps, warmup });
+  const weights = await source.load();
   using opened = await openTrainingModel(config, weights, device, options, compiled);
   const { weightDecay, maxNorm, momentum } = flags;
   const constants = { weightDecay, maxNorm, ...(momentum === undefined ? {} : { momentum }) };
@@ -85,21 +88,21 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
     return;
   }
   const kind = flags.adapterOnly === true ? "adapter" : "model";
+  const format = exportFormat(flags, source);
   const directory = join(flags.out!, kind);
   orThrow(
     kind === "adapter"
       ? await writeAdapter({ directory, model: trainable })
       : await exportHuggingFace({
           directory,
-          model: exportedModel(trainable, flags),
+          model: exportedModel(trainable, format, flags),
           copy,
           ...storedAs(flags, config),
         }),
   );
   if (flags.json === true) await printJson({ ...done, [kind]: directory });
   else {
-    const format = exportFormat(flags);
-    const what = format === "plain" ? kind : `${kind} in NVFP4 (${format})`;
+    const what = format === "plain" || kind === "adapter" ? kind : `${kind} in NVFP4 (${format})`;
     await print(summaryOf(done, `${what}: ${directory}`));
   }
 }
@@ -109,14 +112,14 @@ function storedAs({ lora }: TrainFlags, { dtype }: Qwen3Config): { readonly dtyp
   return lora === undefined && (dtype === "bf16" || dtype === "f32") ? { dtype } : {};
 }
 
-/** With `quantize` the very blocks that were trained, unless plain weights are asked for. */
-function exportedModel(trainable: TrainableModel, flags: TrainFlags): ExportedModel {
-  const format = exportFormat(flags);
-  return format === "plain" ? trainable.merged() : trainable.quantized(format);
+/** In NVFP4 the very blocks that were trained, or of adapters the merged weights. */
+function exportedModel(
+  trainable: TrainableModel,
+  format: ReturnType<typeof exportFormat>,
+  { fourOverSix = false }: TrainFlags,
+): ExportedModel {
+  return format === "plain" ? trainable.merged() : trainable.quantized(format, { fourOverSix });
 }
-
-const exportFormat = ({ export: given, quantize }: TrainFlags) =>
-  given ?? (quantize === undefined ? "plain" : "compressed-tensors");
 
 function summaryOf(
   done: { step: number; loss: number | undefined; evaluationLoss: number | undefined; skippedSteps: number },
@@ -131,7 +134,7 @@ function summaryOf(
   return `${parts.filter((part) => part !== undefined).join(", ")}\n${written}`;
 }
 
-function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: number): TrainingOptions {
+function trainingOptions(flags: TrainFlags, source: TrainSource, sequence: number): TrainingOptions {
   const { optimizer, moments, batch, accumulate, dtype, gpuLimitGb, recompute, activationBudget } = flags;
   return {
     sequence: sequence * batch,
@@ -139,10 +142,10 @@ function trainingOptions(flags: TrainFlags, config: Qwen3Config, sequence: numbe
     rule: optimizer,
     ...(moments === "f32" ? {} : { moments }),
     trainedDtype: flags.weights,
-    ...(flags.quantize === undefined ? {} : { quantize: { fourOverSix: flags.fourOverSix ?? false } }),
+    ...quantizedOf(flags, source),
     ...samplePrograms(flags, sequence),
     programs: [...(accumulate === 1 ? (["train"] as const) : (["accumulate", "update"] as const)), "loss"],
-    ...trainedOf(flags, config),
+    ...trainedOf(flags, source.config),
     ...(gpuLimitGb === undefined ? {} : { memoryLimitBytes: Math.floor(gpuLimitGb * 1e9) }),
     ...(recompute === undefined ? {} : { recompute }),
     ...(activationBudget === undefined ? {} : { activationBudget }),

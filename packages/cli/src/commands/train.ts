@@ -73,7 +73,10 @@ dtype. --adapter-only writes adapter/ in its place, which weft merge, weft chat 
 
 With --quantize nvfp4 the linears of the layers are read in 4.5 bits while they learn, in evaluation and samples too, and
 model/ has the very blocks that were trained. The weights that updates are added to stay in --weights, and checkpoints/ have
-them.
+them. A MODEL that is in NVFP4 already learns so without the option: its weights begin with the values of its blocks.
+
+With --lora and a MODEL in NVFP4, or with --quantize, the weights that stay take 4.5 bits and have no other copy. model/ is
+plain then; --export compressed-tensors encodes the merged weights again.
 
 Examples:
   $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/chats --epochs 2 --lr 1e-5
@@ -81,7 +84,8 @@ Examples:
   $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --steps 100 --last-layers 4 --dry-run
   $ weft train models/Qwen3-4B --data chats.jsonl --out runs/chats --lora 16 --lora-targets q_proj,v_proj
   $ weft train models/Qwen3-0.6B --data chats.jsonl --out runs/small --weights bf16 --quantize nvfp4 --four-over-six
-  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/large --weights bf16 --quantize nvfp4 --moments int8`;
+  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/large --weights bf16 --quantize nvfp4 --moments int8
+  $ weft train models/Qwen3-4B --data chats.jsonl --out runs/four-bits --lora 16 --quantize nvfp4`;
 
 export function trainCommand(): Command {
   const count = integer(1, most);
@@ -157,7 +161,7 @@ export function trainCommand(): Command {
     .addOption(
       new Option(
         "--export <FORMAT>",
-        "how the model is written (default: plain; with --quantize compressed-tensors)",
+        "how the model is written (default: plain; compressed-tensors where weights learn in NVFP4)",
       ).choices(["plain", "compressed-tensors", "modelopt"]),
     )
     .addOption(

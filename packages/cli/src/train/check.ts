@@ -35,15 +35,6 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
   require(!(
     flags.lora !== undefined && flags.weights === "bf16"
   ), "--weights", "must be f32 with --lora", "leave it out: adapters are small");
-  require(!(
-    flags.quantize !== undefined && flags.lora !== undefined
-  ), "--quantize", "cannot be used with --lora", "leave one out: adapters are trained in f32");
-  require(flags.fourOverSix === undefined ||
-    flags.quantize !== undefined, "--four-over-six", "needs weights in NVFP4", "add --quantize nvfp4");
-  require(flags.export === undefined ||
-    flags.export === "plain" ||
-    flags.quantize !==
-      undefined, "--export", `of ${flags.export} needs weights in NVFP4`, "add --quantize nvfp4, or run weft quantize on the plain model");
   require(flags.gpuLimitGb === undefined ||
     flags.device !== "cpu", "--gpu-limit-gb", "must go with a GPU", "add --device cuda, or leave it out");
   const { momentum, optimizer } = flags;

@@ -5,6 +5,7 @@ import { orThrow } from "@weft/dsl";
 import {
   checkTokenizerFits,
   type DataFormat,
+  type FormatRule,
   filesBeside,
   initialWeights,
   openTokenizer,
@@ -21,18 +22,29 @@ import { refuse } from "../terminal/refuse.ts";
 
 export interface TrainSource {
   readonly config: Qwen3Config;
-  readonly weights: (name: string) => Weight | undefined;
+  /** To plan with: what is quantised at load has no values yet. */
+  readonly toPredict: (name: string) => Weight | undefined;
+  readonly load: () => Promise<(name: string) => Weight | undefined>;
   /** Holds config.json and the tokenizer. */
   readonly directory: string;
 }
+
+const layersInBlocks: FormatRule = { pattern: "model.layers.*", format: "nvfp4" };
 
 export const formatOf = ({ format }: TrainFlags): { readonly format?: DataFormat } =>
   format === "auto" ? {} : { format };
 
 export async function openSource(model: string | undefined, flags: TrainFlags): Promise<TrainSource> {
   if (model !== undefined) {
-    const { config, weights } = orThrow(readCheckpointWeights(model));
-    return { config, weights: (name) => weights[name], directory: model };
+    const { quantize, lora, fourOverSix = false } = flags;
+    // Weights that learn begin plain, and are encoded by training itself; a base of adapters only lies there.
+    const rules = quantize === undefined || lora === undefined ? [] : [layersInBlocks];
+    const read = orThrow(readCheckpointWeights(model, { quantize: rules, fourOverSix }));
+    const load = async () => {
+      const weights = await read.load();
+      return (name: string) => weights[name];
+    };
+    return { config: read.config, toPredict: read.toPredict, load, directory: model };
   }
   if (flags.dryRun === true) return withoutText(flags);
   const directory = join(flags.out!, "base");
@@ -58,7 +70,7 @@ export async function openSource(model: string | undefined, flags: TrainFlags): 
   writeFileSync(join(directory, "config.json"), `${JSON.stringify(changed, undefined, 2)}\n`);
   const config = orThrow(readQwen3Config(directory));
   orThrow(checkTokenizerFits(tokenizer, config.vocabSize));
-  return { config, weights: randomWeights(config, given, flags), directory };
+  return { config, ...randomWeights(config, given, flags), directory };
 }
 
 /** For questions about memory: nothing is written, and a learnt vocabulary is as large as it may become. */
@@ -66,19 +78,20 @@ function withoutText(flags: TrainFlags): TrainSource {
   const given = configObject(flags.config!);
   const size = flags.trainTokenizer === undefined ? {} : { vocab_size: flags.trainTokenizer };
   const config = orThrow(parseQwen3Config({ ...given, ...size }, flags.config!));
-  return { config, weights: randomWeights(config, given, flags), directory: "" };
+  return { config, ...randomWeights(config, given, flags), directory: "" };
 }
 
 function randomWeights(
   config: Qwen3Config,
   given: Readonly<Record<string, unknown>>,
   { seed }: TrainFlags,
-): TrainSource["weights"] {
+): Pick<TrainSource, "toPredict" | "load"> {
   const range = given.initializer_range;
-  return initialWeights(config, {
+  const weights = initialWeights(config, {
     seed,
     ...(typeof range === "number" && range > 0 ? { initializerRange: range } : {}),
   });
+  return { toPredict: weights, load: async () => weights };
 }
 
 function configObject(file: string): Readonly<Record<string, unknown>> {

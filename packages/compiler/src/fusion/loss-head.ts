@@ -11,9 +11,15 @@ import { matmulShape } from "./matmul.ts";
 import { type FusedLossHead, nodesOf } from "./types.ts";
 import { isContiguous } from "./view.ts";
 
-/** Cross entropy of what a product gives, in either direction. */
-export const isLossOfProduct: KeepComposite = (op, inputs, builder) =>
-  (op === "crossEntropy" || op === "crossEntropyGradient") && builder.node(inputs[0]!).op === "dot";
+/**
+ * Cross entropy of what a product gives, in either direction. A head in NVFP4 has whole scores: where its tensor has a scale,
+ * the scores are no product, and the kernel reads no codes.
+ */
+export const isLossOfProduct: KeepComposite = (op, inputs, builder) => {
+  if (op !== "crossEntropy" && op !== "crossEntropyGradient") return false;
+  const scores = builder.node(inputs[0]!);
+  return scores.op === "dot" && builder.type(scores.inputs[1]!).dtype !== "nvfp4";
+};
 
 /**
  * The head that a `crossEntropy` or its gradient belongs to.

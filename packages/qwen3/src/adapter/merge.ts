@@ -1,11 +1,22 @@
 /** A model with its adapters added to the weights: `W + (alpha / rank) B A`, one tensor at a time. */
+import { nvfp4EncodeScale } from "@weft/dsl";
 import type { StateArray, Weight } from "@weft/runtime";
+import { amax, nvfp4Encode } from "@weft/runtime-cpu";
 import type { Qwen3Config } from "../config/index.ts";
 import { userProblem, WeftError } from "../config/problems.ts";
 import { requiredTensors } from "../inference/prepare.ts";
+import { tensorScaleOf } from "../quantize/encode.ts";
+import type { ExportedModel } from "../training/checkpoint/export.ts";
 import { fileDtypes } from "../training/file-dtypes.ts";
-import { plainWeight, readWeight } from "../training/read-weight.ts";
-import type { Trainable } from "../training/trainable.ts";
+import { modelInBlocks, type QuantizedFormat } from "../training/quantized-model.ts";
+import { readWeight } from "../training/read-weight.ts";
+import {
+  dequantised,
+  isInBlocks,
+  type StoredBlocks,
+  storedBlocks,
+  type Weights,
+} from "../training/stored-blocks.ts";
 import {
   bfloat16ToFloat32,
   float16ToFloat32,
@@ -17,48 +28,87 @@ import type { Adapter } from "./adapter.ts";
 export interface MergeOptions {
   readonly config: Qwen3Config;
   /** The base's weights. */
-  readonly weights: (name: string) => Weight | undefined;
+  readonly weights: Weights;
   readonly adapter: Adapter;
   /** The values of a parameter of the adapter, flat, row-major. */
   readonly values: (name: string) => Float32Array | Promise<Float32Array>;
+  /** Of a base with weights in NVFP4: these are encoded again, and written so. Default: they become plain. */
+  readonly format?: QuantizedFormat;
+  /** With `format`: two scales are tried for each block. Default false. */
+  readonly fourOverSix?: boolean;
 }
 
 /**
  * Every tensor of the base under its name, shape and dtype, for `exportHuggingFace`. The products are summed in f64 and
- * added to the weight in f32, which is rounded to the weight's own dtype. In memory is the tensor that is read, with
- * its A and B.
+ * added to the weight in f32, which is rounded to the weight's own dtype. A weight in NVFP4 is dequantised, and becomes
+ * bf16, or f32 where config.json says so; with `format` it is encoded again, but for one without an adapter, whose blocks
+ * stay. In memory is the tensor that is read, with its A and B.
+ * @throws WeftError for a `format` where no weight of the base is in NVFP4
  */
-export function mergedModel({
-  config,
-  weights,
-  adapter,
-  values,
-}: MergeOptions): Pick<Trainable, "parameters" | "readState"> {
+export function mergedModel(options: MergeOptions): ExportedModel {
+  const { config, weights, adapter, values, format, fourOverSix = false } = options;
   const adapters = new Map(adapter.linears.map((one) => [one.weight, one]));
-  const weightOf = (name: string): Weight => {
-    const weight = plainWeight(name, weights(name));
-    if (weight !== undefined) return weight;
+  const dtypeOf = (name: string): Weight["dtype"] => {
+    const weight = weights(name);
+    if (isInBlocks(weight)) return config.dtype === "f32" ? "f32" : "bf16";
+    if (weight !== undefined) return weight.dtype;
     throw new WeftError([userProblem("merge", "must be a parameter of the model", { given: name })]);
+  };
+  /** The weight with its product, as f32 where it was in blocks. */
+  const merged = async (name: string): Promise<StateArray> => {
+    const weight = weights(name)!;
+    const own = isInBlocks(weight) ? dequantised(weights, name) : readWeight(weight);
+    const dtype = isInBlocks(weight) ? "f32" : weight.dtype;
+    const found = adapters.get(name);
+    if (found === undefined) return own;
+    const [a, b] = [await values(found.a.name), await values(found.b.name)];
+    addProduct(own, dtype, { a, b, rank: adapter.rank, scale: adapter.alpha / adapter.rank });
+    refuseNonFinite(own, dtype, name);
+    return own;
   };
   const parameters = requiredTensors(config).map(({ name, shape }) => ({
     name,
     shape,
-    dtype: fileDtypes[weightOf(name).dtype],
+    dtype: fileDtypes[dtypeOf(name)],
   }));
-  return {
+  const plain: ExportedModel = {
     parameters: () => parameters,
     readState: async (name) => {
-      const weight = weightOf(name);
-      const own = readWeight(weight);
-      const found = adapters.get(name);
-      if (found !== undefined) {
-        const [a, b] = [await values(found.a.name), await values(found.b.name)];
-        addProduct(own, weight.dtype, { a, b, rank: adapter.rank, scale: adapter.alpha / adapter.rank });
-        refuseNonFinite(own, weight.dtype, name);
-      }
-      return new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
+      const sum = await merged(name);
+      const isRounded = isInBlocks(weights(name)) && dtypeOf(name) === "bf16";
+      const stored = isRounded ? float32ToBfloat16(sum as Float32Array) : sum;
+      return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
     },
   };
+  if (format === undefined) return plain;
+  if (!parameters.some(({ name }) => isInBlocks(weights(name)))) {
+    throw new WeftError([
+      userProblem("merge", "only weights in NVFP4 are encoded again", {
+        given: "a model without any",
+        remedy: "merge into plain weights, and run weft quantize on the result",
+      }),
+    ]);
+  }
+  // Of a weight three parts are read, one behind the other.
+  let latest: { readonly name: string; readonly blocks: StoredBlocks } | undefined;
+  const encodedAgain = async (name: string): Promise<StoredBlocks> => {
+    if (latest?.name !== name) {
+      latest = { name, blocks: encoded((await merged(name)) as Float32Array, fourOverSix) };
+    }
+    return latest.blocks;
+  };
+  const blocksOf = (name: string) => {
+    if (!isInBlocks(weights(name))) return undefined;
+    return adapters.has(name) ? () => encodedAgain(name) : () => storedBlocks(weights, name);
+  };
+  return modelInBlocks({ config, plain, blocksOf, format });
+}
+
+function encoded(values: Float32Array, fourOverSix: boolean): StoredBlocks {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const encodeScale = nvfp4EncodeScale(amax(bytes, "f32"));
+  const blocks = nvfp4Encode(bytes, "f32", encodeScale, fourOverSix);
+  return { ...blocks, encodeScale, tensorScale: tensorScaleOf(encodeScale) };
 }
 
 interface Product {

@@ -1,5 +1,5 @@
 /** Plain linears of a checkpoint as the NVFP4 that a plan wants: encoded at load, with the bytes that `weft quantize` writes. */
-import { tensorScaleName } from "@weft/compiler";
+import { encodeScaleName, tensorScaleName } from "@weft/compiler";
 import { maxSize, nvfp4Block, nvfp4EncodeScale, type Parameter } from "@weft/dsl";
 import type { DataWeight } from "@weft/runtime";
 import { encodeLinear, tensorScaleOf } from "../quantize/encode.ts";
@@ -49,12 +49,14 @@ const weightIn = ({ codes, scales, shape }: Room): DataWeight => ({
  * weight, and is not needed once a device has loaded it.
  *
  * @param onBytes told of bytes that were read or made
+ * @param fourOverSix two scales are tried for each block
  * @throws WeftError for each linear with NaN or infinity, by its name
  */
 export async function encodedWeights(
   parameters: readonly Parameter[],
   stored: StoredModel,
   onBytes: (done: number, total: number) => void = () => {},
+  fourOverSix = false,
 ): Promise<EncodedWeights> {
   const rooms = roomsFor(parameters, stored);
   const total = rooms.reduce((sum, { linear, codes }) => sum + bytesOf(linear) + codes.length, 0);
@@ -76,9 +78,10 @@ export async function encodedWeights(
       },
       scales: (bytes: Uint8Array, at: number) => scales.set(bytes, at),
     };
-    await encodeLinear(linear, { encodeScale, fourOverSix: false }, put, false);
+    await encodeLinear(linear, { encodeScale, fourOverSix }, put, false);
     weights.push([linear.name, weightIn(room)]);
     weights.push([tensorScaleName(linear.name), scalar(tensorScaleOf(encodeScale))]);
+    weights.push([encodeScaleName(linear.name), scalar(encodeScale)]);
   }
   return Object.fromEntries(weights);
 }
@@ -89,7 +92,7 @@ export function unfilledWeight(
   { encode }: StoredModel,
   name: string,
 ): DataWeight | undefined {
-  const parameter = parameters.find((one) => one.name === name || tensorScaleName(one.name) === name);
+  const parameter = parameters.find((one) => [one.name, tensorScaleName(one.name)].includes(name));
   const linear = encode.get(parameter?.name ?? "");
   if (parameter === undefined || linear === undefined) return undefined;
   return name === parameter.name ? weightIn(roomFor(parameter, linear)) : scalar(1);

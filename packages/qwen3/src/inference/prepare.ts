@@ -19,9 +19,15 @@ import { directoryOf, kindOfPath } from "../config/json-file.ts";
 import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
 import { headName } from "../quantize/items.ts";
-import { type Checkpoint, checkQuantization, openCheckpoint, type RequiredTensor } from "../weights/index.ts";
+import {
+  type Checkpoint,
+  checkQuantization,
+  checkScales,
+  openCheckpoint,
+  type RequiredTensor,
+} from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
-import { unfilledWeight } from "./encoded-weights.ts";
+import { encodedWeights, unfilledWeight } from "./encoded-weights.ts";
 import { decideFormats, type Formats, plainHeadName } from "./formats.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 import { planKey, readPlan, writePlan } from "./plan-cache.ts";
@@ -40,7 +46,10 @@ export interface PreparedQwen3 {
   readonly adapter: OpenedAdapter | undefined;
   readonly options: ResolvedOpenOptions;
   readonly compiled: Compiled;
-  /** Where a device finds each weight of the plan, but for those that are encoded at load (`bound.encode`). */
+  /**
+   * Where a device finds each weight of the plan, but for those that are encoded at load (`bound.encode`); and the encode
+   * scales of those in NVFP4, which training begins with.
+   */
   readonly weights: Readonly<Record<string, Weight>>;
 }
 
@@ -114,29 +123,65 @@ export function requiredTensors(config: Qwen3Config): RequiredTensor[] {
 export interface CheckpointWeights {
   readonly directory: string;
   readonly config: Qwen3Config;
-  /** Shapes are those of the model's axes. */
+  /**
+   * Shapes are those of the model's axes; of what is in NVFP4 the matrix, with the scales of the tensor beside it. What
+   * rules quantise is left out.
+   */
   readonly weights: Readonly<Record<string, Weight>>;
+  /** All of them, to plan with: those that rules quantise have no values yet. */
+  readonly toPredict: (name: string) => Weight | undefined;
+  /**
+   * All of them: block scales of the checkpoint are checked, and what rules quantise is encoded now.
+   * @throws WeftError for scales that are no numbers, and for linears with NaN or infinity
+   */
+  readonly load: () => Promise<Readonly<Record<string, Weight>>>;
+}
+
+export interface CheckpointWeightsOptions {
+  /** Plain linears that are encoded in NVFP4 when the weights are loaded. Default: none. */
+  readonly quantize?: OpenOptions["quantize"];
+  /** Two scales are tried for each block that is encoded. Default false. */
+  readonly fourOverSix?: boolean;
 }
 
 /** Reads the headers of a checkpoint. Left: as `prepareQwen3`, but for generation_config.json. */
-export function readCheckpointWeights(path: string): Either.Either<Problems, CheckpointWeights> {
+export function readCheckpointWeights(
+  path: string,
+  { quantize, fourOverSix = false }: CheckpointWeightsOptions = {},
+): Either.Either<Problems, CheckpointWeights> {
   const checkpoint = openCheckpoint(path);
   if (Either.isLeft(checkpoint) && kindOfPath(path) === "absent") return checkpoint;
   const directory = directoryOf(path);
   return pipe(
     sequenceS(collecting)({ config: readQwen3Config(directory), checkpoint }),
     Either.chainFirst(({ checkpoint }) => checkQuantization(directory, checkpoint)),
-    Either.bind("formats", ({ config, checkpoint }) => decideFormats(checkpoint, config)),
+    // Nothing is generated, so candidates are not scored again.
+    Either.bind("formats", ({ config, checkpoint }) =>
+      decideFormats(checkpoint, config, { quantize, rescore: false }),
+    ),
     Either.map((read) => ({ ...read, config: read.formats.config })),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
     Either.bind("bound", ({ parameters, checkpoint, formats }) =>
       bindStored(parameters, checkpoint, formats),
     ),
-    Either.map(({ config, parameters, bound }) => ({
-      directory,
-      config,
-      weights: weightSource(parameters, bound),
-    })),
+    Either.map(({ config, parameters, bound }) => {
+      const weights = weightSource(parameters, bound);
+      const unfilled = new Map<string, Weight | undefined>();
+      return {
+        directory,
+        config,
+        weights,
+        toPredict: (name) => {
+          if (weights[name] !== undefined) return weights[name];
+          if (!unfilled.has(name)) unfilled.set(name, unfilledWeight(parameters, bound, name));
+          return unfilled.get(name);
+        },
+        load: async () => {
+          orRaise(await checkScales(bound.linears.values()));
+          return { ...weights, ...(await encodedWeights(parameters, bound, undefined, fourOverSix)) };
+        },
+      };
+    }),
   );
 }
 

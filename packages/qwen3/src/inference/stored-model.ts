@@ -1,5 +1,5 @@
 /** Where a checkpoint holds each parameter of a model, plain or in NVFP4, and how a plan stores it. */
-import { inputEncodeScaleName, tensorScaleName } from "@weft/compiler";
+import { encodeScaleName, inputEncodeScaleName, tensorScaleName } from "@weft/compiler";
 import { type Dtype, maxSize, type Parameter } from "@weft/dsl";
 import type { DataWeight, FileWeight, Weight } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
@@ -11,6 +11,7 @@ import {
   type Checkpoint,
   type QuantizedLinear,
   type RequiredTensor,
+  type StoredScale,
   type TensorDtype,
 } from "../weights/index.ts";
 import { withConvertedScales } from "./converted-scales.ts";
@@ -128,13 +129,22 @@ function quantizedWeights(
       ? { kind: "file", path, offset, bytes, dtype: "nvfp4", shape, scales }
       : withConvertedScales(linear, shape);
   const found: [string, Weight][] = [[name, weight]];
-  if (stored !== undefined) found.push([tensorScaleName(name), scalar(tensorScale)]);
+  const divisorOf = ({ form, value }: StoredScale) => (form === "divide" ? value : encodeScaleFor(value));
+  if (stored !== undefined) {
+    found.push([tensorScaleName(name), scalar(tensorScale)]);
+    found.push([encodeScaleName(name), scalar(divisorOf(stored))]);
+  }
   if (input !== undefined) {
     const encodeScale = input.form === "divide" ? input.value : 1 / input.value;
     found.push([inputEncodeScaleName(name), scalar(encodeScale)]);
   }
   return found;
 }
+
+/** Of a tensor that is multiplied by 0 any will do. */
+const encodeScaleFor = (tensorScale: number) =>
+  tensorScale === 0 ? 1 : Math.min(Math.fround(1 / tensorScale), largestF32);
+const largestF32 = (2 - 2 ** -23) * 2 ** 127;
 
 export const scalar = (value: number): DataWeight => ({
   kind: "data",

@@ -65,7 +65,7 @@ export interface TrainingCompileOptions {
   readonly trainable: (parameter: string) => boolean;
   /** Added to every program; `trainable` and `storage` are asked for its parameters too. */
   readonly adapter?: Adapter;
-  /** Which weights products read in NVFP4: those that are trained from blocks that each update remakes. */
+  /** Which weights products read in NVFP4: those that are trained from blocks that each update remakes, others as stored. */
   readonly quantized?: Quantized | undefined;
   /** Default: `adamW`. */
   readonly rule?: UpdateRule;
@@ -152,7 +152,7 @@ export function trainingPrograms(
     ...(quantized === undefined ? [] : [quantize({ weights: quantized })]),
     packDocuments(),
   ];
-  const inBlocks = quantized === undefined ? [] : trained.filter((name) => quantized(name) !== undefined);
+  const inBlocks = quantized === undefined ? [] : names.filter((name) => quantized(name) !== undefined);
   const scales = new Set(inBlocks.flatMap((name) => [encodeScaleName(name), tensorScaleName(name)]));
   const storage = (name: string): Dtype => (scales.has(name) ? "f32" : options.storage(name));
   // Under bf16, products read a rounding of an f32 master.

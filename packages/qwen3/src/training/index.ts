@@ -1,5 +1,5 @@
 export * from "./batch.ts";
-export type { QuantizeTraining, TrainedBlocksBytes } from "./blocks.ts";
+export type { QuantizeTraining } from "./blocks.ts";
 export * from "./checkpoint/index.ts";
 export {
   compileTraining,
@@ -28,9 +28,10 @@ export type {
   StepResult,
   Trainable,
 } from "./trainable.ts";
-export { TrainableModel, trainingMemory } from "./trainable-model.ts";
+export { TrainableModel } from "./trainable-model.ts";
 export { evaluationLossOf, train } from "./trainer.ts";
 export type { TrainEvent, TrainOptions, TrainResult } from "./trainer-options.ts";
+export { trainingMemory } from "./training-memory.ts";
 export * from "./training-model.ts";
 export type { TrainingOptions } from "./training-options.ts";
 export {

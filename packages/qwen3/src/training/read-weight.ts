@@ -11,22 +11,31 @@ const partBytes = 4 << 20;
 export const partMemory = (): ArrayBuffer => new ArrayBuffer(partBytes);
 
 /**
- * What training and merging can begin from: a weight that is stored by its values.
- * @throws WeftError for one in NVFP4
+ * Bytes of a file, or a copy of bytes in memory.
+ * @param length default: to the end
+ * @throws WeftError where the file cannot be read any more
  */
-export function plainWeight<W extends Weight | undefined>(name: string, weight: W): W {
-  if (weight?.dtype !== "nvfp4") return weight;
-  throw new WeftError([
-    userProblem("weights", "must be plain to be trained or merged", {
-      given: "NVFP4",
-      path: name,
-      remedy: "begin from the checkpoint that it was quantised from",
-    }),
-  ]);
+export function readBytes(
+  source: ArrayBufferView | { readonly path: string; readonly offset: number; readonly bytes: number },
+  from = 0,
+  length = (ArrayBuffer.isView(source) ? source.byteLength : source.bytes) - from,
+): Uint8Array<ArrayBuffer> {
+  if (ArrayBuffer.isView(source)) {
+    return new Uint8Array(source.buffer, source.byteOffset + from, length).slice() as Uint8Array<ArrayBuffer>;
+  }
+  const { path, offset } = source;
+  const bytes = new Uint8Array(length);
+  const descriptor = attempt(path, () => openSync(path, "r"));
+  try {
+    attempt(path, () => readFully(descriptor, bytes, offset + from));
+  } finally {
+    closeSync(descriptor);
+  }
+  return bytes;
 }
 
 /**
- * The values in C order, whole.
+ * The values of a plain weight in C order, whole.
  * @throws WeftError where the file cannot be read any more
  */
 export function readWeight(weight: Weight): StateArray {
@@ -43,7 +52,7 @@ interface WeightPart {
 }
 
 /**
- * The values in C order, of a file a part at a time, valid until the next one is asked for.
+ * The values of a plain weight in C order, of a file a part at a time, valid until the next one is asked for.
  * @param memory of partMemory
  * @throws WeftError where the file cannot be read any more
  */

@@ -1,18 +1,9 @@
 /** A model under training as the training loop sees it: tensors under their Hugging Face names and shapes, as bytes. */
-import {
-  arenaPeak,
-  blocksName,
-  bytesCovered,
-  type Compiled,
-  drawnToken,
-  encodeScaleName,
-  optimizerStates,
-  tensorScaleName,
-} from "@weft/compiler";
-import type { MemoryTable as DeviceMemory, StateArray, Weight } from "@weft/runtime";
+import { encodeScaleName, optimizerStates } from "@weft/compiler";
+import type { StateArray, Weight } from "@weft/runtime";
 import { adapterConfigText } from "../adapter/config-file.ts";
 import { plainAdapterName, storedAdapterTensors } from "../adapter/files.ts";
-import { mergedModel } from "../adapter/merge.ts";
+import { type MergeOptions, mergedModel } from "../adapter/merge.ts";
 import type { Qwen3Config } from "../config/index.ts";
 import { userProblem, WeftError } from "../config/problems.ts";
 import { requiredTensors } from "../inference/prepare.ts";
@@ -21,9 +12,11 @@ import { isLayerLinear } from "./blocks.ts";
 import type { ExportedModel } from "./checkpoint/export.ts";
 import { fileDtypes } from "./file-dtypes.ts";
 import { hashWeights } from "./frozen-weights.ts";
-import { type QuantizedFormat, quantizedModel } from "./quantized-model.ts";
+import { type ModelInBlocks, modelInBlocks, type QuantizedFormat } from "./quantized-model.ts";
 import { readWeight } from "./read-weight.ts";
+import { dequantised, isInBlocks, storedBlocks } from "./stored-blocks.ts";
 import type { JsonValue, MemoryTable, StateTensor, StepHyper, StepResult, Trainable } from "./trainable.ts";
+import { elements, trainingMemory } from "./training-memory.ts";
 import type { TrainingModel } from "./training-model.ts";
 import { constantsOf, type RuleConstants } from "./update-rule.ts";
 
@@ -31,10 +24,14 @@ export class TrainableModel implements Trainable {
   readonly model: JsonValue;
   readonly optimizer: JsonValue;
   readonly adapterConfig?: string;
+  readonly quantization?: NonNullable<Trainable["quantization"]>;
   readonly #training: TrainingModel;
   readonly #constants: RuleConstants;
   readonly #trained: ReadonlySet<string>;
   readonly #weights: (name: string) => Weight | undefined;
+  /** What is saved: the model's parameters, of which those that are not trained may be in NVFP4, or those of its adapters. */
+  readonly #saved: ExportedModel;
+  /** Names of what is trained or saved, with the shapes that files have. */
   readonly #parameters: readonly StateTensor[];
   /** A checkpoint was put back: how many updates were skipped before is in the states only. */
   #restored = false;
@@ -58,13 +55,13 @@ export class TrainableModel implements Trainable {
     const { config, adapter } = training;
     this.#parameters =
       adapter === undefined
-        ? requiredTensors(config).map(({ name, shape }) => ({
-            name,
-            shape,
-            dtype:
-              fileDtypes[this.#trained.has(name) ? training.trainedDtype : (weights(name)?.dtype ?? "f32")],
-          }))
+        ? requiredTensors(config).map(({ name, shape }) => ({ name, shape, dtype: this.#dtypeOf(name) }))
         : storedAdapterTensors(adapter).map((one) => ({ ...one, dtype: "F32" }));
+    this.#saved =
+      adapter === undefined && this.#parameters.some(({ name }) => this.#isFrozenInBlocks(name))
+        ? this.#inBlocks("compressed-tensors", this.#frozenBlocks)
+        : this.#plain;
+    if (this.#saved.quantization !== undefined) this.quantization = this.#saved.quantization;
     if (adapter !== undefined) this.adapterConfig = adapterConfigText(config, adapter, base);
     this.model = architectureOf(config);
     const all = adapter === undefined && this.#trained.size === this.#parameters.length;
@@ -81,7 +78,7 @@ export class TrainableModel implements Trainable {
   }
 
   parameters(): readonly StateTensor[] {
-    return this.#parameters;
+    return this.#saved.parameters();
   }
 
   /**
@@ -128,11 +125,8 @@ export class TrainableModel implements Trainable {
     return this.#training.loss(batch);
   }
 
-  async readState(name: string): Promise<Uint8Array> {
-    const values = this.#isFrozen(name)
-      ? this.#frozen(name)
-      : await this.#training.executable.readState(this.#stateOf(name));
-    return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  readState(name: string): Promise<Uint8Array> {
+    return this.#saved.readState(name);
   }
 
   /** @throws WeftError for a parameter that is not trained and has other values than it was saved with */
@@ -145,8 +139,7 @@ export class TrainableModel implements Trainable {
       await this.#training.writeState(state, new (this.#arrayOf(state))(buffer));
       return;
     }
-    const { buffer: own, byteOffset, byteLength } = this.#frozen(name);
-    if (Buffer.compare(Buffer.from(buffer), Buffer.from(own, byteOffset, byteLength)) === 0) return;
+    if (Buffer.compare(Buffer.from(buffer), await this.readState(name)) === 0) return;
     throw new WeftError([
       userProblem("training", "a parameter that is not trained must be as it was saved", {
         given: "other values",
@@ -164,30 +157,74 @@ export class TrainableModel implements Trainable {
   }
 
   /**
-   * The whole model as an ordinary checkpoint has it, adapters merged into their weights: for `exportHuggingFace`.
+   * The whole model as an ordinary checkpoint has it, for `exportHuggingFace`: adapters merged into their weights, and what
+   * is not trained and in NVFP4 dequantised.
    */
-  merged(): Pick<Trainable, "parameters" | "readState"> {
-    const { config, adapter } = this.#training;
-    if (adapter === undefined) return this;
-    return mergedModel({
-      config,
-      weights: this.#weights,
-      adapter,
-      values: async (name) => (await this.#training.parameter(name)) as Float32Array,
-    });
+  merged(): ExportedModel {
+    return this.#training.adapter === undefined ? this.#plain : mergedModel(this.#merging());
   }
 
   /**
-   * The model with its linears in NVFP4, from the very blocks that training reads, for `exportHuggingFace`.
-   * @throws WeftError for a model that was opened without `quantize`
+   * The model with its linears in NVFP4, for `exportHuggingFace`: from the very blocks that training reads. Weights with
+   * adapters are encoded anew, with the products added.
+   * @throws WeftError for a model that reads nothing in NVFP4
    */
-  quantized(format: QuantizedFormat): ExportedModel {
-    return quantizedModel(this.#training, this, format);
+  quantized(format: QuantizedFormat, options: { readonly fourOverSix?: boolean } = {}): ExportedModel {
+    const { adapter, quantized } = this.#training;
+    if (adapter !== undefined) return mergedModel({ ...this.#merging(), ...options, format });
+    if (quantized.length === 0 && this.#saved.quantization === undefined) {
+      throw new WeftError([
+        userProblem("export", "the model must read weights in nvfp4 to be exported so", {
+          given: "none",
+          remedy: "train with `quantize`, or quantise the export",
+        }),
+      ]);
+    }
+    return this.#inBlocks(format, (name) =>
+      quantized.includes(name) ? () => this.#training.blocks(name) : this.#frozenBlocks(name),
+    );
   }
 
   memory(): MemoryTable {
     const { executable } = this.#training;
     return trainingMemory(executable.plan, executable.memory());
+  }
+
+  #merging(): MergeOptions {
+    const { config, adapter } = this.#training;
+    const values = async (name: string) => (await this.#training.parameter(name)) as Float32Array;
+    return { config, weights: this.#weights, adapter: adapter!, values };
+  }
+
+  /** Every parameter under its own name, with its values. */
+  get #plain(): ExportedModel {
+    return {
+      parameters: () => this.#parameters,
+      readState: async (name) => {
+        const values = this.#isFrozen(name)
+          ? this.#frozen(name)
+          : await this.#training.executable.readState(this.#stateOf(name));
+        return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      },
+    };
+  }
+
+  #inBlocks(format: QuantizedFormat, blocksOf: ModelInBlocks["blocksOf"]): ExportedModel {
+    return modelInBlocks({ config: this.#training.config, plain: this.#plain, blocksOf, format });
+  }
+
+  #isFrozenInBlocks(name: string): boolean {
+    return !this.#trained.has(name) && isInBlocks(this.#weights(name));
+  }
+
+  readonly #frozenBlocks = (name: string) =>
+    this.#isFrozenInBlocks(name) ? () => storedBlocks(this.#weights, name) : undefined;
+
+  /** Of a parameter as an ordinary checkpoint has it. */
+  #dtypeOf(name: string): StateTensor["dtype"] {
+    if (this.#trained.has(name)) return fileDtypes[this.#training.trainedDtype];
+    const weight = this.#weights(name);
+    return isInBlocks(weight) ? "F32" : fileDtypes[weight?.dtype ?? "f32"];
   }
 
   /** Adapters have a longer name in files than in the plan. */
@@ -221,34 +258,10 @@ export class TrainableModel implements Trainable {
 
   #frozen(name: string): StateArray {
     const weight = this.#weights(name);
+    if (isInBlocks(weight)) return dequantised(this.#weights, name);
     if (weight !== undefined) return readWeight(weight);
     throw new WeftError([userProblem("training", "must be a parameter of the model", { given: name })]);
   }
-}
-
-/**
- * Bytes by purpose, predicted or measured. Gradients are those in the activations' arena at its fullest step, and the sums
- * over several passes; activations are the rest of that arena.
- */
-export function trainingMemory(plan: Compiled["plan"], table: DeviceMemory): MemoryTable {
-  const states = plan.buffers.filter((one) => one.class === "state");
-  const bytesOf = (kind: StateKind) =>
-    states.filter((one) => stateKind(one) === kind).reduce((sum, { bytes }) => sum + bytes, 0);
-  const [parameters, blocks] = [bytesOf("parameter"), bytesOf("blocks")];
-  const [sums, cache] = [bytesOf("gradient"), bytesOf("cache")];
-  const held = bytesCovered(plan, gradientsAtPeak(plan));
-  return {
-    parameters: parameters + table.weightsMapped + table.weightsCopied,
-    ...(blocks === 0 ? {} : { blocks }),
-    gradients: sums + held,
-    // What lies between the states to align them is counted here.
-    optimizer: table.state - parameters - blocks - sums - cache,
-    ...(cache === 0 ? {} : { cache }),
-    activations: table.activations - held,
-    inputs: table.input + table.output,
-    scratch: table.scratchShared + table.scratchPerThread * table.threads + table.control,
-    total: table.total,
-  };
 }
 
 /** States of a rule for each parameter. */
@@ -260,41 +273,6 @@ const momentsOf = [
   optimizerStates.secondRoot,
   optimizerStates.secondScale,
 ];
-
-type StateKind = "parameter" | "blocks" | "gradient" | "cache" | "optimizer";
-type PlanBuffer = Compiled["plan"]["buffers"][number];
-
-function stateKind({ name, positions }: PlanBuffer): StateKind {
-  if (positions >= 0 || name === drawnToken) return "cache";
-  if (name.startsWith(optimizerStates.gradient(""))) return "gradient";
-  if (name.startsWith("optimizer.")) return "optimizer";
-  return blocksSuffixes.some((suffix) => name.endsWith(suffix)) ? "blocks" : "parameter";
-}
-
-/** Of the states that make up the NVFP4 form of a parameter. */
-const blocksSuffixes = [blocksName, tensorScaleName, encodeScaleName].map((nameOf) => nameOf(""));
-
-/** Buffers that are alive at the peak and hold the gradient of a parameter: what an update, or a sum, reads of its shape. */
-function gradientsAtPeak(plan: Compiled["plan"]): number[] {
-  const peak = arenaPeak(plan);
-  const program = plan.programs.find(({ name }) => name === peak?.program);
-  const gradients = new Set<number>();
-  for (const { kernel, bindings } of program?.steps ?? []) {
-    const bound = plan.kernels[kernel]!.slots.map(({ access }, at) => ({ access, index: bindings[at]! }));
-    const written = bound.flatMap(({ access, index }) => (access === "read" ? [] : [plan.buffers[index]!]));
-    const sizes = written.flatMap((one) =>
-      one.class === "state" && /^(parameter|gradient)$/.test(stateKind(one)) ? [elements(one)] : [],
-    );
-    for (const { access, index } of bound) {
-      const one = plan.buffers[index]!;
-      if (access === "read" && one.class === "activations" && sizes.includes(elements(one)))
-        gradients.add(index);
-    }
-  }
-  return peak?.buffers.filter((index) => gradients.has(index)) ?? [];
-}
-
-const elements = ({ shape }: PlanBuffer): number => shape.reduce((product, size) => product * size, 1);
 
 /** What is read in NVFP4, where anything is. */
 function quantizationOf({ quantized, trained, fourOverSix }: TrainingModel): Record<string, JsonValue> {

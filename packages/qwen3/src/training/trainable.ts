@@ -2,6 +2,7 @@
  * What the trainer needs of a model that learns. The trainer knows nothing of graphs, plans and devices: it hands out
  * batches, asks for numbers, and moves named tensors to and from files.
  */
+import type { WrittenConfig } from "../quantize/written-config.ts";
 import type { TensorDtype } from "../weights/dtype.ts";
 import type { TrainingBatch } from "./batch.ts";
 
@@ -50,6 +51,12 @@ export interface Trainable {
    * The text of adapter_config.json where the parameters are those of an adapter: then they are saved as PEFT has them.
    */
   readonly adapterConfig?: string;
+  /** Where some of the parameters are in NVFP4. */
+  readonly quantization?: {
+    readonly config: WrittenConfig;
+    /** Tensors that make up quantised linears: they are stored as they are. */
+    readonly parts: ReadonlySet<string>;
+  };
   /** Every tensor that is trained or exported. */
   parameters(): readonly StateTensor[];
   /** Everything else that the next step depends on: moments, master weights. */

@@ -22,16 +22,11 @@ import type { LanguageModel } from "../inference/language-model.ts";
 import { modelParameters } from "../inference/prepare.ts";
 import { checkTokenIds } from "../text/token-ids.ts";
 import type { TrainingBatch } from "./batch.ts";
-import {
-  makeBlocks,
-  parametersInBlocks,
-  quantizedBy,
-  readBlocks,
-  type TrainedBlocksBytes,
-} from "./blocks.ts";
+import { makeBlocks, parametersInBlocks, quantizedBy, readBlocks } from "./blocks.ts";
 import { type CompiledTraining, compileTraining, type TrainingProgram, trainingLength } from "./compile.ts";
+import { fillStates } from "./fill-states.ts";
 import { generationEngine, TrainingGenerator } from "./generating.ts";
-import { partMemory, plainWeight, weightParts } from "./read-weight.ts";
+import type { StoredBlocks } from "./stored-blocks.ts";
 import type { StepResult } from "./trainable.ts";
 import { checkOptions, type TrainingOptions, trainedBy } from "./training-options.ts";
 import {
@@ -54,9 +49,11 @@ export function compileTrainingModel(
   checkOptions(options);
   const { policy = "f32", rule = "adamw", trainedDtype = "f32", moments } = options;
   const { adapter, trainable } = trainedBy(config, options);
-  for (const { name } of orRaise(modelParameters(config))) plainWeight(name, weights(name));
   const floatOf = (name: string): Dtype => weights(name)?.dtype ?? "f32";
-  const quantized = quantizedBy(config, options.quantize, trainable);
+  const quantized = quantizedBy(config, options.quantize, trainable, weights);
+  const isInStates = orRaise(modelParameters(config)).some(
+    ({ name }) => trainable(name) && quantized?.(name) !== undefined,
+  );
   const parameters = new Set(
     [...orRaise(modelParameters(config)), ...(adapter === undefined ? [] : adapterParameters(adapter))].map(
       ({ name }) => name,
@@ -67,10 +64,7 @@ export function compileTrainingModel(
   return orRaise(
     compileTraining(config, {
       sequence: options.sequence,
-      programs: [
-        ...(options.programs ?? ["train", "loss"]),
-        ...(quantized === undefined ? [] : (["blocks"] as const)),
-      ],
+      programs: [...(options.programs ?? ["train", "loss"]), ...(isInStates ? (["blocks"] as const) : [])],
       quantized,
       policy,
       trainable,
@@ -118,15 +112,7 @@ export async function openTrainingModel(
       ...(adapter === undefined ? [] : adapterParameters(adapter)),
     ];
     const names = parameters.flatMap(({ name }) => (trainable(name) ? [name] : []));
-    const states = new Set(plan.buffers.flatMap((one) => (one.class === "state" ? [one.name] : [])));
-    const memory = partMemory();
-    for (const name of names) {
-      const weight = begun?.(name) ?? weightOf(name);
-      if (weight === undefined || !states.has(name)) continue;
-      for (const { at, values } of weightParts(weight, memory))
-        await executable.writeState(name, values, { dtype: weight.dtype, at });
-    }
-    await makeBlocks(executable);
+    await fillStates(executable, names, (name) => begun?.(name) ?? weightOf(name));
     return new TrainingModel(config, executable, names, { ...options, adapter });
   } catch (error) {
     executable[Symbol.dispose]();
@@ -228,12 +214,12 @@ export class TrainingModel {
    * What products read of a trained parameter, as files have it.
    * @throws WeftError for a parameter that is not read in NVFP4
    */
-  async blocks(name: string): Promise<TrainedBlocksBytes> {
+  async blocks(name: string): Promise<StoredBlocks> {
     if (!this.quantized.includes(name)) {
       throw new WeftError([
         userProblem("training", "the parameter must be one that is read in nvfp4", {
           given: JSON.stringify(name),
-          remedy: "open the model with `quantize`",
+          remedy: "open the model with `quantize`, or from a checkpoint in nvfp4",
         }),
       ]);
     }

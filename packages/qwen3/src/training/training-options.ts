@@ -21,8 +21,8 @@ export interface TrainingOptions {
   /** Which parameters are trained, by name. Default: all. */
   readonly trainable?: (parameter: string) => boolean;
   /**
-   * Train adapters in place of the model's own parameters, which stay as `weights` has them. B begins at 0, A at random
-   * by the seed (default 0). Not with `trainable`.
+   * Train adapters in place of the model's own parameters, which stay as `weights` has them, in NVFP4 where they are so. B
+   * begins at 0, A at random by the seed (default 0). Not with `trainable` or `quantize`.
    */
   readonly lora?: AdapterOptions & { readonly seed?: number };
   /** Which of them decay. Default: matrices; norms and biases do not. */
@@ -43,7 +43,8 @@ export interface TrainingOptions {
   readonly moments?: MomentFormat;
   /**
    * Trained weights that products read in NVFP4: blocks that every update remakes, from master weights that stay as
-   * `trainedDtype` has them. The gradient counts the rounding as the identity. Default: none.
+   * `trainedDtype` has them. The gradient counts the rounding as the identity. A weight that is stored in NVFP4 begins
+   * with the blocks that it has, and its master with the values of these. Default: those that are stored so.
    */
   readonly quantize?: QuantizeTraining;
   /** Default: `train` and `loss`. */
@@ -113,7 +114,7 @@ export function trainedBy(
   if (quantize !== undefined) {
     throw new WeftError([
       userProblem("training", "lora trains adapters in f32, so it cannot be used with quantize", {
-        remedy: "leave one of the two out",
+        remedy: "quantise the base where it is read: readCheckpointWeights(directory, { quantize })",
       }),
     ]);
   }

@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import * as Either from "fp-ts/lib/Either.js";
 import { type JsonObject, readJsonObject } from "../../config/json-file.ts";
 import { type Checked, messageOf, refuse, unsupportedProblem, WeftError } from "../../config/problems.ts";
+import { headName, moduleOf } from "../../quantize/items.ts";
 import { configJson, hfQuantConfigJson, type WrittenConfig } from "../../quantize/written-config.ts";
 import { bfloat16ToFloat32, float32ToBfloat16, type TensorDtype } from "../../weights/dtype.ts";
 import { writeSafetensorsStream, writeWhole } from "../../weights/write-stream.ts";
@@ -23,14 +24,7 @@ export const companionFiles = [
 ] as const;
 
 /** What is exported. */
-export interface ExportedModel extends Pick<Trainable, "parameters" | "readState"> {
-  /** Where linears are in NVFP4. */
-  readonly quantization?: {
-    readonly config: WrittenConfig;
-    /** Tensors that make up quantised linears: they are stored as they are. */
-    readonly parts: ReadonlySet<string>;
-  };
-}
+export type ExportedModel = Pick<Trainable, "parameters" | "readState" | "quantization">;
 
 /** config.json and all companion files that a directory has, as paths. */
 export function filesBeside(directory: string): readonly string[] {
@@ -80,7 +74,13 @@ export async function exportHuggingFace({
       const target = join(directory, basename(source));
       const text =
         basename(source) === "config.json"
-          ? configText(source, stored(tensors[0]!), quantization?.config)
+          ? configText(source, {
+              dtype: stored(
+                tensors.find(({ name }) => quantization?.parts.has(name) !== true) ?? tensors[0]!,
+              ),
+              ownHead: hasOwnHead(tensors),
+              quantization: quantization?.config,
+            })
           : undefined;
       if (text !== undefined && Either.isLeft(text)) return text;
       const bytes = text === undefined ? await readFile(source) : Buffer.from(text.right);
@@ -105,17 +105,43 @@ export async function exportHuggingFace({
 
 const jsonText = (object: JsonObject) => `${JSON.stringify(object, undefined, 2)}\n`;
 
-function configText(
-  file: string,
-  dtype: TensorDtype,
-  quantization: WrittenConfig | undefined,
-): Checked<string> {
+interface Stored {
+  /** Default: as config.json has it. */
+  readonly dtype?: TensorDtype;
+  readonly ownHead: boolean;
+  readonly quantization: WrittenConfig | undefined;
+}
+
+const hasOwnHead = (tensors: readonly StateTensor[]) =>
+  tensors.some(({ name }) => name.startsWith(`${moduleOf(headName)}.`));
+
+/**
+ * config.json beside a checkpoint of a run: as it is, but where it says what is quantised, or would have to.
+ * @param model whose parameters lie beside it
+ */
+export async function configBeside(file: string, model: ExportedModel): Promise<Checked<Uint8Array>> {
+  const { quantization } = model;
+  const object = readJsonObject(file, "give the config.json of the model that is trained");
+  if (Either.isLeft(object)) return object;
+  const isQuantised = quantization !== undefined || object.right.quantization_config !== undefined;
+  const ownHead = hasOwnHead(model.parameters());
+  const isOther = isQuantised || (ownHead && object.right.tie_word_embeddings === true);
+  if (!isOther) return Either.right(await readFile(file));
+  const text = configText(file, { ownHead, quantization: quantization?.config });
+  return Either.map((one: string) => Buffer.from(one))(text);
+}
+
+/** config.json of a model whose tensors are stored so; it may have been written of others. */
+function configText(file: string, { dtype, ownHead, quantization }: Stored): Checked<string> {
   const object = readJsonObject(file, "give the config.json of the model that was trained");
   if (Either.isLeft(object)) return object;
-  const name = dtype === "BF16" ? "bfloat16" : dtype === "F16" ? "float16" : "float32";
+  const name = dtype && (dtype === "BF16" ? "bfloat16" : dtype === "F16" ? "float16" : "float32");
+  const { quantization_config: _, ...rest } = object.right;
   // Older readers know the first key only, newer ones write the second.
-  const key = Object.hasOwn(object.right, "dtype") ? "dtype" : "torch_dtype";
-  const plain = { ...object.right, [key]: name };
+  const key = Object.hasOwn(rest, "dtype") ? "dtype" : "torch_dtype";
+  // A head that was quantised beside a table is one of its own.
+  const untied = ownHead && rest.tie_word_embeddings === true ? { tie_word_embeddings: false } : {};
+  const plain = { ...rest, ...untied, ...(name === undefined ? {} : { [key]: name }) };
   return Either.right(jsonText(quantization === undefined ? plain : configJson(plain, quantization)));
 }
 

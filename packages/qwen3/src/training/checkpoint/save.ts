@@ -12,6 +12,7 @@ import { adapterFile } from "../../adapter/files.ts";
 import { type Checked, messageOf, refuse, WeftError } from "../../config/problems.ts";
 import { type WrittenFile, writeSafetensorsStream, writeWhole } from "../../weights/write-stream.ts";
 import type { StateTensor, Trainable } from "../trainable.ts";
+import { configBeside } from "./export.ts";
 import { manifestName, manifestText, type RunIdentity, type TrainerState } from "./manifest.ts";
 import { checkpointsIn, quickCheck, temporarySuffix } from "./names.ts";
 
@@ -20,7 +21,10 @@ export interface SaveOptions {
   readonly folder: string;
   /** Name of the new one below `folder`. */
   readonly name: string;
-  readonly model: Pick<Trainable, "parameters" | "optimizerStates" | "readState" | "adapterConfig">;
+  readonly model: Pick<
+    Trainable,
+    "parameters" | "optimizerStates" | "readState" | "adapterConfig" | "quantization"
+  >;
   readonly state: TrainerState;
   readonly identity: RunIdentity;
   /** Files that are copied beside the weights: config.json, tokenizer.json and the like. */
@@ -93,8 +97,11 @@ async function fill(directory: string, { model, state, identity, copy = [] }: Sa
     );
   }
   for (const source of copy) {
-    const bytes = await readFile(source);
     const name = basename(source);
+    const isOfWeights = name === "config.json" && model.adapterConfig === undefined;
+    const checked = isOfWeights ? await configBeside(source, model) : Either.right(await readFile(source));
+    if (Either.isLeft(checked)) throw new WeftError(checked.left);
+    const bytes = checked.right;
     await keep(
       name,
       writeWhole(join(directory, name), (put) => put(bytes)),
