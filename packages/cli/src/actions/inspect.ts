@@ -1,0 +1,88 @@
+/** `weft inspect`: everything that the compiler made of a target, on one page. */
+import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, extname, join, resolve } from "node:path";
+import { formatBytes } from "@weft/compiler";
+import { loadPlan } from "@weft/runtime";
+import { pageOf, type RooflineView, type View, viewOf } from "@weft/viewer";
+import type { InspectOptions } from "../commands/inspect.ts";
+import { compileTarget } from "../target/compile-target.ts";
+import { openTarget } from "../target/target.ts";
+import { print, printJson } from "../terminal/output.ts";
+import { refuse } from "../terminal/refuse.ts";
+
+/** Peak rates where none are given: an H200's as its data sheet has them, and a desktop CPU's as a guess. */
+const usual = {
+  cuda: { bandwidth: 4800, arithmetic: 989, source: "peaks of an H200, bf16" },
+  cpu: { bandwidth: 40, arithmetic: 0.5, source: "a guess: give --bandwidth and --arithmetic" },
+} as const;
+
+export async function inspect(path: string, options: InspectOptions): Promise<void> {
+  const file = resolve(options.out ?? `${nameOf(path)}.inspect.html`);
+  // Before minutes are spent on a large model.
+  if (options.json !== true) checkOutput(file);
+  const view = await look(path, options);
+  if (options.json === true) return printJson(view);
+  const page = pageOf(view);
+  write(file, page);
+  const steps = view.programs.map(({ name, memory }) => `${name} of ${memory.alive.length} steps`);
+  await print(`${file}: ${formatBytes(Buffer.byteLength(page))}; ${steps.join(", ")}`);
+}
+
+async function look(path: string, options: InspectOptions): Promise<View> {
+  const device = options.device === "cpu" ? "cpu" : "cuda";
+  const common = { target: path, device, roofline: rooflineOf(device, options), fp4: options.fp4 } as const;
+  if (extname(path) === ".json" && isFile(path)) return viewOf(await loadPlan(path), common);
+  const target = await openTarget(path, options.export);
+  const { compiled } = compileTarget(target, options, options.device);
+  return viewOf(compiled, { ...common, block: target.kind === "graph" ? undefined : target.block });
+}
+
+function rooflineOf(device: "cpu" | "cuda", { bandwidth, arithmetic }: InspectOptions): RooflineView {
+  const known = usual[device];
+  const isGiven = bandwidth !== undefined && arithmetic !== undefined;
+  return {
+    bytesPerSecond: (bandwidth ?? known.bandwidth) * 1e9,
+    operationsPerSecond: (arithmetic ?? known.arithmetic) * 1e12,
+    source: isGiven ? "as given" : known.source,
+  };
+}
+
+const nameOf = (path: string) => basename(resolve(path), extname(path));
+const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+
+function checkOutput(file: string): void {
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
+    refuse("--out", "must name a file", { given: `the folder ${file}`, remedy: `use ${join(file, "page.html")}` });
+  attempt(file, () => {
+    mkdirSync(dirname(file), { recursive: true });
+    const probe = `${file}.${process.pid}.part`;
+    writeFileSync(probe, "");
+    rmSync(probe);
+  });
+}
+
+/** Whole or not at all: a page that was cut short would open, and show nothing. */
+function write(file: string, page: string): void {
+  attempt(file, () => {
+    const part = `${file}.${process.pid}.part`;
+    try {
+      writeFileSync(part, page);
+      renameSync(part, file);
+    } catch (error) {
+      rmSync(part, { force: true });
+      throw error;
+    }
+  });
+}
+
+function attempt(file: string, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    refuse("--out", "the folder must be writable", {
+      given: error instanceof Error ? error.message : String(error),
+      location: file,
+      remedy: "name another file with --out",
+    });
+  }
+}

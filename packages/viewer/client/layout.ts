@@ -1,0 +1,59 @@
+/** Places of boxes and lines of a drawing, found by dagre. */
+import { Graph, layout } from "@dagrejs/dagre";
+
+export interface Box {
+  readonly id: string;
+  readonly width: number;
+  readonly height: number;
+  /** The cluster around it. */
+  readonly parent: string | undefined;
+  readonly isCluster: boolean;
+}
+
+export interface Line {
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface Placed {
+  readonly width: number;
+  readonly height: number;
+  /** Centre and size, by id. */
+  readonly boxes: ReadonlyMap<string, Rectangle>;
+  readonly lines: readonly { readonly line: Line; readonly points: readonly Point[] }[];
+}
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface Rectangle extends Point {
+  readonly width: number;
+  readonly height: number;
+}
+
+export function place(boxes: readonly Box[], lines: readonly Line[]): Placed {
+  const graph = new Graph({ compound: true });
+  graph.setGraph({ rankdir: "TB", nodesep: 14, ranksep: 22, edgesep: 8, marginx: 8, marginy: 8 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const { id, width, height } of boxes) graph.setNode(id, { width, height });
+  for (const { id, parent } of boxes) if (parent !== undefined) graph.setParent(id, parent);
+  for (const { from, to } of lines) graph.setEdge(from, to);
+  layout(graph);
+  const found = new Map<string, Rectangle>();
+  for (const { id } of boxes) {
+    const { x, y, width, height } = graph.node(id) as Rectangle;
+    found.set(id, { x, y, width, height });
+  }
+  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
+  return {
+    width,
+    height,
+    boxes: found,
+    lines: lines.map((line) => ({
+      line,
+      points: (graph.edge(line.from, line.to) as { points?: Point[] }).points ?? [],
+    })),
+  };
+}
