@@ -36,7 +36,7 @@ export class Detail {
     }
     switch (selection.kind) {
       case "paths":
-        return this.root.replaceChildren(...this.#paths(selection.paths));
+        return this.root.replaceChildren(...this.#paths(selection.paths, selection.op));
       case "node": {
         const node = this.#state.program.stages[selection.stage]!.nodes[selection.id]!;
         return this.root.replaceChildren(...this.#node(node, selection.stage));
@@ -50,9 +50,10 @@ export class Detail {
     }
   }
 
-  #paths(paths: readonly string[]): HTMLElement[] {
-    const title =
+  #paths(paths: readonly string[], op: string | undefined): HTMLElement[] {
+    const places =
       paths.length <= 2 ? paths.join(", ") : `${paths[0]} to ${paths.at(-1)} (${paths.length})`;
+    const title = op === undefined ? places : `${op}${places === "" ? "" : ` of ${places}`}`;
     const { steps, nodes } = this.#state.links;
     const own = nodes.at(-1)?.size ?? 0;
     return [

@@ -53,7 +53,7 @@ export class Diagram {
 
   fit(): void {
     const room = this.root.clientWidth - 16;
-    this.#zoom = Math.min(1.25, Math.max(0.35, room / Math.max(1, this.#size.width)));
+    this.#zoom = Math.min(1, Math.max(0.35, room / Math.max(1, this.#size.width)));
     this.#resize();
   }
 
@@ -243,7 +243,7 @@ function visible(root: Scope, opened: Opened): Visible {
       const id =
         entry.kind === "scope" ? `s${entry.scope.key}` : `${entry.isGone ? "g" : "n"}${entry.node.id}`;
       const [label, detail] = textsOf(entry, isCluster);
-      const longest = Math.max(label.length + (entry.kind === "scope" ? 3 : 0), detail.length * 0.88);
+      const longest = Math.max(label.length + (entry.kind === "scope" ? 6 : 0), detail.length * 0.88);
       const width = isCluster ? 0 : Math.max(54, longest * characterWidth + 14);
       shapes.push({ id, width, height: isCluster ? 0 : 34, parent, isCluster, entry, label, detail });
       if (isCluster) walk(entry.scope, id);

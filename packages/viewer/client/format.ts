@@ -13,7 +13,8 @@ export function count(value: number, unit = ""): string {
 export function seconds(value: number): string {
   if (value >= 1) return `${value.toFixed(2)} s`;
   if (value >= 1e-3) return `${(value * 1e3).toFixed(2)} ms`;
-  return `${(value * 1e6).toFixed(value >= 1e-5 ? 1 : 2)} µs`;
+  if (value >= 1e-6) return `${(value * 1e6).toFixed(1)} µs`;
+  return `${(value * 1e9).toFixed(value >= 1e-8 ? 0 : 1)} ns`;
 }
 
 function scaled(count: number, base: number, units: readonly string[]): string {

@@ -113,9 +113,9 @@ export class GraphColumn {
       return made;
     });
     this.#passes.replaceChildren(...buttons);
-    this.#passes.querySelector(".current")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.#aboutStage();
     this.#draw();
+    this.#reveal();
   }
 
   #aboutStage(): void {

@@ -1,9 +1,14 @@
 /** What belongs together: from one thing that is selected to everything that it is elsewhere. */
-import type { Model, Program } from "./model.ts";
+import type { GraphNode, Model, Program } from "./model.ts";
 
 export type Selection =
   /** Blocks and all within them; several where a text or a box stands for several layers. */
-  | { readonly kind: "paths"; readonly paths: readonly string[] }
+  | {
+      readonly kind: "paths";
+      readonly paths: readonly string[];
+      /** Only what this op became, of the blocks themselves. */
+      readonly op?: string;
+    }
   | { readonly kind: "node"; readonly stage: number; readonly id: number }
   | { readonly kind: "step"; readonly step: number }
   | { readonly kind: "kernel"; readonly kernel: number }
@@ -30,7 +35,7 @@ export function within(paths: readonly string[]): (place: string) => boolean {
 export function linksOf(model: Model, program: Program, selection: Selection): Links {
   switch (selection.kind) {
     case "paths":
-      return linksOfPaths(program, selection.paths);
+      return linksOfPaths(program, selection.paths, selection.op);
     case "node": {
       const nodes = traced(program, selection.stage, new Set([selection.id]));
       const own = program.stages[selection.stage]!.nodes[selection.id]!;
@@ -49,10 +54,15 @@ export function linksOf(model: Model, program: Program, selection: Selection): L
   }
 }
 
-function linksOfPaths(program: Program, paths: readonly string[]): Links {
+function linksOfPaths(program: Program, paths: readonly string[], op: string | undefined): Links {
   const isWithin = within(paths);
+  const exactly = new Set(paths);
+  const isWanted = (node: GraphNode) =>
+    op === undefined
+      ? isWithin(node.path)
+      : (node.op === op || node.composite === op) && exactly.has(node.path);
   const nodes = program.stages.map(
-    (stage) => new Set(stage.nodes.filter((one) => isWithin(one.path)).map(({ id }) => id)),
+    (stage) => new Set(stage.nodes.filter(isWanted).map(({ id }) => id)),
   );
   const last = nodes.at(-1);
   const steps =

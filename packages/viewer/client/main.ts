@@ -43,6 +43,7 @@ function start(): void {
     column("memory-column", "memory", memory.root),
   );
   document.addEventListener("keydown", (event) => onKey(event, state, search, graph, memory));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => memory.draw());
   document.documentElement.dataset.ready = "true";
 }
 

@@ -10,6 +10,18 @@ interface BufferRow {
   readonly life: Life | undefined;
 }
 
+const canvasColours = [
+  "text",
+  "dim",
+  "line",
+  "gone",
+  "buffer",
+  "buffer-over",
+  "linked-strong",
+  "selected-strong",
+] as const;
+type Colour = (name: (typeof canvasColours)[number]) => string;
+
 const left = 64;
 const bottom = 20;
 const top = 8;
@@ -95,8 +107,7 @@ export class Memory {
     this.#canvas.height = height * scale;
     const context = this.#canvas.getContext("2d")!;
     context.scale(scale, scale);
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
+    const colour = coloursNow();
     const { program, links, shown } = this.#state;
     const { alive } = program.view.memory;
     this.#axes(context, width, height, colour);
@@ -130,7 +141,7 @@ export class Memory {
     context: CanvasRenderingContext2D,
     width: number,
     height: number,
-    colour: (name: string) => string,
+    colour: Colour,
   ): void {
     const { bytes: all, alive } = this.#state.program.view.memory;
     context.font = "10px system-ui, sans-serif";
@@ -168,7 +179,7 @@ export class Memory {
     context: CanvasRenderingContext2D,
     width: number,
     height: number,
-    colour: (name: string) => string,
+    colour: Colour,
   ): void {
     context.fillStyle = colour("selected-strong");
     for (const step of this.#state.links.steps) {
@@ -231,6 +242,19 @@ export class Memory {
     );
     return made;
   }
+}
+
+/** Colours of the style sheet as they are in this theme: a canvas knows nothing of variables. */
+function coloursNow(): Colour {
+  const probe = element("span");
+  document.body.append(probe);
+  const known = new Map<string, string>();
+  for (const name of canvasColours) {
+    probe.style.color = `var(--${name})`;
+    known.set(name, getComputedStyle(probe).color);
+  }
+  probe.remove();
+  return (name) => known.get(name) ?? "";
 }
 
 /** 1, 2 or 5 times a power of ten, at least `least`. */

@@ -7,6 +7,8 @@ interface Piece {
   readonly span: NotationSpan;
   readonly drawn: HTMLElement;
   readonly matches: (path: string) => boolean;
+  /** A block of blocks is not marked because one of them is. */
+  readonly isInnermost: boolean;
 }
 
 export class Notation {
@@ -50,30 +52,58 @@ export class Notation {
   #piece(span: NotationSpan): HTMLElement {
     const drawn = element("span", {
       class: "block",
-      title: span.ranges.length === 0 ? span.path : `${span.path} (${count(span)} layers)`,
-      attributes: { "data-path": span.path },
+      title: titleOf(span),
+      attributes: { "data-path": span.path, ...(span.op === undefined ? {} : { "data-op": span.op }) },
       onclick: (event) => {
         event.stopPropagation();
-        this.#state.select({ kind: "paths", paths: pathsOf(span) });
+        const { op } = span;
+        this.#state.select({ kind: "paths", paths: pathsOf(span), ...(op === undefined ? {} : { op }) });
       },
     });
-    this.#pieces.push({ span, drawn, matches: matcher(span) });
+    const { spans } = this.#state.model.view.notation!;
+    const isInnermost = !spans.some((one) => one !== span && one.start >= span.start && one.end <= span.end);
+    this.#pieces.push({ span, drawn, matches: matcher(span), isInnermost });
     return drawn;
+  }
+
+  /** The blocks in which each op was that is marked now. */
+  #opsOfLinks(): ReadonlyMap<string, string[]> {
+    const { program, links } = this.#state;
+    const ops = new Map<string, string[]>();
+    const last = links.nodes.at(-1);
+    for (const id of last ?? []) {
+      const { op, composite, path } = program.stages.at(-1)!.nodes[id]!;
+      const name = composite === "" ? op : composite;
+      const places = ops.get(name);
+      if (places === undefined) ops.set(name, [path]);
+      else if (places.at(-1) !== path) places.push(path);
+    }
+    return ops;
   }
 
   #mark(): void {
     const { links, shown } = this.#state;
     const { selection } = shown;
-    for (const { drawn, matches } of this.#pieces) {
-      const isSelected = selection?.kind === "paths" && selection.paths.some(matches);
+    const ops = this.#opsOfLinks();
+    for (const { span, drawn, matches, isInnermost } of this.#pieces) {
+      const isSelected =
+        selection?.kind === "paths" && selection.op === span.op && selection.paths.some(matches);
       drawn.classList.toggle("selected", isSelected);
       // Where a whole block is selected its parts are so as well, and need no mark of their own.
-      drawn.classList.toggle("linked", selection?.kind !== "paths" && links.paths.some(matches));
+      const isLinked =
+        selection?.kind !== "paths" &&
+        (span.op === undefined
+          ? isInnermost && links.paths.some(matches)
+          : ops.get(span.op)?.some(matches) === true);
+      drawn.classList.toggle("linked", isLinked);
     }
     const first = this.root.querySelector(".selected, .linked");
     if (shown.selection !== undefined) first?.scrollIntoView({ block: "nearest" });
   }
 }
+
+const titleOf = (span: NotationSpan) =>
+  `${span.op === undefined ? "" : `${span.op} of `}${span.path}${span.ranges.length === 0 ? "" : ` (${count(span)} layers)`}`;
 
 const count = ({ ranges }: NotationSpan) => ranges.reduce((product, [, size]) => product * size, 1);
 

@@ -1,5 +1,8 @@
 /** Which blocks of the graph are open, shared by the drawing and the outline. */
-import type { Scope } from "./tree.ts";
+import { folded, type Scope } from "./tree.ts";
+
+/** Boxes of a drawing that is not asked for yet. */
+const mostAtOnce = 48;
 
 export class Opened {
   readonly #keys = new Set<string>();
@@ -29,17 +32,20 @@ export class Opened {
     this.openFew(root);
   }
 
-  /** What can be seen at once without asking: small graphs whole, of large ones what has a single block inside. */
+  /** Blocks from the outside in, as long as all that is open can be seen at once; of equal layers the first. */
   openFew(root: Scope): void {
-    const walk = (scope: Scope, isSmall: boolean) => {
-      const scopes = scope.entries.flatMap((one) => (one.kind === "scope" ? [one.scope] : []));
-      for (const inner of scopes) {
-        if (inner.isPart || !(isSmall || (scopes.length === 1 && scope.entries.length < 40))) continue;
-        this.#keys.add(inner.key);
-        walk(inner, isSmall);
+    let shown = folded(root.entries, this.has).length;
+    const waiting = [root];
+    for (let scope = waiting.shift(); scope !== undefined; scope = waiting.shift()) {
+      for (const entry of folded(scope.entries, this.has)) {
+        if (entry.kind === "node" || entry.scope.isPart) continue;
+        const inside = folded(entry.scope.entries, this.has).length;
+        if (shown + inside > mostAtOnce) continue;
+        shown += inside;
+        this.#keys.add(entry.scope.key);
+        waiting.push(entry.scope);
       }
-    };
-    walk(root, root.counts.nodes <= 60);
+    }
     this.#tell();
   }
 

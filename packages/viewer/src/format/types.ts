@@ -47,6 +47,8 @@ export interface NotationSpan {
   readonly end: number;
   /** `model.layers.*.mlp`: a `*` for the number of each layer that the text stands for. */
   readonly path: string;
+  /** Of a leaf without a name of its own: its op, in the block at `path`. */
+  readonly op?: string;
   /** For each `*` the first number and how many there are. */
   readonly ranges: readonly (readonly [first: number, count: number])[];
 }
