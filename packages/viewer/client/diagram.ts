@@ -10,6 +10,8 @@ type ScopeEntry = Extract<Entry, { kind: "scope" }>;
 
 /** More boxes take seconds to lay out, and nobody reads them. */
 const mostBoxes = 320;
+/** Lines from one box. */
+const mostReaders = 8;
 const characterWidth = 6.7;
 const longestLabel = 34;
 
@@ -256,15 +258,23 @@ function visible(root: Scope, opened: Opened): Visible {
   return { shapes, boxOf, isCut };
 }
 
-/** A line for each pair of boxes between which a value goes. */
+/**
+ * A line for each pair of boxes between which a value goes; of a value that everything reads (a mask, a constant) only the
+ * first ones, because a bundle of lines over the whole drawing says nothing and takes seconds to lay out.
+ */
 function linesOf(state: State, boxOf: ReadonlyMap<number, string>): Line[] {
   const lines = new Map<string, Line>();
+  const readers = new Map<string, number>();
   for (const { id, inputs } of state.stage?.nodes ?? []) {
     const to = boxOf.get(id);
     if (to === undefined) continue;
     for (const input of inputs) {
       const from = boxOf.get(input);
-      if (from !== undefined && from !== to) lines.set(`${from}\n${to}`, { from, to });
+      const key = `${from}\n${to}`;
+      if (from === undefined || from === to || lines.has(key)) continue;
+      const count = (readers.get(from) ?? 0) + 1;
+      readers.set(from, count);
+      if (count <= mostReaders) lines.set(key, { from, to });
     }
   }
   return [...lines.values()];

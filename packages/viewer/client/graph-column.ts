@@ -48,13 +48,13 @@ export class GraphColumn {
       button("+", "larger", () => this.#diagram.zoom(1.25)),
     );
     this.root.append(this.#passes, this.#about, tools, this.#body);
-    this.#opened.onChange(() => this.#draw());
     state.onChange((changed) => {
       if (changed.has("program") || changed.has("stage")) this.#showStage();
       else if (changed.has("selection")) this.#mark();
     });
-    this.#showStage();
     if (this.#tree !== undefined) this.#opened.openFew(this.#tree);
+    this.#opened.onChange(() => this.#draw());
+    this.#showStage();
     // The column has its width once it is on the page.
     requestAnimationFrame(() => this.#diagram.fit());
   }

@@ -33,9 +33,13 @@ export interface Rectangle extends Point {
   readonly height: number;
 }
 
+/** Of more boxes the ranks are found by a quicker way, which makes some lines longer. */
+const mostExact = 150;
+
 export function place(boxes: readonly Box[], lines: readonly Line[]): Placed {
   const graph = new Graph({ compound: true });
-  graph.setGraph({ rankdir: "TB", nodesep: 14, ranksep: 26, edgesep: 8, marginx: 8, marginy: 24 });
+  const ranker = boxes.length > mostExact ? "tight-tree" : "network-simplex";
+  graph.setGraph({ rankdir: "TB", nodesep: 14, ranksep: 26, edgesep: 8, marginx: 8, marginy: 24, ranker });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const { id, width, height } of boxes) graph.setNode(id, { width, height });
   for (const { id, parent } of boxes) if (parent !== undefined) graph.setParent(id, parent);
