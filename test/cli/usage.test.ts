@@ -15,6 +15,7 @@ const commands = [
   "summary",
   "dump",
   "explain",
+  "inspect",
   "memory",
   "bench",
   "compile",

@@ -5,6 +5,9 @@ import { within } from "./links.ts";
 import type { GraphNode, Step } from "./model.ts";
 import type { State } from "./state.ts";
 
+const hint =
+  "Click a name, a node, a kernel or a buffer: it is marked in every column, and all that is known of it stands here. / searches, ? lists the keys.";
+
 /** Lists of links are cut here; the columns show all of them. */
 const mostLinks = 40;
 
@@ -23,46 +26,36 @@ export class Detail {
   }
 
   #show(): void {
-    const { selection } = this.#state.shown;
     this.root.scrollTop = 0;
-    if (selection === undefined) {
-      this.root.replaceChildren(
-        element("p", {
-          class: "dim",
-          text: "Click a name, a node, a kernel or a buffer: it is marked in every column, and all that is known of it stands here. / searches, ? lists the keys.",
-        }),
-      );
-      return;
-    }
-    switch (selection.kind) {
+    this.root.replaceChildren(...this.#content());
+  }
+
+  #content(): readonly HTMLElement[] {
+    const { selection } = this.#state.shown;
+    switch (selection?.kind) {
+      case undefined:
+        return [element("p", { class: "dim", text: hint })];
       case "paths":
-        return this.root.replaceChildren(...this.#paths(selection.paths, selection.op));
-      case "node": {
-        const node = this.#state.program.stages[selection.stage]!.nodes[selection.id]!;
-        return this.root.replaceChildren(...this.#node(node, selection.stage));
-      }
+        return this.#paths(selection.paths, selection.op);
+      case "node":
+        return this.#node(this.#state.program.stages[selection.stage]!.nodes[selection.id]!, selection.stage);
       case "step":
-        return this.root.replaceChildren(...this.#step(this.#state.program.steps[selection.step]!));
+        return this.#step(this.#state.program.steps[selection.step]!);
       case "kernel":
-        return this.root.replaceChildren(...this.#kernel(selection.kernel));
+        return this.#kernel(selection.kernel);
       case "buffer":
-        return this.root.replaceChildren(...this.#buffer(selection.buffer));
+        return this.#buffer(selection.buffer);
     }
   }
 
   #paths(paths: readonly string[], op: string | undefined): HTMLElement[] {
-    const places =
-      paths.length <= 2 ? paths.join(", ") : `${paths[0]} to ${paths.at(-1)} (${paths.length})`;
+    const places = paths.length <= 2 ? paths.join(", ") : `${paths[0]} to ${paths.at(-1)} (${paths.length})`;
     const title = op === undefined ? places : `${op}${places === "" ? "" : ` of ${places}`}`;
     const { steps, nodes } = this.#state.links;
     const own = nodes.at(-1)?.size ?? 0;
     return [
       heading("block", title),
-      facts([
-        ["nodes", String(own)],
-        ["steps", String(steps.size)],
-        ...this.#costs([...steps]),
-      ]),
+      facts([["nodes", String(own)], ["steps", String(steps.size)], ...this.#costs([...steps])]),
       ...this.#refusals(paths),
       ...this.#stepLinks([...steps]),
     ];

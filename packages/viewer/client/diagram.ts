@@ -1,7 +1,7 @@
 /** The graph as a drawing: what is open, laid out from top to bottom. */
 import { addedNode, changedNode } from "../src/format/types.ts";
 import { element, svg } from "./dom.ts";
-import { type Box, type Line, place, type Point } from "./layout.ts";
+import { type Box, type Line, type Point, place } from "./layout.ts";
 import type { Opened } from "./opened.ts";
 import type { State } from "./state.ts";
 import { type Entry, entryName, folded, nodesWithin, type Scope } from "./tree.ts";
@@ -148,7 +148,7 @@ export class Diagram {
       }),
       ...lines.map((line, index) =>
         svg("text", {
-          class: index === 0 ? "label" : "detail",
+          class: index === 0 ? "label" : "sub",
           text: line,
           attributes: isCluster
             ? { x: String(left + 8), y: String(top + 14) }
@@ -280,8 +280,7 @@ function linesOf(state: State, boxOf: ReadonlyMap<number, string>): Line[] {
   return [...lines.values()];
 }
 
-const short = (text: string) =>
-  text.length <= longestLabel ? text : `${text.slice(0, longestLabel - 1)}…`;
+const short = (text: string) => (text.length <= longestLabel ? text : `${text.slice(0, longestLabel - 1)}…`);
 
 function textsOf(entry: Entry, isCluster: boolean): readonly [label: string, detail: string] {
   if (entry.kind === "scope") {

@@ -7,7 +7,11 @@ export function bytes(count: number): string {
 
 export function count(value: number, unit = ""): string {
   if (value < 1e4) return `${value} ${unit}`.trimEnd();
-  return scaled(value, 1000, ["k", "M", "G", "T", "P"].map((prefix) => prefix + unit));
+  return scaled(
+    value,
+    1000,
+    ["k", "M", "G", "T", "P"].map((prefix) => prefix + unit),
+  );
 }
 
 export function seconds(value: number): string {

@@ -39,9 +39,7 @@ export class GraphColumn {
       ...this.#modes.values(),
       element("span", { class: "gap" }),
       button("show selected", "open what is around the selection (s)", () => this.openSelected()),
-      button("close all", "close all blocks", () => {
-        if (this.#tree !== undefined) this.#opened.closeAll(this.#tree);
-      }),
+      button("close all", "close all blocks", () => this.#opened.closeAll()),
       element("span", { class: "gap" }),
       button("−", "smaller", () => this.#diagram.zoom(1 / 1.25)),
       button("fit", "as wide as the column", () => this.#diagram.fit()),
@@ -148,7 +146,11 @@ export class GraphColumn {
   }
 }
 
-function changesOf(stage: Stage): { readonly added: number; readonly changed: number; readonly gone: number } {
+function changesOf(stage: Stage): {
+  readonly added: number;
+  readonly changed: number;
+  readonly gone: number;
+} {
   // What a pass left as it was is not unpacked for this.
   if (stage.previous === undefined || stage.view.nodes === null) return { added: 0, changed: 0, gone: 0 };
   let [added, changed] = [0, 0];

@@ -15,7 +15,12 @@ interface Run {
 type KernelRow =
   | { readonly kind: "run"; readonly run: Run }
   /** `others` are the same step of further turns, while they are folded. */
-  | { readonly kind: "step"; readonly step: Step; readonly others: readonly number[]; readonly depth: number };
+  | {
+      readonly kind: "step";
+      readonly step: Step;
+      readonly others: readonly number[];
+      readonly depth: number;
+    };
 
 export class Kernels {
   readonly root = element("div", { class: "kernels" });
@@ -56,7 +61,10 @@ export class Kernels {
   #show(): void {
     const { program, model } = this.#state;
     this.#runs = runsOf(program.steps.map((one) => one.kernel));
-    this.#longest = program.steps.reduce((most, { index }) => Math.max(most, this.#state.secondsOf(index)), 0);
+    this.#longest = program.steps.reduce(
+      (most, { index }) => Math.max(most, this.#state.secondsOf(index)),
+      0,
+    );
     const all = program.steps.reduce((sum, { index }) => sum + this.#state.secondsOf(index), 0);
     const moved = program.steps.reduce((sum, { read, written }) => sum + read + written, 0);
     const work = program.steps.reduce((sum, { operations }) => sum + operations, 0);
@@ -149,7 +157,9 @@ export class Kernels {
       element("span", { class: "name", text: `${run.length} steps ×${run.times}` }),
       element("span", {
         class: "dim",
-        text: isOpen ? ` steps ${run.start} to ${end}` : ` steps ${run.start} to ${end}, the first turn shown`,
+        text: isOpen
+          ? ` steps ${run.start} to ${end}`
+          : ` steps ${run.start} to ${end}, the first turn shown`,
       }),
     );
     return made;

@@ -61,9 +61,7 @@ function linksOfPaths(program: Program, paths: readonly string[], op: string | u
     op === undefined
       ? isWithin(node.path)
       : (node.op === op || node.composite === op) && exactly.has(node.path);
-  const nodes = program.stages.map(
-    (stage) => new Set(stage.nodes.filter(isWanted).map(({ id }) => id)),
-  );
+  const nodes = program.stages.map((stage) => new Set(stage.nodes.filter(isWanted).map(({ id }) => id)));
   const last = nodes.at(-1);
   const steps =
     last === undefined
@@ -148,8 +146,7 @@ function traced(program: Program, stage: number, own: ReadonlySet<number>): read
       if (before >= 0) found.add(before);
       else if (composite !== "") made.add(place(path, composite));
     }
-    if (made.size > 0)
-      for (const one of from.gone) if (made.has(place(one.path, one.op))) found.add(one.id);
+    if (made.size > 0) for (const one of from.gone) if (made.has(place(one.path, one.op))) found.add(one.id);
     all[at - 1] = found;
   }
   return all;

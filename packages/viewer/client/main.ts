@@ -85,7 +85,12 @@ function header(state: State, search: Search, memory: Memory): HTMLElement {
       "TFLOP/s",
       `arithmetic that the roofline is taken at; ${view.roofline.source}`,
     ),
-    element("button", { text: "◐", id: "theme", title: "light or dark (t)", onclick: () => turnTheme(memory) }),
+    element("button", {
+      text: "◐",
+      id: "theme",
+      title: "light or dark (t)",
+      onclick: () => turnTheme(memory),
+    }),
     element("button", { text: "?", id: "keys", title: "keys", onclick: showKeys }),
   );
 }
@@ -124,7 +129,10 @@ function turnTheme(memory: Memory): void {
 
 function showKeys(): void {
   const present = document.querySelector("dialog");
-  if (present !== null) return present.remove();
+  if (present !== null) {
+    present.remove();
+    return;
+  }
   const list = element("dl");
   for (const [key, text] of keys) list.append(element("dt", { text: key }), element("dd", { text }));
   const dialog = element("dialog", {}, element("h2", { text: "Keys" }), list);

@@ -137,12 +137,7 @@ export class Memory {
     this.#markSteps(context, width, height, colour);
   }
 
-  #axes(
-    context: CanvasRenderingContext2D,
-    width: number,
-    height: number,
-    colour: Colour,
-  ): void {
+  #axes(context: CanvasRenderingContext2D, width: number, height: number, colour: Colour): void {
     const { bytes: all, alive } = this.#state.program.view.memory;
     context.font = "10px system-ui, sans-serif";
     context.fillStyle = colour("dim");
@@ -175,12 +170,7 @@ export class Memory {
   }
 
   /** Steps that belong to the selection, on the axis. */
-  #markSteps(
-    context: CanvasRenderingContext2D,
-    width: number,
-    height: number,
-    colour: Colour,
-  ): void {
+  #markSteps(context: CanvasRenderingContext2D, width: number, height: number, colour: Colour): void {
     context.fillStyle = colour("selected-strong");
     for (const step of this.#state.links.steps) {
       const x = this.#x(step, width);
@@ -214,9 +204,7 @@ export class Memory {
     const { clientWidth, clientHeight } = this.#canvas.parentElement!;
     return this.#state.program.lives.findLast((life) => {
       const at = this.#rectangle(life, clientWidth, clientHeight);
-      return (
-        x >= at.x && x < at.x + Math.max(1, at.width) && y >= at.y && y < at.y + Math.max(1, at.height)
-      );
+      return x >= at.x && x < at.x + Math.max(1, at.width) && y >= at.y && y < at.y + Math.max(1, at.height);
     });
   }
 

@@ -27,9 +27,9 @@ export class Opened {
     this.#tell();
   }
 
-  closeAll(root: Scope): void {
+  closeAll(): void {
     this.#keys.clear();
-    this.openFew(root);
+    this.#tell();
   }
 
   /** Blocks from the outside in, as long as all that is open can be seen at once; of equal layers the first. */

@@ -36,7 +36,8 @@ export class Outline {
     const rows: OutlineRow[] = [];
     const walk = (scope: Scope, depth: number) => {
       for (const entry of folded(scope.entries, this.#opened.has)) {
-        const isOpen = entry.kind === "scope" && entry.turns.length === 1 && this.#opened.has(entry.scope.key);
+        const isOpen =
+          entry.kind === "scope" && entry.turns.length === 1 && this.#opened.has(entry.scope.key);
         rows.push({ entry, depth, isOpen });
         if (isOpen) walk(entry.scope, depth + 1);
       }

@@ -87,7 +87,11 @@ function find({ model, program, stage, shown }: State, words: readonly string[])
   };
   const paths = new Set<string>();
   for (const { path } of stage?.nodes ?? [])
-    for (let end = path.length; end > 0 && !paths.has(path.slice(0, end)); end = path.lastIndexOf(".", end - 1))
+    for (
+      let end = path.length;
+      end > 0 && !paths.has(path.slice(0, end));
+      end = path.lastIndexOf(".", end - 1)
+    )
       paths.add(path.slice(0, end));
   if (stage === undefined)
     for (const { origins } of program.steps) for (const path of origins) paths.add(path);

@@ -58,7 +58,8 @@ export function treeOf(stage: Stage): Scope {
 function growingAt(root: Growing, path: string, order: number): Growing {
   let at = root;
   if (path === "") return at;
-  for (const name of path.split(".")) {
+  const names = path.split(".");
+  for (const name of [...names.slice(0, deepest), ...rest(names)]) {
     let child = at.children.get(name);
     if (child === undefined) {
       child = { path: at.path === "" ? name : `${at.path}.${name}`, name, children: new Map(), own: [] };
@@ -69,6 +70,10 @@ function growingAt(root: Growing, path: string, order: number): Growing {
   }
   return at;
 }
+
+/** Deeper paths than anyone opens stay in one name, so that no path can exhaust the stack. */
+const deepest = 24;
+const rest = (names: readonly string[]) => (names.length <= deepest ? [] : [names.slice(deepest).join(".")]);
 
 function finish(growing: Growing): Scope {
   const entries = growing.own

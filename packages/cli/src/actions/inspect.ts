@@ -51,11 +51,14 @@ const nameOf = (path: string) => basename(resolve(path), extname(path));
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
 function checkOutput(file: string): void {
+  attempt(file, () => mkdirSync(dirname(file), { recursive: true }));
   if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
-    refuse("--out", "must name a file", { given: `the folder ${file}`, remedy: `use ${join(file, "page.html")}` });
+    refuse("--out", "must name a file", {
+      given: `the folder ${file}`,
+      remedy: `use ${join(file, "page.html")}`,
+    });
+  const probe = `${file}.${process.pid}.part`;
   attempt(file, () => {
-    mkdirSync(dirname(file), { recursive: true });
-    const probe = `${file}.${process.pid}.part`;
     writeFileSync(probe, "");
     rmSync(probe);
   });

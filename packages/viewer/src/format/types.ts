@@ -113,7 +113,14 @@ export const fixedColumns = { node: 6, step: 5, buffer: 3, life: 0, refusal: 3 }
  * op, path, type, attributes, composite, source: indices of texts. Then the numbers of path and attributes; the node
  * before, or -1; one of `sameNode`, `changedNode`, `addedNode`; whether the value is stored; the inputs.
  */
-export const nodeColumns = { pathNumber: 6, attributesNumber: 7, before: 8, state: 9, stored: 10, inputs: 11 };
+export const nodeColumns = {
+  pathNumber: 6,
+  attributesNumber: 7,
+  before: 8,
+  state: 9,
+  stored: 10,
+  inputs: 11,
+};
 
 /**
  * kernel; how many buffers, nodes, origins and reasons. Then bytes read and written, operations; the buffers by slot; the
