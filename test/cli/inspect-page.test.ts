@@ -65,6 +65,45 @@ test("a plan in JSON is looked at without its graphs; one of another version, or
   });
 });
 
+test("measured times are those of this plan, step by step", async () => {
+  const { stdout } = await weft("dump", block, "--stage", "plan", "--format", "json");
+  const { hash } = JSON.parse(stdout) as Plan;
+  await withFolder(async (folder) => {
+    const file = join(folder, "profile.json");
+    const given = (value: unknown) => {
+      writeFileSync(file, typeof value === "string" ? value : JSON.stringify(value));
+      return weft("inspect", block, "--profile", file, "--json");
+    };
+    const programs = [{ name: "main", nanoseconds: [1500, 250] }];
+    const { code, stdout: view } = await given({ version: 1, plan: hash, programs });
+    assert.is(code, 0);
+    assert.equal((JSON.parse(view) as View).programs[0]!.measured, [1500, 250]);
+    const wrong: readonly (readonly [unknown, RegExp])[] = [
+      ["{", /\[profile\] the file must hold JSON/],
+      [{ version: 1, plan: hash }, /must hold the programs that were measured/],
+      [{ version: 2, plan: hash, programs }, /must be of version 1; given 2/],
+      [{ version: 1, plan: "abc", programs }, /must be those of this plan; given plan "abc", not /],
+      [
+        { version: 1, plan: hash, programs: [{ name: "main", nanoseconds: [1] }] },
+        /must have the times of all 2 steps; given "main" with 1 times/,
+      ],
+      [
+        { version: 1, plan: hash, programs: [{ name: "other", nanoseconds: [1, 2] }, null] },
+        /of a program of the plan; given "other" with 2 times; .*\n.*given nothing with nothing/,
+      ],
+    ];
+    for (const [value, message] of wrong) {
+      const refused = await given(value);
+      assert.is(refused.code, 2);
+      assert.match(refused.stderr, message);
+    }
+    assert.match(
+      (await weft("inspect", block, "--profile", join(folder, "no.json"), "--json")).stderr,
+      /\[--profile\] the file must be readable; given ENOENT/,
+    );
+  });
+});
+
 test("a target that is not there or exports nothing usable leaves no page", async () => {
   await withFolder(async (folder) => {
     const out = join(folder, "page.html");

@@ -1,3 +1,4 @@
+export { type Measured, type MeasuredProgram, measuredVersion, readMeasured } from "./build/measured.ts";
 export { notationOf } from "./build/notation.ts";
 export { type ViewOptions, viewOf } from "./build/view.ts";
 export * from "./format/rows.ts";

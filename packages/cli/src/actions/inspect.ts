@@ -1,9 +1,10 @@
 /** `weft inspect`: everything that the compiler made of a target, on one page. */
-import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { formatBytes } from "@weft/compiler";
+import { formatBytes, type Plan } from "@weft/compiler";
+import { orThrow } from "@weft/dsl";
 import { loadPlan } from "@weft/runtime";
-import { pageOf, type RooflineView, type View, viewOf } from "@weft/viewer";
+import { pageOf, type RooflineView, readMeasured, type View, viewOf } from "@weft/viewer";
 import type { InspectOptions } from "../commands/inspect.ts";
 import { compileTarget } from "../target/compile-target.ts";
 import { openTarget } from "../target/target.ts";
@@ -31,10 +32,18 @@ export async function inspect(path: string, options: InspectOptions): Promise<vo
 async function look(path: string, options: InspectOptions): Promise<View> {
   const device = options.device === "cpu" ? "cpu" : "cuda";
   const common = { target: path, device, roofline: rooflineOf(device, options), fp4: options.fp4 } as const;
-  if (extname(path) === ".json" && isFile(path)) return viewOf(await loadPlan(path), common);
+  const measured = (plan: Plan) =>
+    options.profile === undefined
+      ? undefined
+      : orThrow(readMeasured(readProfile(options.profile), plan, options.profile));
+  if (extname(path) === ".json" && isFile(path)) {
+    const plan = await loadPlan(path);
+    return viewOf(plan, { ...common, measured: measured(plan) });
+  }
   const target = await openTarget(path, options.export);
   const { compiled } = compileTarget(target, options, options.device);
-  return viewOf(compiled, { ...common, block: target.kind === "graph" ? undefined : target.block });
+  const block = target.kind === "graph" ? undefined : target.block;
+  return viewOf(compiled, { ...common, block, measured: measured(compiled.plan) });
 }
 
 function rooflineOf(device: "cpu" | "cuda", { bandwidth, arithmetic }: InspectOptions): RooflineView {
@@ -49,6 +58,14 @@ function rooflineOf(device: "cpu" | "cuda", { bandwidth, arithmetic }: InspectOp
 
 const nameOf = (path: string) => basename(resolve(path), extname(path));
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+
+function readProfile(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    refuse("--profile", "the file must be readable", { given: messageOf(error), location: file });
+  }
+}
 
 function checkOutput(file: string): void {
   attempt(file, () => mkdirSync(dirname(file), { recursive: true }));
@@ -83,9 +100,11 @@ function attempt(file: string, action: () => void): void {
     action();
   } catch (error) {
     refuse("--out", "the folder must be writable", {
-      given: error instanceof Error ? error.message : String(error),
+      given: messageOf(error),
       location: file,
       remedy: "name another file with --out",
     });
   }
 }
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

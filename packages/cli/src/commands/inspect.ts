@@ -20,6 +20,7 @@ export interface InspectOptions extends TargetOptions {
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly bandwidth?: number;
   readonly arithmetic?: number;
+  readonly profile?: string;
   readonly json?: boolean;
 }
 
@@ -51,6 +52,7 @@ export function inspectCommand(): Command {
         "TFLOP/s, for the least time of each step (default: 989 for CUDA, 0.5 for the CPU)",
       ).argParser(positive),
     )
+    .option("--profile <FILE>", "measured times of this plan's steps, in JSON: shown beside the least times")
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(dtypeOption())
