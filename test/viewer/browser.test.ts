@@ -183,7 +183,7 @@ test("search finds blocks, kernels, nodes and buffers, by keys alone", async () 
 });
 
 test("light and dark, by the system and by hand", async () => {
-  const background = (page: Page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const background = (page: Page) => page.evaluate<string>("getComputedStyle(document.body).backgroundColor");
   const light = await openFile(browser!, model(), "light");
   const dark = await openFile(browser!, model(), "dark");
   const [lightColour, darkColour] = [await background(light.page), await background(dark.page)];
@@ -218,7 +218,8 @@ test("names are text, whatever is in them", async () => {
 
 test("of a plan alone kernels and memory are shown, and what is missing is said", async () => {
   const compiled = orThrow(compile([{ name: "main", graph: hostileGraph(), passes: [] }], { name: "alone" }));
-  const view = viewOf(compiled.plan, { target: "plan.json", device: "cpu", roofline });
+  const measured = new Map([["main", [2500]]]);
+  const view = viewOf(compiled.plan, { target: "plan.json", device: "cpu", roofline, measured });
   const { page, complaints } = await openFile(browser!, written("plan", view));
   assert.match((await page.textContent(".notation"))!, "only a plan");
   assert.match((await page.textContent(".graph"))!, "A plan alone has no graph");
@@ -226,7 +227,28 @@ test("of a plan alone kernels and memory are shown, and what is missing is said"
   await page.locator(".step").first().click();
   assert.match((await page.textContent(".detail .code"))!, /^rows /);
   assert.ok((await count(page, ".buffer.linked")) > 0);
+  // What was measured stands beside the least that the roofline allows, which follows the rates that are put in.
+  assert.match((await page.textContent(".kernels .column-note"))!, /; measured 2\.5 µs,/);
+  assert.is(await page.textContent(".step .time"), "2.5 µs");
+  const share = () => page.textContent('.detail dt:text-is("measured") + dd');
+  const before = (await share())!;
+  assert.match(before, /^2\.5 µs, \d+ % of the roofline$/);
+  await page.fill("#bytesPerSecond", "1");
+  await page.keyboard.press("Enter");
+  assert.is.not(await share(), before);
   assert.equal(complaints, []);
+  await page.close();
+});
+
+test("a view of another version is refused in words", async () => {
+  const compiled = orThrow(compile([{ name: "main", graph: hostileGraph(), passes: [] }], { name: "old" }));
+  const view = viewOf(compiled, { target: "graph", device: "cpu", roofline });
+  const page = await browser!.newPage();
+  await page.goto(`file://${written("old", { ...view, version: 0 })}`);
+  assert.match(
+    (await page.textContent(".failure"))!,
+    /This page cannot be shown\.\nthe view must be of version 1; given 0/,
+  );
   await page.close();
 });
 

@@ -164,4 +164,11 @@ function onKey(event: KeyboardEvent, state: State, search: Search, graph: GraphC
   action();
 }
 
-start();
+try {
+  start();
+} catch (error) {
+  // A page that shows nothing helps nobody.
+  const text = `This page cannot be shown.\n${error instanceof Error ? error.message : String(error)}`;
+  byId("page").replaceChildren(element("pre", { class: "failure", text }));
+  throw error;
+}
