@@ -30,6 +30,7 @@ export class Diagram {
   readonly #opened: Opened;
   #zoom = 1;
   #size = { width: 0, height: 0 };
+  #topCentre = 0;
   #picture: SVGSVGElement | undefined;
   #shapes: readonly { readonly shape: Shape; readonly drawn: SVGElement }[] = [];
 
@@ -53,16 +54,21 @@ export class Diagram {
     this.#resize();
   }
 
-  fit(): void {
+  /** As wide as there is room, but no smaller than `least`; where that is too wide, the top stands in the middle. */
+  fit(least = 0.2): void {
     const room = this.root.clientWidth - 16;
-    this.#zoom = Math.min(1, Math.max(0.35, room / Math.max(1, this.#size.width)));
+    this.#zoom = Math.min(1, Math.max(least, room / Math.max(1, this.#size.width)));
     this.#resize();
+    this.root.scrollTop = 0;
+    this.root.scrollLeft = this.#topCentre * this.#zoom - room / 2;
   }
 
   show(tree: Scope): void {
     const { shapes, boxOf, isCut } = visible(tree, this.#opened);
     const placed = place(shapes, linesOf(this.#state, boxOf));
     this.#size = { width: placed.width, height: placed.height };
+    const tops = shapes.filter(({ isCluster }) => !isCluster).map(({ id }) => placed.boxes.get(id)!);
+    this.#topCentre = tops.reduce((top, one) => (one.y < top.y ? one : top), { x: 0, y: Infinity }).x;
     const drawn = shapes.map((shape) => ({ shape, drawn: this.#draw(shape, placed.boxes.get(shape.id)!) }));
     this.#shapes = drawn;
     const arrow = svg("marker", {

@@ -8,6 +8,9 @@ import { Outline } from "./outline.ts";
 import type { State } from "./state.ts";
 import { keysAround, type Scope, treeOf } from "./tree.ts";
 
+/** Of the first drawing: its texts can still be read. */
+const leastAtFirst = 0.75;
+
 type Mode = "diagram" | "outline";
 
 export class GraphColumn {
@@ -54,7 +57,7 @@ export class GraphColumn {
     this.#opened.onChange(() => this.#draw());
     this.#showStage();
     // The column has its width once it is on the page.
-    requestAnimationFrame(() => this.#diagram.fit());
+    requestAnimationFrame(() => this.#diagram.fit(leastAtFirst));
   }
 
   get #tree(): Scope | undefined {
