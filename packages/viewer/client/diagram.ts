@@ -4,7 +4,7 @@ import { element, svg } from "./dom.ts";
 import { type Box, type Line, type Point, place } from "./layout.ts";
 import type { Opened } from "./opened.ts";
 import type { State } from "./state.ts";
-import { type Entry, entryName, folded, nodesWithin, type Scope } from "./tree.ts";
+import { type Entry, entryName, folded, nodeCount, nodesWithin, type Scope } from "./tree.ts";
 
 type ScopeEntry = Extract<Entry, { kind: "scope" }>;
 
@@ -293,7 +293,7 @@ function textsOf(entry: Entry, isCluster: boolean): readonly [label: string, det
     const times = entry.turns.length === 1 ? "" : ` ×${entry.turns.length}`;
     return [
       short(isCluster && entry.scope.isPart ? entry.scope.name : `${entryName(entry)}${times}`),
-      `${entry.scope.counts.nodes} nodes`,
+      nodeCount(entry.scope),
     ];
   }
   const { op, type, attributes } = entry.node;

@@ -3,7 +3,7 @@ import { addedNode, changedNode } from "../src/format/types.ts";
 import { element } from "./dom.ts";
 import type { Opened } from "./opened.ts";
 import type { State } from "./state.ts";
-import { type Counts, type Entry, entryName, folded, nodesWithin, type Scope } from "./tree.ts";
+import { type Counts, type Entry, entryName, folded, nodeCount, nodesWithin, type Scope } from "./tree.ts";
 import { VirtualList } from "./virtual-list.ts";
 
 interface OutlineRow {
@@ -74,7 +74,7 @@ export class Outline {
       made.append(
         sign,
         element("span", { class: "name", text: `${entryName(entry)}${times}` }),
-        element("span", { class: "dim", text: ` ${entry.scope.counts.nodes} nodes` }),
+        element("span", { class: "dim", text: ` ${nodeCount(entry.scope)}` }),
         ...countsOf(entry.scope.counts),
       );
       return made;

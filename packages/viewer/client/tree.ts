@@ -166,6 +166,10 @@ export function entryName({ scope, turns }: Extract<Entry, { kind: "scope" }>): 
   return turns.length === 1 ? scope.name : `${scope.name} to ${turns.at(-1)!.name}`;
 }
 
+export function nodeCount({ counts: { nodes } }: Scope): string {
+  return nodes === 1 ? "1 node" : `${nodes} nodes`;
+}
+
 /** The keys of all scopes around a node, parts of large blocks included, from the outermost. */
 export function keysAround(root: Scope, path: string, isWanted: (node: GraphNode) => boolean): string[] {
   const search = (scope: Scope): string[] | undefined => {
