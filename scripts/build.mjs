@@ -1,4 +1,4 @@
-// Builds what is missing or stale: TypeScript (tsc -b) and the native addons (cmake-js).
+// Builds what is missing or stale: TypeScript (tsc -b, and a bundle for the viewer's page) and the native addons (cmake-js).
 // Runs from `npm start` and `npm test`, so nothing depends on npm's install scripts.
 //   node scripts/build.mjs [--quiet] [--native-only] [--sanitize]
 import { spawnSync } from "node:child_process";
@@ -78,6 +78,7 @@ if (!existsSync(join(root, "node_modules/typescript"))) {
 if (!process.argv.includes("--native-only")) {
   const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
   run("TypeScript", process.execPath, [tsc, "-b"]);
+  run("viewer", process.execPath, [join(root, "scripts/bundle-viewer.mjs")]);
 }
 buildNative("runtime-cpu", "weft_cpu.node", "about two minutes");
 // NVIDIA's driver is opened at run time, in the way of Linux.

@@ -13,7 +13,7 @@ const test = suite("architecture");
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
 /** From the bottom up; a package may import those before it. */
-const layers = ["dsl", "compiler", "runtime", "runtime-cpu", "runtime-cuda", "qwen3", "cli"];
+const layers = ["dsl", "compiler", "viewer", "runtime", "runtime-cpu", "runtime-cuda", "qwen3", "cli"];
 
 /** Files past the limit, each with the reason why it stays whole. */
 const longFiles: Readonly<Record<string, string>> = {};
@@ -190,6 +190,23 @@ test("no import cycles inside a package, type-only imports aside", () => {
     };
     for (const file of files.keys()) visit(file, []);
   }
+  assert.equal(faults, []);
+});
+
+test("the viewer's page has nothing of the compiler but the format of what it shows", () => {
+  const client = join(root, "packages/viewer/client");
+  const files = filesBelow(client, /\.ts$/);
+  assert.ok(files.length > 0);
+  const faults = files.flatMap((file) =>
+    importsOf(readFileSync(file, "utf8"))
+      .map(({ target }) => target)
+      .filter((target) => {
+        if (!target.startsWith(".")) return target !== "@dagrejs/dagre";
+        const path = relative(client, resolve(dirname(file), target));
+        return path.startsWith("..") && !/^..\/src\/format\/\w+\.ts$/.test(path);
+      })
+      .map((target) => `${relative(root, file)} imports ${target}`),
+  );
   assert.equal(faults, []);
 });
 

@@ -17,6 +17,7 @@ const commands = [
   "summary",
   "dump",
   "explain",
+  "inspect",
   "memory",
   "bench",
   "compile",

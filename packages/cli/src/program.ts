@@ -9,6 +9,7 @@ import { dumpCommand } from "./commands/dump.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { guardCommand } from "./commands/guard.ts";
+import { inspectCommand } from "./commands/inspect.ts";
 import { logitsCommand } from "./commands/logits.ts";
 import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
@@ -50,6 +51,7 @@ export function createProgram(): Command {
     summaryCommand(),
     dumpCommand(),
     explainCommand(),
+    inspectCommand(),
     memoryCommand(),
     benchCommand(),
     compileCommand(),

@@ -14,6 +14,7 @@ export * from "./cuda/index.ts";
 export * from "./explain/explain.ts";
 export * from "./explain/linear-paths.ts";
 export * from "./explain/product-ways.ts";
+export { rolesOf } from "./explain/roles.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";

@@ -11,12 +11,12 @@ import {
   knownPaths,
   nearestPath,
   type ProgramExplanation,
+  rolesOf,
   type StepCost,
   type StepExplanation,
 } from "@weft/compiler";
 import type { ExplainOptions } from "../commands/explain.ts";
 import { compileTarget } from "../target/compile-target.ts";
-import { rolesOf } from "../target/roles.ts";
 import { openTarget } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";

@@ -37,19 +37,8 @@ export interface CudaEmitOptions {
  * @throws WeftError where units for FP4 are asked for and the plan has nothing for them. Whether a GPU has them is its
  * runtime's question, or that of who names the target.
  */
-export function emitCuda(plan: Plan, { fp4 = "emulated" }: CudaEmitOptions = {}): CudaPlan {
-  if (fp4 === "hardware") requireFp4Products(plan);
-  const quantised = fp4 === "hardware" ? quantisedSlots(plan) : undefined;
-  const symbolMax = plan.symbols.map((symbol) => symbol.max);
-  const origins = originsByKernel(plan);
-  const texts = plan.kernels.map((kernel, index) =>
-    emitKernel(kernel, {
-      name: `k${index}_${identifier(kernel.name)}`,
-      symbolMax,
-      about: aboutKernel(plan, kernel, origins[index]!),
-      ...(quantised === undefined ? {} : { fp4: quantised[index]! }),
-    }),
-  );
+export function emitCuda(plan: Plan, options: CudaEmitOptions = {}): CudaPlan {
+  const texts = textsOf(plan, options);
   const functions: CudaFunction[] = [];
   const functionOf = new Map<string, number>();
   texts.forEach((text, index) => {
@@ -96,6 +85,33 @@ export function emitCuda(plan: Plan, { fp4 = "emulated" }: CudaEmitOptions = {})
     libraryScratchBytes: Math.max(0, ...texts.map((one) => one.library?.scratchBytes ?? 0)),
     tickets: Math.max(0, ...texts.map((one) => one.tickets)),
   };
+}
+
+/**
+ * The functions of each kernel of a plan, to be read: what `emitCuda` puts into one module, without the prelude.
+ * @throws WeftError as `emitCuda` does.
+ */
+export function cudaTexts(plan: Plan, options: CudaEmitOptions = {}): readonly string[] {
+  return textsOf(plan, options).map((text) =>
+    partsOf(text)
+      .map((part) => part.text)
+      .join("\n"),
+  );
+}
+
+function textsOf(plan: Plan, { fp4 = "emulated" }: CudaEmitOptions): readonly KernelText[] {
+  if (fp4 === "hardware") requireFp4Products(plan);
+  const quantised = fp4 === "hardware" ? quantisedSlots(plan) : undefined;
+  const symbolMax = plan.symbols.map((symbol) => symbol.max);
+  const origins = originsByKernel(plan);
+  return plan.kernels.map((kernel, index) =>
+    emitKernel(kernel, {
+      name: `k${index}_${identifier(kernel.name)}`,
+      symbolMax,
+      about: aboutKernel(plan, kernel, origins[index]!),
+      ...(quantised === undefined ? {} : { fp4: quantised[index]! }),
+    }),
+  );
 }
 
 function emitKernel(kernel: Kernel, context: KernelContext): KernelText {

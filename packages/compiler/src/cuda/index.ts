@@ -1,4 +1,4 @@
-export { type CudaEmitOptions, emitCuda } from "./emit.ts";
+export { type CudaEmitOptions, cudaTexts, emitCuda } from "./emit.ts";
 export { type Fp4Decision, type Fp4Products, fp4Decisions } from "./fp4.ts";
 export { preludeFolder, selfContained } from "./prelude.ts";
 export * from "./types.ts";

@@ -1,12 +1,12 @@
 /** Why operations of a block are in a kernel: the part that they play in it. */
-import { type FusedGroup, type FusedMatmul, nodesOf } from "@weft/compiler";
 import type { Graph, NodeId } from "@weft/dsl";
+import { type FusedGroup, type FusedMatmul, nodesOf } from "../fusion/types.ts";
 
-/** One sentence for each part that operations of the block at `path` play in this group. */
-export function rolesOf(group: FusedGroup, graph: Graph, path: string): readonly string[] {
+/** One sentence for each part that operations of the block at `path` play in this group; without a path, of any block. */
+export function rolesOf(group: FusedGroup, graph: Graph, path?: string): readonly string[] {
   const own = (id: NodeId) => {
     const place = graph.nodes[id]!.origin.path;
-    return place === path || place.startsWith(`${path}.`);
+    return path === undefined || place === path || place.startsWith(`${path}.`);
   };
   switch (group.kind) {
     case "rows":

@@ -1,0 +1,148 @@
+/** `weft inspect`: one file, and clear words where there can be none. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { hashPlan, type Plan, planVersion } from "@weft/compiler";
+import type { View } from "@weft/viewer";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { root, tiny, weft, withFolder } from "./command.ts";
+
+const block = join(root, "examples/custom-block.ts");
+
+const viewIn = (page: string): View =>
+  JSON.parse(/<script type="application\/json" id="view">(.*)<\/script>/.exec(page)![1]!);
+
+test("a block becomes one page, and nothing else is written", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "pages/block.html");
+    const { code, stdout, stderr } = await weft("inspect", block, "--out", file);
+    assert.is(code, 0, stderr);
+    assert.match(stdout, /block\.html: \d+\.\d+ KiB; main of 2 steps\n$/);
+    assert.equal(readdirSync(join(folder, "pages")), ["block.html"]);
+    const view = viewIn(readFileSync(file, "utf8"));
+    assert.is(view.target, block);
+    assert.match(view.notation!.text, "->> softcap");
+    assert.equal(
+      view.programs[0]!.stages.map((one) => one.pass),
+      ["given", "decompose", "simplify", "fuse"],
+    );
+  });
+});
+
+test("a model for a GPU has the text of its CUDA kernels, and rates are those that are given", async () => {
+  const { code, stdout } = await weft("inspect", tiny, "--device", "cuda", "--bandwidth", "3350", "--json");
+  assert.is(code, 0);
+  const view = JSON.parse(stdout) as View;
+  assert.ok(view.kernels.every(({ cuda }) => cuda!.includes("const Args<")));
+  assert.is(view.roofline.bytesPerSecond, 3350e9);
+  assert.equal(
+    view.programs.map(({ name }) => name),
+    ["prefill", "decode"],
+  );
+});
+
+test("a plan in JSON is looked at without its graphs; one of another version, or a changed one, is not", async () => {
+  const { stdout } = await weft("dump", block, "--stage", "plan", "--format", "json");
+  const plan = JSON.parse(stdout) as Plan;
+  await withFolder(async (folder) => {
+    const file = join(folder, "plan.json");
+    const given = async (text: string) => {
+      writeFileSync(file, text);
+      return weft("inspect", file, "--out", join(folder, "plan.html"));
+    };
+    assert.is((await given(stdout)).code, 0);
+    assert.equal(viewIn(readFileSync(join(folder, "plan.html"), "utf8")).programs[0]!.stages, []);
+
+    const old = { ...plan, version: planVersion - 1 };
+    const refused = await given(JSON.stringify({ ...old, hash: hashPlan(old) }));
+    assert.is(refused.code, 2);
+    assert.is(
+      refused.stderr,
+      `[inspect] the plan must be of version ${planVersion}; given version ${planVersion - 1}; at ${file}; compile it again with this version of Weft\n`,
+    );
+    assert.match((await given(JSON.stringify({ ...plan, name: "x" }))).stderr, /hash must match its content/);
+    assert.match((await given("{")).stderr, /\[plan\] the file must hold JSON; .*plan\.json/);
+  });
+});
+
+test("measured times are those of this plan, step by step", async () => {
+  const { stdout } = await weft("dump", block, "--stage", "plan", "--format", "json");
+  const { hash } = JSON.parse(stdout) as Plan;
+  await withFolder(async (folder) => {
+    const file = join(folder, "profile.json");
+    const given = (value: unknown) => {
+      writeFileSync(file, typeof value === "string" ? value : JSON.stringify(value));
+      return weft("inspect", block, "--profile", file, "--json");
+    };
+    const programs = [{ name: "main", nanoseconds: [1500, 250] }];
+    const { code, stdout: view } = await given({ version: 1, plan: hash, programs });
+    assert.is(code, 0);
+    assert.equal((JSON.parse(view) as View).programs[0]!.measured, [1500, 250]);
+    const wrong: readonly (readonly [unknown, RegExp])[] = [
+      ["{", /\[profile\] the file must hold JSON/],
+      [{ version: 1, plan: hash }, /must hold the programs that were measured/],
+      [{ version: 2, plan: hash, programs }, /must be of version 1; given 2/],
+      [{ version: 1, plan: "abc", programs }, /must be those of this plan; given plan "abc", not /],
+      [
+        { version: 1, plan: hash, programs: [{ name: "main", nanoseconds: [1] }] },
+        /must have the times of all 2 steps; given "main" with 1 times/,
+      ],
+      [
+        { version: 1, plan: hash, programs: [{ name: "other", nanoseconds: [1, 2] }, null] },
+        /of a program of the plan; given "other" with 2 times; .*\n.*given nothing with nothing/,
+      ],
+    ];
+    for (const [value, message] of wrong) {
+      const refused = await given(value);
+      assert.is(refused.code, 2);
+      assert.match(refused.stderr, message);
+    }
+    assert.match(
+      (await weft("inspect", block, "--profile", join(folder, "no.json"), "--json")).stderr,
+      /\[--profile\] the file must be readable; given ENOENT/,
+    );
+  });
+});
+
+test("a target that is not there or exports nothing usable leaves no page", async () => {
+  await withFolder(async (folder) => {
+    const out = join(folder, "page.html");
+    const missing = await weft("inspect", join(folder, "blok.ts"), "--out", out);
+    assert.is(missing.code, 2);
+    assert.match(missing.stderr, /\[TARGET\] must exist; given ".*blok\.ts"/);
+    const file = join(folder, "nothing.ts");
+    writeFileSync(file, "export const width = 4;");
+    const nothing = await weft("inspect", file, "--out", out);
+    assert.is(nothing.code, 2);
+    assert.match(nothing.stderr, /must export a block or a graph; given width \(a value of type number\)/);
+    assert.not(existsSync(out));
+  });
+});
+
+test("an output that cannot be written is told before anything is compiled", async () => {
+  await withFolder(async (folder) => {
+    writeFileSync(join(folder, "file"), "");
+    mkdirSync(join(folder, "pages"));
+    // The target does not exist either: the output is looked at first.
+    const within = await weft("inspect", "nowhere", "--out", join(folder, "file/page.html"));
+    assert.is(within.code, 2);
+    assert.match(
+      within.stderr,
+      /^\[--out\] the folder must be writable; given E.*; at .*file\/page\.html; name another file with --out\n$/,
+    );
+    const taken = await weft("inspect", "nowhere", "--out", join(folder, "pages"));
+    assert.match(
+      taken.stderr,
+      /^\[--out\] must name a file; given the folder .*; use .*pages\/page\.html\n$/,
+    );
+    // Nobody, not even root, can make a file here.
+    if (existsSync("/proc/self"))
+      assert.match(
+        (await weft("inspect", block, "--out", "/proc/page.html")).stderr,
+        /^\[--out\] the folder must be writable/,
+      );
+    assert.equal(readdirSync(join(folder, "pages")), []);
+  });
+});
+
+test.run();
