@@ -1,6 +1,6 @@
-export { type Measured, type MeasuredProgram, measuredVersion, readMeasured } from "./build/measured.ts";
-export { notationOf } from "./build/notation.ts";
-export { type ViewOptions, viewOf } from "./build/view.ts";
+export { type Measured, type MeasuredProgram, measuredVersion, readMeasured } from "./view/measured.ts";
+export { notationOf } from "./view/notation.ts";
+export { type ViewOptions, viewOf } from "./view/view.ts";
 export * from "./format/rows.ts";
 export * from "./format/texts.ts";
 export * from "./format/types.ts";

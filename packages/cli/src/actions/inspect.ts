@@ -13,7 +13,7 @@ import { refuse } from "../terminal/refuse.ts";
 
 /** Peak rates where none are given: an H200's as its data sheet has them, and a desktop CPU's as a guess. */
 const usual = {
-  cuda: { bandwidth: 4800, arithmetic: 989, source: "peaks of an H200, bf16" },
+  cuda: { bandwidth: 3350, arithmetic: 989, source: "peaks of an H100 SXM, dense bf16" },
   cpu: { bandwidth: 40, arithmetic: 0.5, source: "a guess: give --bandwidth and --arithmetic" },
 } as const;
 

@@ -43,7 +43,7 @@ export function inspectCommand(): Command {
     .addOption(
       new Option(
         "--bandwidth <N>",
-        "GB/s of memory, for the least time of each step (default: 4800 for CUDA, 40 for the CPU)",
+        "GB/s of memory, for the least time of each step (default: 3350 for CUDA, 40 for the CPU)",
       ).argParser(positive),
     )
     .addOption(

@@ -1,0 +1,76 @@
+/** Which node of a graph is which node of the graph before a pass: passes give new numbers to what they keep. */
+import { formatType, type Graph, type GraphNode } from "@weft/dsl";
+import { addedNode, changedNode, sameNode } from "../format/types.ts";
+
+export interface NodeMatch {
+  /** The node before, or -1. */
+  readonly before: number;
+  readonly state: typeof sameNode | typeof changedNode | typeof addedNode;
+}
+
+/**
+ * Nodes with the same op, place, type and attributes are one, in their order; of what is left, those with the same op at
+ * the same place. A node that reads other values than before has changed, whatever else of it is the same.
+ */
+export function matchGraphs(before: Graph, after: Graph): readonly NodeMatch[] {
+  const found = new Int32Array(after.nodes.length).fill(-1);
+  const taken = new Set<number>();
+  const exact = pair(before, after, found, taken, exactKey);
+  pair(before, after, found, taken, placeKey);
+  return after.nodes.map((node): NodeMatch => {
+    const old = found[node.id]!;
+    if (old < 0) return { before: -1, state: addedNode };
+    const inputs = before.nodes[old]!.inputs;
+    const reads =
+      inputs.length === node.inputs.length &&
+      node.inputs.every((input, place) => found[input] === inputs[place]);
+    return { before: old, state: exact.has(node.id) && reads ? sameNode : changedNode };
+  });
+}
+
+/** Pairs what has equal keys and no partner yet; of several the one that reads the same, else the first. */
+function pair(
+  before: Graph,
+  after: Graph,
+  found: Int32Array,
+  taken: Set<number>,
+  key: (node: GraphNode) => string,
+): ReadonlySet<number> {
+  const waiting = new Map<string, GraphNode[]>();
+  for (const node of before.nodes) {
+    if (taken.has(node.id)) continue;
+    const name = key(node);
+    const others = waiting.get(name);
+    if (others === undefined) waiting.set(name, [node]);
+    else others.push(node);
+  }
+  const paired = new Set<number>();
+  for (const node of after.nodes) {
+    if (found[node.id] !== -1) continue;
+    const candidates = waiting.get(key(node));
+    if (candidates === undefined || candidates.length === 0) continue;
+    // Few places have more than a handful of equal nodes; constants may have thousands, and any of those will do.
+    const alike = candidates
+      .slice(0, 16)
+      .findIndex((one) => one.inputs.every((input, place) => found[node.inputs[place]!] === input));
+    const [old] = candidates.splice(Math.max(0, alike), 1);
+    found[node.id] = old!.id;
+    taken.add(old!.id);
+    paired.add(node.id);
+  }
+  return paired;
+}
+
+const placeKey = (node: GraphNode) => JSON.stringify([node.op, node.origin.path, node.origin.composite]);
+
+/** A graph is looked at twice, before one pass and after the other, and passes hand on most of its nodes. */
+const exactKeys = new WeakMap<GraphNode, string>();
+
+function exactKey(node: GraphNode): string {
+  const known = exactKeys.get(node);
+  if (known !== undefined) return known;
+  const { op, origin, type, attributes } = node;
+  const key = JSON.stringify([op, origin.path, origin.composite, formatType(type), attributes]);
+  exactKeys.set(node, key);
+  return key;
+}
