@@ -1,6 +1,6 @@
 /** Runs a compiled graph on a device with the values of a test, and gives its outputs as the interpreter would. */
 import { compile, type Pass } from "@weft/compiler";
-import { type Graph, orThrow, sizeFor, type TensorArray } from "@weft/dsl";
+import { encodeE4m3, type Graph, orThrow, sizeFor, type TensorArray } from "@weft/dsl";
 import type { Device, Executable, WeightSource } from "@weft/runtime";
 import { exactNvfp4 } from "./nvfp4-values.ts";
 import type { GraphValues } from "./random-values.ts";
@@ -19,6 +19,8 @@ export function weightsOf(values: GraphValues): WeightSource {
       const { codes, scales } = exactNvfp4(value.data);
       return { kind: "data", data: codes, scales, dtype: "nvfp4", shape };
     }
+    if (value.dtype === "f8e4m3")
+      return { kind: "data", data: Uint8Array.from(value.data, encodeE4m3), dtype: "f8e4m3", shape };
     return value.dtype === "i32"
       ? { kind: "data", data: Int32Array.from(value.data), dtype: "i32", shape }
       : { kind: "data", data: Float32Array.from(value.data), dtype: "f32", shape };

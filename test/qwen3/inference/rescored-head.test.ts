@@ -1,4 +1,4 @@
-/** A head in NVFP4 whose candidates the plain head's rows score again: the plain head's texts, and what it takes. */
+/** A head in NVFP4 or FP8 whose candidates the plain head's rows score again: the plain head's texts, and what it takes. */
 import { join } from "node:path";
 import { costOf, exampleSymbols, linearPaths } from "@weft/compiler";
 import { type FormatRule, generate, type OpenOptions, prepareQwen3 } from "@weft/qwen3";
@@ -10,7 +10,8 @@ import { right } from "../weights/files.ts";
 const test = suite("a rescored head");
 
 const [tied, untied] = [join(fixtures, "tiny-tied"), join(fixtures, "tiny")];
-const head: readonly FormatRule[] = [{ pattern: "lm_head", format: "nvfp4" }];
+const headIn = (format: "nvfp4" | "fp8"): readonly FormatRule[] => [{ pattern: "lm_head", format }];
+const head = headIn("nvfp4");
 const prompts = [[1, 45, 7], [72, 101], [200], [9, 9, 3, 77]];
 const maxTokens = 12;
 
@@ -26,20 +27,24 @@ async function greedy(device: DeviceName, directory: string, options: OpenOption
 }
 
 const cases = [
-  [tied, "f32", "model.embed_tokens.weight"],
-  [tied, "bf16", "model.embed_tokens.weight"],
-  [untied, "f32", "lm_head.weight.plain"],
+  ["nvfp4", tied, "f32", "model.embed_tokens.weight"],
+  ["nvfp4", tied, "bf16", "model.embed_tokens.weight"],
+  ["nvfp4", untied, "f32", "lm_head.weight.plain"],
+  ["fp8", tied, "f32", "model.embed_tokens.weight"],
+  ["fp8", tied, "bf16", "model.embed_tokens.weight"],
+  ["fp8", untied, "f32", "lm_head.weight.plain"],
 ] as const;
 
-for (const [directory, dtype, rows] of cases)
-  test(`${rows}, ${dtype}: greedy texts are those of the plain head, on every device`, async () => {
+for (const [format, directory, dtype, rows] of cases)
+  test(`${format}, ${rows}, ${dtype}: greedy texts are those of the plain head, on every device`, async () => {
+    const quantize = headIn(format);
     const plain = await greedy("cpu", directory, { dtype });
-    const { formats } = right(prepareQwen3(directory, { quantize: head, dtype }));
+    const { formats } = right(prepareQwen3(directory, { quantize, dtype }));
     assert.is(formats.plainHead?.name, rows);
     for (const device of ["cpu", "cuda-sim", "interpreter"] as const)
-      assert.equal(await greedy(device, directory, { quantize: head, dtype }), plain, device);
-    // Without it the head in NVFP4 says something else, so the test can fail.
-    assert.not.equal(await greedy("cpu", directory, { quantize: head, dtype, rescore: false }), plain);
+      assert.equal(await greedy(device, directory, { quantize, dtype }), plain, device);
+    // Without it the head says something else, so the test can fail.
+    assert.not.equal(await greedy("cpu", directory, { quantize, dtype, rescore: false }), plain);
   });
 
 const stepsOf = (options: OpenOptions, device: "cpu" | "cuda") => {

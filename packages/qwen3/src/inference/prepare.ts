@@ -18,11 +18,11 @@ import {
 import { directoryOf, kindOfPath } from "../config/json-file.ts";
 import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
-import { headName } from "../quantize/items.ts";
+import { headName, plainHeadName } from "../quantize/items.ts";
 import { type Checkpoint, checkQuantization, openCheckpoint, type RequiredTensor } from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import { unfilledWeight } from "./encoded-weights.ts";
-import { decideFormats, type Formats, plainHeadName } from "./formats.ts";
+import { decideFormats, type Formats } from "./formats.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 import { planKey, readPlan, writePlan } from "./plan-cache.ts";
 import { asStored, bindStored, type StoredModel, storageOf, weightSource } from "./stored-model.ts";
@@ -33,7 +33,7 @@ export interface PreparedQwen3 {
   readonly generationConfig: GenerationConfig;
   readonly checkpoint: Checkpoint;
   readonly parameters: readonly Parameter[];
-  /** Which linears are in NVFP4, and why. */
+  /** Which linears are in NVFP4 or FP8, and why. */
   readonly formats: Formats;
   /** Of the model's parameters and of the adapter's, by their names in the graph. */
   readonly bound: StoredModel;

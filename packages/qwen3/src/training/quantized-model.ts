@@ -83,6 +83,7 @@ export function quantizedModel(
         ],
         kvCache: undefined,
         ownHead: false,
+        headWasTable: false,
         embedding: false,
       },
     },
