@@ -81,7 +81,7 @@ test("--quantize at load is what a quantised file is: logits, memory, and the pa
     const run = await weft("generate", tied, "--tokens=72,101", "--max-tokens=2", ...sizes);
     assert.is(JSON.parse(run.stdout).timing.memoryBytes, predicted.peak);
     const told = await weft("explain", tied, "model.layers.0", "--program=decode", ...rules);
-    assert.match(told.stdout, "not in nvfp4: the checkpoint has it in BF16, and asked for by *.o_proj=plain");
+    assert.match(told.stdout, "not quantised: the checkpoint has it in BF16, and asked for by *.o_proj=plain");
     assert.match(told.stdout, "stored as nvfp4: asked for by model.layers.*=nvfp4, encoded at load");
   }));
 

@@ -1,6 +1,7 @@
 /** Linears that are quantised while they are loaded: whose rule decides, the bytes, and what is refused. */
 import { join } from "node:path";
-import { linearPaths, tensorScaleName } from "@weft/compiler";
+import { linearPaths, rowScalesName, tensorScaleName } from "@weft/compiler";
+import { encodeFp8 } from "@weft/dsl";
 import {
   type FormatRule,
   logitsOf,
@@ -12,6 +13,7 @@ import {
   type QuantizeOptions,
   quantizeCheckpoint,
   readPart,
+  readTensor,
   scaleCodesOf,
   storedWeights,
   writeSafetensors,
@@ -73,6 +75,33 @@ for (const { rules, written, count } of cases)
       assert.equal(await logitsFrom(tied, { quantize: rules }), await logitsFrom(directory));
     }));
 
+test("fp8: a code for each weight and a scale for each row, of a head of its own or of the table", async () => {
+  const fp8 = (pattern: string): FormatRule => ({ pattern, format: "fp8" });
+  const entries = right(openCheckpoint(tied)).tensors;
+  const cases = [
+    { rules: [fp8("lm_head")], names: ["lm_head.weight"] },
+    { rules: [fp8("*.embed_tokens"), fp8("*.0.*.o_proj"), { pattern: "*.1.*.o_proj", format: "nvfp4" }] },
+  ] as const;
+  for (const { rules } of cases) {
+    const { parameters, bound, weights } = right(prepareQwen3(tied, { quantize: rules }));
+    const encoded = await encodedWeights(parameters, bound);
+    for (const { name, format, entry } of bound.encode.values()) {
+      assert.not.ok(name in weights);
+      if (format !== "fp8") continue;
+      const expected = encodeFp8(readTensor(entries.get(entry.name)!), entry.shape[1]!);
+      assert.equal(encoded[name]!.data, expected.codes, name);
+      assert.equal(encoded[rowScalesName(name)]!.data, expected.scales, name);
+    }
+    const [logits] = await logitsFrom(tied, { quantize: rules });
+    const [plainLogits] = await logitsFrom(tied);
+    const off = logits!.reduce((most, value, i) => Math.max(most, Math.abs(value - plainLogits![i]!)), 0);
+    const largest = plainLogits!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    assert.ok(off > 0 && off < 0.1 * largest, `${off} of ${largest}`);
+  }
+  assert.is(right(prepareQwen3(tied, { quantize: cases[0].rules })).config.tiedEmbeddings, false);
+  assert.is(right(prepareQwen3(tied, { quantize: cases[1].rules })).config.tiedEmbeddings, true);
+});
+
 test("the last rule that fits decides about a linear, and about what it is multiplied with", () => {
   const { compiled } = right(
     prepareQwen3(tied, {
@@ -95,7 +124,7 @@ test("the last rule that fits decides about a linear, and about what it is multi
   assert.equal(found.get("model.layers.0.mlp.down_proj"), [
     "bf16",
     "plain",
-    "not in nvfp4: the checkpoint has it in BF16, and asked for by *.down_proj=plain",
+    "not quantised: the checkpoint has it in BF16, and asked for by *.down_proj=plain",
   ]);
   assert.equal(found.get("model.layers.1.mlp.down_proj"), [
     "nvfp4",
@@ -138,10 +167,17 @@ test("patterns that fit nothing name what would, and contradictions are refused"
   assert.match(quantize("model.norm"), /must fit linears of the model/);
   assert.match(quantize("re:("), /regular expression/);
   assert.match(
-    refused({ quantize: [{ pattern: "*", format: "fp8" as never }] }),
-    /must be plain or nvfp4; given "fp8"/,
+    refused({ quantize: [{ pattern: "*", format: "fp4" as never }] }),
+    /must be plain, nvfp4 or fp8; given "fp4"/,
   );
   assert.match(refused({ quantize: [table, plain("lm_head")] }), /has the table's format/);
+  assert.match(refused({ quantize: [table, { ...head, format: "fp8" }] }), /given lm_head=fp8/);
+  assert.match(
+    refused({ quantize: [{ pattern: "*.mlp.*", format: "fp8" }] }, quantizedFixture),
+    /its codes are kept; given \*\.mlp\.\*=fp8/,
+  );
+  const fp8Alone = { quantize: [{ ...head, format: "fp8" }], activations: "nvfp4" } as const;
+  assert.match(refused(fp8Alone), /given no weight in nvfp4/);
   assert.match(refused({ activations: "nvfp4" }), /given no weight in nvfp4/);
   assert.match(refused({ activations: "fp4" as never }), /must be plain or nvfp4, or rules; given "fp4"/);
   const both = { quantize: [inBlocks], activations: [{ pattern: "lm_head", format: "nvfp4" }] } as const;
@@ -174,6 +210,14 @@ test("rows that are no whole blocks are refused with their names, and can be lef
       ),
     );
     await rejectsWith(() => openQwen3(directory, { quantize: rules, checkWeights: false }), broken);
+    // FP8 has no blocks, so that it takes any rows.
+    const coded: FormatRule[] = [{ pattern: "model.layers.*", format: "fp8" }];
+    await rejectsWith(() => openQwen3(directory, { quantize: coded, checkWeights: false }), broken);
+    const [others] = await logitsFrom(directory, {
+      quantize: [...coded, plain("*.up_proj")],
+      checkWeights: false,
+    });
+    assert.is(others!.length, shape.vocab);
   }));
 
 test.run();

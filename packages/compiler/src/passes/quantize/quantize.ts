@@ -119,7 +119,7 @@ function writeDown(
   const place = placeOf(node);
   const because = (reason: string | undefined) => (reason === undefined ? "" : `: ${reason}`);
   if (weight === undefined) {
-    if (reasons !== undefined) log.refused("quantize", place, `not in nvfp4: ${reasons.weight}`);
+    if (reasons !== undefined) log.refused("quantize", place, `not quantised: ${reasons.weight}`);
     return;
   }
   log.fired(`${storedAs}${formatOf(weight)}${because(reasons?.weight)}`, place);
