@@ -1,11 +1,19 @@
 /** A head in NVFP4 or FP8 whose candidates the plain head's rows score again: the plain head's texts, and what it takes. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { costOf, exampleSymbols, linearPaths } from "@weft/compiler";
-import { type FormatRule, generate, type OpenOptions, prepareQwen3 } from "@weft/qwen3";
+import {
+  type FormatRule,
+  generate,
+  type OpenOptions,
+  prepareQwen3,
+  type QuantizeOptions,
+  quantizeCheckpoint,
+} from "@weft/qwen3";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type DeviceName, fixtures, openOn } from "../../support/models.ts";
-import { right } from "../weights/files.ts";
+import { inDirectory, left, right } from "../weights/files.ts";
 
 const test = suite("a rescored head");
 
@@ -70,6 +78,11 @@ test("a decode step has eight kernels more, and reads the candidates' rows alone
   const [vocab, hidden] = [320, 64];
   // 16 bits a weight, or 4.5, of a matrix of a multiple of 16 rows; and the tensor's scale.
   assert.is(plain.reads - alone.reads, vocab * hidden * (2 - 0.5625) - 4);
+  // A byte a weight, and the scales of the rows.
+  const coded = stepsOf({ quantize: headIn("fp8"), rescore: false }, "cuda");
+  assert.is(coded.steps, plain.steps);
+  assert.is(plain.reads - coded.reads, vocab * hidden * (2 - 1) - 4 * vocab);
+  assert.is(stepsOf({ quantize: headIn("fp8") }, "cuda").steps, scored.steps);
   const rows = 32 * hidden * 2;
   const more = scored.reads - alone.reads;
   assert.ok(more >= rows && more < rows + 20_000, `${more}`);
@@ -86,6 +99,73 @@ test("explain says whether the head is scored again, and why not", () => {
   const table: FormatRule = { pattern: "model.embed_tokens", format: "nvfp4" };
   assert.match(why({ quantize: [table] }), /not scored again: there are no plain rows$/);
 });
+
+test("explain says how a head in FP8 is stored and multiplied", () => {
+  const { storage, activations, reasons, ways } = stepsOf({ quantize: headIn("fp8") }, "cuda").head;
+  assert.equal([storage, activations, ways.map(({ kind }) => kind)], ["f8e4m3", "plain", ["streamed"]]);
+  assert.equal(reasons, [
+    "stored as fp8: asked for by lm_head=fp8, encoded at load; candidates are scored again by model.embed_tokens.weight",
+    "dequantised exactly in the product: fp8 is of weights alone",
+  ]);
+});
+
+test("a checkpoint with a quantised head has the plain rows in its table, or keeps them where that is asked for", () =>
+  inDirectory(async (folder) => {
+    const write = async (model: string, name: string, options: Partial<QuantizeOptions> = {}) => {
+      const directory = join(folder, name);
+      const format = "compressed-tensors";
+      right(
+        await quantizeCheckpoint({
+          exclude: ["model.layers.*"],
+          head: true,
+          ...options,
+          model,
+          directory,
+          format,
+        }),
+      );
+      return directory;
+    };
+    const plainHeadOf = (model: string) => right(prepareQwen3(model)).formats.plainHead?.name;
+    const fromTied = await write(tied, "tied");
+    assert.is(plainHeadOf(fromTied), "model.embed_tokens.weight");
+    const kept = await write(untied, "kept", { plainHead: true });
+    assert.is(plainHeadOf(kept), "lm_head.weight.plain");
+    const lost = await write(untied, "lost");
+    assert.is(plainHeadOf(lost), undefined);
+    const path = linearPaths(right(prepareQwen3(lost)).compiled).find(({ path }) => path === "lm_head")!;
+    assert.match(path.reasons[0]!, /candidates are not scored again: there are no plain rows$/);
+    for (const [source, written] of [
+      [tied, fromTied],
+      [untied, kept],
+    ] as const)
+      assert.equal(await greedy("cpu", written, {}), await greedy("cpu", source, {}), written);
+    assert.not.equal(await greedy("cpu", lost, {}), await greedy("cpu", untied, {}));
+    // Another format keeps what is there; a table that is quantised later is no plain row any more.
+    const again = async (model: string, directory: string, options: Partial<QuantizeOptions>) => {
+      right(await quantizeCheckpoint({ model, directory, format: "modelopt", ...options }));
+      return plainHeadOf(directory);
+    };
+    assert.is(await again(fromTied, join(folder, "again"), {}), "model.embed_tokens.weight");
+    assert.is(await again(kept, join(folder, "kept again"), {}), "lm_head.weight.plain");
+    assert.is(await again(fromTied, join(folder, "table"), { embedding: true }), undefined);
+    const config = join(fromTied, "config.json");
+    writeFileSync(
+      config,
+      readFileSync(config, "utf8").replace('"model.embed_tokens.weight"', '"model.norm.weight"'),
+    );
+    assert.match(
+      left(prepareQwen3(fromTied)).join(),
+      /weft_plain_head must be "model\.embed_tokens\.weight"/,
+    );
+    const refused = await quantizeCheckpoint({
+      model: untied,
+      directory: join(folder, "x"),
+      format: "dat",
+      plainHead: true,
+    });
+    assert.match(left(refused).join(), /needs a head that is quantised/);
+  }));
 
 test("all logits stay those of the head in NVFP4", async () => {
   const penalised = async (options: OpenOptions) => {
