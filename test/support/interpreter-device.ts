@@ -4,7 +4,15 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { type Compiled, type InterpreterState, initialState, interpret, type Plan } from "@weft/compiler";
-import { decodeE4m3, decodeNvfp4, elementCount, type Graph, maxSize, roundTo, type TensorArray } from "@weft/dsl";
+import {
+  decodeE4m3,
+  decodeNvfp4,
+  elementCount,
+  type Graph,
+  maxSize,
+  roundTo,
+  type TensorArray,
+} from "@weft/dsl";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "@weft/qwen3";
 import {
   type Device,

@@ -46,19 +46,21 @@ async function logitsFrom(directory: string, options: OpenOptions = {}): Promise
 
 const cases: readonly { rules: readonly FormatRule[]; written: Partial<QuantizeOptions>; count: number }[] = [
   { rules: [inBlocks], written: {}, count: 14 },
+  { rules: [inBlocks], written: { fourOverSix: true }, count: 14 },
   { rules: [inBlocks, head], written: { head: true }, count: 15 },
   { rules: [inBlocks, table], written: { embedding: true }, count: 15 },
   { rules: [inBlocks, plain("*.0.mlp.*")], written: { exclude: ["*.0.mlp.*"] }, count: 11 },
 ];
 
-for (const { rules, written, count } of cases)
-  test(`${JSON.stringify(rules.map(({ pattern }) => pattern))}: the bytes and logits of a file`, () =>
+for (const { rules, written, count } of cases) {
+  const { fourOverSix } = written;
+  test(`${JSON.stringify([...rules.map(({ pattern }) => pattern), written])}: the bytes and logits of a file`, () =>
     inDirectory(async (folder) => {
       const directory = join(folder, "out");
       const format = "compressed-tensors";
       right(await quantizeCheckpoint({ model: tied, directory, format, ...written }));
       const { linears } = right(storedWeights(right(openCheckpoint(directory))));
-      const { parameters, bound } = right(prepareQwen3(tied, { quantize: rules }));
+      const { parameters, bound } = right(prepareQwen3(tied, { quantize: rules, fourOverSix }));
       const encoded = await encodedWeights(parameters, bound);
       assert.is(linears.size, count);
       assert.equal(
@@ -72,8 +74,9 @@ for (const { rules, written, count } of cases)
         const scale = encoded[tensorScaleName(name)]!.data as Float32Array;
         assert.is(scale[0], linear.tensorScale, name);
       }
-      assert.equal(await logitsFrom(tied, { quantize: rules }), await logitsFrom(directory));
+      assert.equal(await logitsFrom(tied, { quantize: rules, fourOverSix }), await logitsFrom(directory));
     }));
+}
 
 test("fp8: a code for each weight and a scale for each row, of a head of its own or of the table", async () => {
   const fp8 = (pattern: string): FormatRule => ({ pattern, format: "fp8" });
@@ -178,6 +181,10 @@ test("patterns that fit nothing name what would, and contradictions are refused"
   );
   const fp8Alone = { quantize: [{ ...head, format: "fp8" }], activations: "nvfp4" } as const;
   assert.match(refused(fp8Alone), /given no weight in nvfp4/);
+  assert.match(
+    refused({ quantize: [{ ...head, format: "fp8" }], fourOverSix: true }),
+    /fourOverSix must go with weights that are put into nvfp4/,
+  );
   assert.match(refused({ activations: "nvfp4" }), /given no weight in nvfp4/);
   assert.match(refused({ activations: "fp4" as never }), /must be plain or nvfp4, or rules; given "fp4"/);
   const both = { quantize: [inBlocks], activations: [{ pattern: "lm_head", format: "nvfp4" }] } as const;

@@ -118,6 +118,11 @@ export const quantizeOption = () =>
     "--quantize <[PATTERN=]FORMAT>",
     "quantise linears at load: nvfp4, fp8 or plain; of all blocks, or of the names that fit; repeat for several, the last one decides",
   ).argParser(formatRule("model.layers.*", ["plain", "nvfp4", "fp8"]));
+export const fourOverSixOption = () =>
+  new Option(
+    "--four-over-six",
+    "with --quantize nvfp4: take 4 as the largest code of a block where that is nearer",
+  );
 export const activationsOption = () =>
   new Option(
     "--activations <[PATTERN=]FORMAT>",
@@ -159,6 +164,7 @@ export interface TargetOptions {
 /** Options of everything that runs a MODEL. */
 export interface ModelOptions {
   readonly quantize?: readonly FormatRule[];
+  readonly fourOverSix?: boolean;
   readonly activations?: readonly FormatRule[];
   readonly rescore?: boolean;
   readonly fp4?: "emulated" | "hardware";

@@ -107,7 +107,7 @@ export async function encodedWeights(
       },
       scales: (bytes: Uint8Array, at: number) => scales.set(bytes, at),
     };
-    await encodeLinear(linear, { encodeScale, fourOverSix: false }, put, false);
+    await encodeLinear(linear, { encodeScale, fourOverSix: linear.fourOverSix }, put, false);
     weights.push(...weightsIn(room, encodeScale));
   }
   const problems: Problem[] = [];

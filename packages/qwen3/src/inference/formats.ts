@@ -49,7 +49,10 @@ export interface PlainHead {
   readonly entry: TensorEntry;
 }
 
-export type FormatOptions = Pick<OpenOptions, "quantize" | "activations" | "rescore" | "logits">;
+export type FormatOptions = Pick<
+  OpenOptions,
+  "quantize" | "fourOverSix" | "activations" | "rescore" | "logits"
+>;
 
 /**
  * Left: linears that the checkpoint has broken; rules that are none, fit nothing or contradict the checkpoint; activations
@@ -58,12 +61,18 @@ export type FormatOptions = Pick<OpenOptions, "quantize" | "activations" | "resc
 export function decideFormats(
   checkpoint: Checkpoint,
   given: Qwen3Config,
-  { quantize = [], activations = "plain", rescore = true, logits = "last" }: FormatOptions = {},
+  {
+    quantize = [],
+    fourOverSix = false,
+    activations = "plain",
+    rescore = true,
+    logits = "last",
+  }: FormatOptions = {},
 ): Checked<Formats> {
   const stored = storedWeights(checkpoint);
   if (Either.isLeft(stored)) return stored;
   const { linears, plain } = stored.right;
-  const byRules = linearsByRules(stored.right, given.tiedEmbeddings, quantize);
+  const byRules = linearsByRules(stored.right, given.tiedEmbeddings, quantize, fourOverSix);
   if (Either.isLeft(byRules)) return byRules;
   const { decided } = byRules.right;
   const encode = new Map(byRules.right.encode.map((one) => [one.name, one]));

@@ -30,6 +30,8 @@ export interface OpenOptions {
    * each weight until the device has it.
    */
   readonly quantize?: readonly FormatRule[] | undefined;
+  /** What `quantize` puts into NVFP4: tries for each block whether 4 or 6 as its largest code is nearer. Default false. */
+  readonly fourOverSix?: boolean | undefined;
   /**
    * Where weights are in NVFP4: `plain` (the default) dequantises them exactly within each product; `nvfp4` quantises what
    * they are multiplied with as well, by the checkpoint's own input scales where it has them. Rules say it of some.
@@ -136,7 +138,13 @@ export function resolveOpenOptions(
   const dtype = options.dtype ?? usual.dtype;
   if (dtype !== "f32" && dtype !== "bf16")
     complain("dtype must be f32 or bf16", dtype, "leave it out for the default");
-  const { fp4 } = options;
+  const { fp4, fourOverSix = false } = options;
+  if (fourOverSix && options.quantize?.some(({ format }) => format === "nvfp4") !== true)
+    complain(
+      "fourOverSix must go with weights that are put into nvfp4",
+      fourOverSix,
+      "add a rule to quantize",
+    );
   if (fp4 !== undefined && fp4 !== "emulated" && fp4 !== "hardware")
     complain("fp4 must be emulated or hardware", fp4, "leave it out for emulated");
   else if (fp4 === "hardware" && options.device !== "cuda" && options.device !== "cuda-sim")

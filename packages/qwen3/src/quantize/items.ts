@@ -40,6 +40,8 @@ export interface LinearToEncode extends Candidate {
 /** The same while a checkpoint is loaded. */
 export interface LinearToLoad extends LinearToEncode {
   readonly format: Exclude<LinearFormat, "plain">;
+  /** Of NVFP4: tries for each block whether 4 or 6 as its largest code is nearer. */
+  readonly fourOverSix: boolean;
 }
 
 export const tableName = embeddingTable;
@@ -111,6 +113,7 @@ export function linearsByRules(
   stored: StoredWeights,
   tied: boolean,
   rules: readonly FormatRule[],
+  fourOverSix = false,
 ): Checked<LinearsByRules> {
   const candidates = plainCandidates(stored, tied);
   const quantized = [...stored.linears.keys()];
@@ -142,7 +145,9 @@ export function linearsByRules(
   for (const { format, linears } of wanted)
     problems.push(...cannotBeEncoded(linears, (module) => `${module}=plain`, format));
   return unlessProblems(problems, () => ({
-    encode: wanted.flatMap(({ format, linears }) => linears.map((one) => ({ ...toEncode(one), format }))),
+    encode: wanted.flatMap(({ format, linears }) =>
+      linears.map((one) => ({ ...toEncode(one), format, fourOverSix })),
+    ),
     decided,
   }));
 }
