@@ -135,6 +135,20 @@ test("the largest codes, the smallest, and NaN, which makes NaN of its column an
   });
 });
 
+test("a code that is NaN is refused at load by the weight's name", async () => {
+  const program = products("bf16", 1, 272);
+  const { plan } = orThrow(compile([program], { name: "fp8" }));
+  const values = randomValues(program.graph, 3);
+  values.parameters("coded.272")!.data[5 * 272 + 33] = Number.NaN;
+  for (const open of Object.values(devices)) {
+    using device = await open("own");
+    await device.load(plan, weightsOf(values), { checkWeights: true }).then(
+      () => assert.unreachable(device.name),
+      (error: Error) => assert.match(error.message, /coded\.272: NaN at flat index 1393/),
+    );
+  }
+});
+
 test("products of a library read weights as bf16 from scratch", async () => {
   const steps = await compare([products("bf16", 256, 272)], "auto");
   assert.equal([...new Set(steps)], ["library: from 256 rows on"]);
