@@ -157,7 +157,7 @@ test("explain says which path each linear takes, and who decided it", async () =
   const json = JSON.parse((await weft(...head, "--device=cuda", "--program=prefill")).stdout);
   const [linear] = json.programs[0].linears;
   assert.is(linear.storage, "bf16");
-  assert.equal(linear.reasons, ["not in nvfp4: the checkpoint has it in F32, and no pattern asks for it"]);
+  assert.equal(linear.reasons, ["not quantised: the checkpoint has it in F32, and no pattern asks for it"]);
 });
 
 test("explain says where products of two NVFP4 matrices are computed", async () => {

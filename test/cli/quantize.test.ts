@@ -81,14 +81,17 @@ test("--quantize at load is what a quantised file is: logits, memory, and the pa
     const run = await weft("generate", tied, "--tokens=72,101", "--max-tokens=2", ...sizes);
     assert.is(JSON.parse(run.stdout).timing.memoryBytes, predicted.peak);
     const told = await weft("explain", tied, "model.layers.0", "--program=decode", ...rules);
-    assert.match(told.stdout, "not in nvfp4: the checkpoint has it in BF16, and asked for by *.o_proj=plain");
+    assert.match(
+      told.stdout,
+      "not quantised: the checkpoint has it in BF16, and asked for by *.o_proj=plain",
+    );
     assert.match(told.stdout, "stored as nvfp4: asked for by model.layers.*=nvfp4, encoded at load");
   }));
 
 test("rules that are none, fit nothing, or have no weights to quantise", async () => {
-  const format = await weft("generate", tied, "--tokens=1", "--quantize=*.mlp.*=fp8");
+  const format = await weft("generate", tied, "--tokens=1", "--quantize=*.mlp.*=fp4");
   assert.is(format.code, 2);
-  assert.match(format.stderr, "It must be FORMAT or PATTERN=FORMAT, FORMAT plain or nvfp4.");
+  assert.match(format.stderr, "It must be FORMAT or PATTERN=FORMAT, FORMAT plain, nvfp4 or fp8.");
   const nearest = await weft("generate", tied, "--tokens=1", "--quantize=*.down_prj=nvfp4");
   assert.is(nearest.code, 2);
   assert.match(nearest.stderr, "did you mean *.down_proj?");

@@ -1,6 +1,6 @@
-/** The addon's NVFP4 against its definition, byte for byte. */
-import { decodeNvfp4, encodeNvfp4, nvfp4EncodeScale } from "@weft/dsl";
-import { amax, nvfp4Decode, nvfp4Encode, nvfp4Statistics } from "@weft/runtime-cpu";
+/** The addon's NVFP4 and FP8 against their definitions, byte for byte. */
+import { decodeNvfp4, encodeFp8, encodeNvfp4, nvfp4EncodeScale } from "@weft/dsl";
+import { amax, fp8Encode, nvfp4Decode, nvfp4Encode, nvfp4Statistics } from "@weft/runtime-cpu";
 import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -60,6 +60,40 @@ test("encodes a tensor that is longer than a part, by its own scale", () => {
     values.reduce((most, value) => Math.max(most, Math.abs(value)), 0),
   );
   sameEncoding(bytesOf(values), "f32", values, nvfp4EncodeScale(largest));
+});
+
+test("encodes FP8 to the bytes of the definition", () => {
+  const rows = fc
+    .tuple(fc.integer({ min: 1, max: 70 }), fc.integer({ min: 1, max: 4 }))
+    .chain(([columns, count]) =>
+      fc.tuple(
+        fc.constant(columns),
+        fc.array(element, { minLength: columns * count, maxLength: columns * count }),
+        fc.constantFrom(1, 2 ** -30, 2 ** -140, 2 ** 120),
+      ),
+    );
+  const sameBytes = (bytes: Uint8Array, dtype: "f32" | "bf16", values: Float32Array, columns: number) => {
+    const own = fp8Encode(bytes, dtype, columns);
+    const expected = encodeFp8(values, columns);
+    assert.equal(own.codes, expected.codes);
+    // As arrays, in which NaN is NaN.
+    assert.equal([...own.scales], [...expected.scales]);
+  };
+  fc.assert(
+    fc.property(rows, ([columns, given, factor]) => {
+      const values = Float32Array.from(given, (value) => value * factor);
+      sameBytes(bytesOf(values), "f32", values, columns);
+      const halves = asBf16(values);
+      sameBytes(halves.bytes, "bf16", halves.values, columns);
+    }),
+    { numRuns: 200 },
+  );
+  // Rows that are longer than what is converted at once, the largest magnitude in any part.
+  const long = Float32Array.from({ length: 2 * 5000 }, (_, i) => Math.sin(i * i) * (i === 4990 ? 9 : 1));
+  sameBytes(bytesOf(long), "f32", long, 5000);
+  sameBytes(bytesOf(long.fill(Number.NaN, 3, 4)), "f32", long, 5000);
+  assert.throws(() => fp8Encode(bytesOf(long), "f32", 4999), /no whole number of rows of 4999/);
+  assert.throws(() => fp8Encode(bytesOf(long), "f32", 0), /no whole number of rows/);
 });
 
 test("encodes into arrays that are given, parts of larger ones too", () => {

@@ -123,7 +123,7 @@ function paddedRows(shape: readonly number[]): readonly number[] {
   return [Math.ceil(rows / 16) * 16, shape.at(-1)!];
 }
 
-const width = { f32: 4, bf16: 2, f16: 2, nvfp4: 9 / 16, i32: 4, i8: 1 };
+const width = { f32: 4, bf16: 2, f16: 2, f8e4m3: 1, nvfp4: 9 / 16, i32: 4, i8: 1 };
 
 export class PlanBuilder {
   readonly plan: Plan;

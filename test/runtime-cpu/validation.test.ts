@@ -195,6 +195,15 @@ const cases: [name: string, path: string, value: unknown, message: RegExp][] = [
     ],
     /exceeds its buffer's/,
   ],
+  ["codes that are no weight", "buffers.8.dtype", "f8e4m3", /dtype: of f8e4m3 must be that of a weight/],
+  ["a store of codes", "kernels.0.slots.2.dtype", "f8e4m3", /must not write f8e4m3/],
+  [
+    "a rounding to codes",
+    `${rotation}.1`,
+    { kind: "round", dtype: "f8e4m3", operand: 0 },
+    /dtype: must not be nvfp4 or f8e4m3/,
+  ],
+  ["keys of codes", "kernels.2.slots.1.dtype", "f8e4m3", /key: must be of a float dtype/],
   ["two programs of one name", "programs.1", sound.programs[0], /"step" is there twice/],
 ];
 

@@ -61,6 +61,11 @@ const matrix: Readonly<Record<string, readonly [() => EmittedPlan, readonly stri
     () => emitQwen3(threeLayers, { policy: "bf16", ...small, quantized: codedLinears("nvfp4") }),
     ["sm_80"],
   ],
+  // As wide as 4B, so that products are streamed, in tiles, and a library's.
+  "three layers, FP8": [
+    () => emitQwen3(wideLayers, { policy: "bf16", capacity: 1024, chunk: 256, quantized: coded }),
+    ["sm_90a", "sm_80"],
+  ],
   "three layers, in units for FP4": [
     () =>
       emitQwen3(threeLayers, {
@@ -76,6 +81,11 @@ const matrix: Readonly<Record<string, readonly [() => EmittedPlan, readonly stri
   "training, f32": [() => emitTraining("f32", threeLayers, 100), ["sm_90a"]],
   "4B, f32": [() => emitQwen3(qwen3Of4B, { policy: "f32", ...large }), ["sm_90a", "sm_80"]],
 };
+
+/** All matrices in FP8. */
+function coded(name: string) {
+  return /(proj|lm_head|embed_tokens)\.weight$/.test(name) ? ({ rowScales: true } as const) : undefined;
+}
 
 /** The linears of the blocks in NVFP4, with a scale of each tensor. */
 function codedLinears(activations: "none" | "nvfp4") {

@@ -4,7 +4,15 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { type Compiled, type InterpreterState, initialState, interpret, type Plan } from "@weft/compiler";
-import { decodeNvfp4, elementCount, type Graph, maxSize, roundTo, type TensorArray } from "@weft/dsl";
+import {
+  decodeE4m3,
+  decodeNvfp4,
+  elementCount,
+  type Graph,
+  maxSize,
+  roundTo,
+  type TensorArray,
+} from "@weft/dsl";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "@weft/qwen3";
 import {
   type Device,
@@ -225,5 +233,6 @@ function bytesAt({ path, offset, bytes }: FilePart): Uint8Array<ArrayBuffer> {
 function widen(dtype: string, bytes: ArrayBuffer): Float32Array {
   if (dtype === "bf16") return bfloat16ToFloat32(new Uint16Array(bytes));
   if (dtype === "f16") return float16ToFloat32(new Uint16Array(bytes));
+  if (dtype === "f8e4m3") return Float32Array.from(new Uint8Array(bytes), decodeE4m3);
   return new Float32Array(bytes);
 }

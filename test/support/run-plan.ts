@@ -1,4 +1,4 @@
-/** The kit's runs on a device, with weights in NVFP4 as well. */
+/** The kit's runs on a device, with weights in NVFP4 and E4M3 as well. */
 import {
   type GraphValues,
   type PlanDevice,
@@ -8,13 +8,17 @@ import {
   runOnDevice as runOnce,
   runsOnDevice as runSeveral,
 } from "@weft/compiler/testing";
-import type { Graph, TensorArray } from "@weft/dsl";
+import { encodeE4m3, type Graph, type TensorArray } from "@weft/dsl";
 import { exactNvfp4 } from "./nvfp4-values.ts";
 
 export function weightsOf(values: GraphValues): (name: string) => PlanWeight | undefined {
   const plain = plainWeights(values);
   return (name) => {
     const value = values.parameters(name);
+    if (value?.dtype === "f8e4m3") {
+      const shape = value.axes.map(({ size }) => size);
+      return { kind: "data", data: Uint8Array.from(value.data, encodeE4m3), dtype: "f8e4m3", shape };
+    }
     if (value?.dtype !== "nvfp4") return plain(name);
     const { codes, scales } = exactNvfp4(value.data);
     return { kind: "data", data: codes, scales, dtype: "nvfp4", shape: value.axes.map(({ size }) => size) };

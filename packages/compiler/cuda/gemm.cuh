@@ -144,6 +144,32 @@ DEVICE void mma_tile(Shared<bf16> shared, Shared<float> out, i32 contracted, Cop
   sync_block();
 }
 
+// Eight codes of E4M3 as bf16, in their order.
+DEVICE Bytes16 bf16_of_e4m3(Bytes8 codes) {
+  Bytes16 result;
+#pragma unroll
+  for (i32 i = 0; i < 2; ++i) {
+    const u32 even = e4m3x2(codes.word[i] << 8);
+    const u32 odd = e4m3x2(codes.word[i]);
+    result.word[2 * i] = permute_bytes(even, odd, 0x5410);
+    result.word[2 * i + 1] = permute_bytes(even, odd, 0x7632);
+  }
+  return result;
+}
+
+// Eight codes to a stage of a product, as bf16; zeros where they are not `valid`.
+DEVICE void stage_e4m3(Shared<bf16> to, i32 index, Global<f8e4m3> from, i64 at, bool valid) {
+  Bytes16 value = bf16_of_e4m3(load8(from, at));
+  if (!valid) value = Bytes16{};
+  store16(to, index, value);
+}
+
+// Item `item` of a matrix of `count` codes to bf16 from `at` on: eight of them.
+template <i64 count>
+DEVICE void dequantise_e4m3(Global<f8e4m3> from, Global<bf16> to, i64 at, i64 item) {
+  if (8 * item < count) store16(to, at + 8 * item, bf16_of_e4m3(load8(from, 8 * item)));
+}
+
 // Pieces of a tile's row; rows need not begin where 16 bytes do.
 template <i32 n>
 DEVICE Piece<n> load_row_piece(Shared<float> tile, i32 index) {

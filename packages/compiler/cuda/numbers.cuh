@@ -8,6 +8,21 @@ DEVICE float widen(float value) { return value; }
 DEVICE float widen(i32 value) { return static_cast<float>(value); }
 DEVICE float widen(i8 value) { return static_cast<float>(value); }
 
+// Codes of E4M3 in the upper bytes of both halves as bf16. Exponent and fraction are at their places, which is 2^-120 of what
+// they mean; the product is exact. A code that is NaN becomes 480.
+DEVICE u32 finite_e4m3x2(u32 upper) {
+  return mul_bf16x2((upper & 0x80008000u) | ((upper >> 4) & 0x07f007f0u), 0x7b807b80u);
+}
+// Whether one of four codes is NaN.
+DEVICE bool has_nan_e4m3(u32 codes) { return (((codes & 0x7f7f7f7fu) + 0x01010101u) & 0x80808080u) != 0; }
+DEVICE u32 e4m3x2(u32 upper) {
+  u32 pair = finite_e4m3x2(upper);
+  if ((upper & 0x7f00u) == 0x7f00u) pair = (pair & 0xffff0000u) | 0x7fc0u;
+  if ((upper & 0x7f000000u) == 0x7f000000u) pair = (pair & 0xffffu) | 0x7fc00000u;
+  return pair;
+}
+DEVICE float widen(f8e4m3 value) { return float_of(e4m3x2(static_cast<u32>(value.bits) << 24) & 0xffff0000u); }
+
 DEVICE bf16 narrow_bf16(float value) {
   const u32 bits = bits_of(value);
   // NaN stays NaN, whatever its payload.

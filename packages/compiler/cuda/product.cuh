@@ -20,6 +20,23 @@ DEVICE void stage_piece(Shared<bf16> to, i32 index, Global<bf16> from, i64 at, i
   store16(to, index, piece);
 }
 
+// The same of codes of E4M3.
+template <bool whole>
+DEVICE void stage_e4m3(Shared<bf16> to, i32 index, Global<f8e4m3> from, i64 at, i64 step, i64 count) {
+  if (whole && (count >= 8 || count <= 0)) {
+    stage_e4m3(to, index, from, count > 0 ? at : 0, count > 0);
+    return;
+  }
+  Bytes16 piece;
+#pragma unroll
+  for (i32 i = 0; i < 4; ++i) {
+    const u32 low = 2 * i < count ? load(from, at + 2 * i * step).bits : 0;
+    const u32 high = 2 * i + 1 < count ? load(from, at + (2 * i + 1) * step).bits : 0;
+    piece.word[i] = e4m3x2(low << 8 | high << 24);
+  }
+  store16(to, index, piece);
+}
+
 // What lies inside of a finished tile, of `rows` x `columns` elements. Pieces of `width` columns are contiguous and begin
 // at multiples of their size; `adds`: onto what lies there.
 template <typename S, i32 width, typename T>

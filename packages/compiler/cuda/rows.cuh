@@ -135,6 +135,20 @@ DEVICE Piece<n> counting(i64 first) {
 DEVICE bf16 half_of(u32 word, i32 i, bf16) { return {static_cast<u16>(word >> (16 * i))}; }
 DEVICE f16 half_of(u32 word, i32 i, f16) { return {static_cast<u16>(word >> (16 * i))}; }
 
+// Four codes of E4M3, the first one in the lowest byte.
+DEVICE void unpack_e4m3(float* to, u32 codes) {
+  u32 even = finite_e4m3x2(codes << 8);
+  u32 odd = finite_e4m3x2(codes);
+  if (has_nan_e4m3(codes)) {
+    even = e4m3x2(codes << 8);
+    odd = e4m3x2(codes);
+  }
+  to[0] = float_of(even << 16);
+  to[1] = float_of(odd << 16);
+  to[2] = float_of(even & 0xffff0000u);
+  to[3] = float_of(odd & 0xffff0000u);
+}
+
 template <typename T, i32 words>
 DEVICE void unpack(float* to, const u32 (&word)[words]) {
 #pragma unroll
@@ -144,6 +158,8 @@ DEVICE void unpack(float* to, const u32 (&word)[words]) {
       to[2 * i + 1] = widen(half_of(word[i], 1, T{}));
     } else if constexpr (Same<T, i32>::yes) {
       to[i] = widen(static_cast<i32>(word[i]));
+    } else if constexpr (Same<T, f8e4m3>::yes) {
+      unpack_e4m3(to + 4 * i, word[i]);
     } else if constexpr (sizeof(T) == 1) {
 #pragma unroll
       for (i32 j = 0; j < 4; ++j) to[4 * i + j] = widen(static_cast<T>(word[i] >> (8 * j)));
@@ -171,7 +187,7 @@ DEVICE void pack(u32 (&word)[words], const float* from) {
   }
 }
 
-// `View` is Global or Shared, of bf16, f16, f32, i32 or i8.
+// `View` is Global or Shared, of bf16, f16, f8e4m3, f32, i32 or i8.
 template <typename T, i32 n, template <typename> class View, typename Index>
 DEVICE Piece<n> load_piece(View<T> view, Index index) {
   constexpr i32 bytes = n * static_cast<i32>(sizeof(T));

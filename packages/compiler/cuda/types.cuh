@@ -16,6 +16,9 @@ struct bf16 {
 struct f16 {
   u16 bits;
 };
+struct f8e4m3 {
+  u8 bits;
+};
 
 struct alignas(16) Bytes16 {
   u32 word[4];

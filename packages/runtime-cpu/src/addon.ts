@@ -39,6 +39,7 @@ export interface Addon extends SharedAddon {
     codes?: Uint8Array,
     scales?: Uint8Array,
   ): { codes: Uint8Array; scales: Uint8Array };
+  fp8Encode(values: Uint8Array, dtype: string, columns: number): { codes: Uint8Array; scales: Float32Array };
   nvfp4Decode(codes: Uint8Array, scales: Uint8Array): Float32Array;
   nvfp4Statistics(
     values: Uint8Array,

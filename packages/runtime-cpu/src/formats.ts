@@ -1,8 +1,8 @@
 /**
- * NVFP4 by the vector kernels, for programs that convert weights. All of it is done before a call returns, on its thread:
+ * NVFP4 and FP8 by the vector kernels, for programs that convert weights. All of it is done before a call returns, on its thread:
  * give tensors of any size in slices of some megabytes.
  */
-import type { Nvfp4Values } from "@weft/dsl";
+import type { Fp8Values, Nvfp4Values } from "@weft/dsl";
 import { nativeCall } from "@weft/runtime";
 import { addon } from "./addon.ts";
 
@@ -32,6 +32,19 @@ export function nvfp4Encode(
   return native(() =>
     addon().nvfp4Encode(values, dtype, encodeScale, fourOverSix, into?.codes, into?.scales),
   );
+}
+
+/**
+ * The bytes that `encodeFp8` gives.
+ * @param values bytes of whole rows, of any alignment
+ * @param columns elements of a row
+ * @returns a code for each element, and a scale for each row. A row with an element that is not finite has the scale NaN.
+ * @throws WeftError for elements that fill no whole rows.
+ * @example
+ * const { codes, scales } = fp8Encode(bytes, "bf16", 1024);
+ */
+export function fp8Encode(values: Uint8Array, dtype: FloatDtype, columns: number): Fp8Values {
+  return native(() => addon().fp8Encode(values, dtype, columns));
 }
 
 /**

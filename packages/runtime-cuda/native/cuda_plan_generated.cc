@@ -104,9 +104,9 @@ static Napi::Value write(Napi::Env env, const CudaLaunch& value) {
   return object;
 }
 
-static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "nvfp4", "i32", "i8"};
+static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "f8e4m3", "nvfp4", "i32", "i8"};
 static void read(const Napi::Value& value, const Place& at, PlanDtype& out) {
-  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 6));
+  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 7));
 }
 static Napi::Value write(Napi::Env env, PlanDtype value) { return Napi::String::New(env, name_of(value)); }
 

@@ -66,10 +66,10 @@ static void read(const Napi::Value& value, const Place& at, BufferClass& out) {
 }
 static Napi::Value write(Napi::Env env, BufferClass value) { return Napi::String::New(env, name_of(value)); }
 
-static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "nvfp4", "i32", "i8"};
+static constexpr const char* names_of_PlanDtype[] = {"f32", "bf16", "f16", "f8e4m3", "nvfp4", "i32", "i8"};
 const char* name_of(PlanDtype value) { return names_of_PlanDtype[static_cast<size_t>(value)]; }
 static void read(const Napi::Value& value, const Place& at, PlanDtype& out) {
-  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 6));
+  out = static_cast<PlanDtype>(read_word(value, at, names_of_PlanDtype, 7));
 }
 static Napi::Value write(Napi::Env env, PlanDtype value) { return Napi::String::New(env, name_of(value)); }
 

@@ -24,8 +24,8 @@ struct PlanSymbol {
 enum class BufferClass { weights, state, activations, input, output };
 const char* name_of(BufferClass value);
 
-// `nvfp4` lies in tiles: docs/numerics.md.
-enum class PlanDtype { f32, bf16, f16, nvfp4, i32, i8 };
+// `f8e4m3` holds weights only, `nvfp4` lies in tiles: docs/numerics.md.
+enum class PlanDtype { f32, bf16, f16, f8e4m3, nvfp4, i32, i8 };
 const char* name_of(PlanDtype value);
 
 struct PlanBuffer {

@@ -75,6 +75,8 @@ void check_buffers(Checker& checker) {
     }
     if (!checker.require(sound && needed <= largest_arena, place + ".shape", "is negative or too large")) continue;
     if (buffer.dtype == PlanDtype::nvfp4 && !nvfp4_bytes(checker, buffer, needed, place + ".shape")) continue;
+    checker.require(buffer.dtype != PlanDtype::f8e4m3 || buffer.class_ == BufferClass::weights, place + ".dtype",
+                    "of f8e4m3 must be that of a weight");
     checker.require(buffer.bytes >= needed, place + ".bytes",
                     std::to_string(buffer.bytes) + " is less than the shape's " + text_of(needed));
     checker.require(buffer.offset >= 0 && buffer.offset % 256 == 0, place + ".offset",
@@ -196,12 +198,12 @@ void check_all(Checker& checker, Validation& result) {
 }  // namespace
 
 int64_t element_bytes(PlanDtype dtype) {
-  if (dtype == PlanDtype::nvfp4 || dtype == PlanDtype::i8) return 1;
+  if (dtype == PlanDtype::f8e4m3 || dtype == PlanDtype::nvfp4 || dtype == PlanDtype::i8) return 1;
   return dtype == PlanDtype::f32 || dtype == PlanDtype::i32 ? 4 : 2;
 }
 
 bool is_kept_as_is(PlanDtype dtype) {
-  return dtype == PlanDtype::i32 || dtype == PlanDtype::i8 || dtype == PlanDtype::nvfp4;
+  return dtype == PlanDtype::i32 || dtype == PlanDtype::i8 || dtype == PlanDtype::f8e4m3 || dtype == PlanDtype::nvfp4;
 }
 
 int64_t elements_of(const PlanBuffer& buffer) {

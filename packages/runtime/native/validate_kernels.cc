@@ -10,7 +10,10 @@ namespace {
 // Values; bytes stay far from overflow.
 constexpr Wide largest_scratch = Wide{1} << 40;
 
-bool is_float(PlanDtype dtype) { return dtype != PlanDtype::i32 && dtype != PlanDtype::i8; }
+bool is_float(PlanDtype dtype) { return dtype != PlanDtype::i32 && dtype != PlanDtype::i8 && dtype != PlanDtype::f8e4m3; }
+
+// What the weights of a product may be of beside that.
+bool is_weight(PlanDtype dtype) { return is_float(dtype) || dtype == PlanDtype::f8e4m3; }
 
 // The constant value of a loop's extent, or -1.
 int64_t constant_extent(Checker& checker, const Loop& loop, const std::string& place) {
@@ -33,7 +36,7 @@ void check_group(Checker& checker, const MatmulKernel& kernel, const MatmulGroup
     const int64_t slot = group.weights[i];
     if (!checker.slot(kernel.slots, slot, false, at, true)) continue;
     const Slot& weight = kernel.slots[static_cast<size_t>(slot)];
-    checker.require(is_float(weight.dtype), at, "must be of a float dtype");
+    checker.require(is_weight(weight.dtype), at, "must be of a float dtype");
     checker.require(weight.dtype != PlanDtype::nvfp4 || weight.row_length == kernel.contracted, at,
                     "must have rows of the contracted size");
     checker.range(slot, {}, {kernel.contracted, 1}, {constant_of(group.columns), constant_of(kernel.contracted)}, at,

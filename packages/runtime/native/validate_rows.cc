@@ -134,7 +134,8 @@ class RowProgramChecker {
 
   void step(const UnaryInstruction& unary, Register& result) { broadcast({unary.operand}, result); }
   void step(const RoundInstruction& round, Register& result) {
-    checker_.require(round.dtype != PlanDtype::nvfp4, at_ + ".dtype", "must not be nvfp4");
+    checker_.require(round.dtype != PlanDtype::nvfp4 && round.dtype != PlanDtype::f8e4m3, at_ + ".dtype",
+                     "must not be nvfp4 or f8e4m3");
     broadcast({round.operand}, result);
   }
   void step(const BinaryInstruction& binary, Register& result) { broadcast({binary.left, binary.right}, result); }
@@ -220,7 +221,9 @@ class RowProgramChecker {
     for (size_t i = 0; i < extents_.size(); ++i)
       checker_.require(store.access.strides[i] != 0 || checker_.bounds.highest(extents_[i]) <= 1, at_ + ".access.strides",
                        "writes all rows of loop " + std::to_string(i) + " to one place");
-    if (slots_[static_cast<size_t>(store.access.slot)].dtype == PlanDtype::nvfp4) blocks(store);
+    const PlanDtype dtype = slots_[static_cast<size_t>(store.access.slot)].dtype;
+    checker_.require(dtype != PlanDtype::f8e4m3, at_ + ".access", "must not write f8e4m3");
+    if (dtype == PlanDtype::nvfp4) blocks(store);
   }
 
   void blocks(const StoreInstruction& store) {

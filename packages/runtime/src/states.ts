@@ -36,7 +36,7 @@ export function stateArray(dtype: PlanDtype, { buffer, byteOffset, byteLength }:
   if (dtype === "f32") return new Float32Array(buffer, byteOffset, byteLength / 4);
   if (dtype === "i32") return new Int32Array(buffer, byteOffset, byteLength / 4);
   if (dtype === "i8") return new Int8Array(buffer, byteOffset, byteLength);
-  if (dtype === "nvfp4") return new Uint8Array(buffer, byteOffset, byteLength);
+  if (dtype === "nvfp4" || dtype === "f8e4m3") return new Uint8Array(buffer, byteOffset, byteLength);
   return new Uint16Array(buffer, byteOffset, byteLength / 2);
 }
 
@@ -69,13 +69,14 @@ export function checkedState(
 
 /** Values of these dtypes are no floats that could be converted: they go in and out as they are. */
 export const isKeptAsIs = (dtype: PlanDtype): boolean =>
-  dtype === "i32" || dtype === "i8" || dtype === "nvfp4";
+  dtype === "i32" || dtype === "i8" || dtype === "f8e4m3" || dtype === "nvfp4";
 
 const arrayNames: Readonly<Record<PlanDtype, string>> = {
   f32: "Float32Array",
   i32: "Int32Array",
   bf16: "Uint16Array",
   f16: "Uint16Array",
+  f8e4m3: "Uint8Array",
   nvfp4: "Uint8Array",
   i8: "Int8Array",
 };

@@ -26,7 +26,7 @@ export interface FilePart {
   readonly bytes: number;
 }
 
-/** Values in memory: always copied. bf16 and f16 are bit patterns of two bytes. */
+/** Values in memory: always copied. bf16 and f16 are bit patterns of two bytes, f8e4m3 of one. */
 export interface DataWeight {
   readonly kind: "data";
   readonly data: ArrayBufferView;
@@ -52,7 +52,10 @@ export interface WantedWeight {
 
 export type BoundWeight = Weight & { readonly buffer: number };
 
-const bytesOf = { f32: 4, bf16: 2, f16: 2, nvfp4: 0.5, i32: 4, i8: 1 } satisfies Record<PlanDtype, number>;
+const bytesOf = { f32: 4, bf16: 2, f16: 2, f8e4m3: 1, nvfp4: 0.5, i32: 4, i8: 1 } satisfies Record<
+  PlanDtype,
+  number
+>;
 
 /** Finds every weight; lists all that are missing or do not fit at once. */
 export function bindWeights(

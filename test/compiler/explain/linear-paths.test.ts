@@ -106,7 +106,7 @@ test("reasons are those that the pass was given, and the text has them", () => {
     "model.layers.0.self_attn.o_proj.weight: bf16 times rows of bf16",
     "streamed product: up to 8 rows",
     "tiles: more than 8 rows",
-    "not in nvfp4: no pattern",
+    "not quantised: no pattern",
   ]);
   const text = printExplanation(explain(compiled, "model.layers.1.mlp.down_proj", "cuda")!);
   assert.match(text, "nvfp4 times rows in nvfp4, as the bf16 values that their codes mean");

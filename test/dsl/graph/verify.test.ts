@@ -97,7 +97,7 @@ test("types: the op's rule, and the rule's own sentence", () => {
     '[rmsNorm] needs an axis "hiden" in f32[seq=seq<=8, hidden=4]; given f32[seq=seq<=8, hidden=4], f32[hidden=4]; at model.norm %2 (model.ts:2:3)',
   ]);
   assert.equal(messages(withNode(3, { type: { dtype: "f64", axes: [] } })), [
-    '[mul] the type.dtype must be one of f32, bf16, f16, nvfp4, i32, i8, bool, not "f64"; at model.norm %3 (model.ts:2:3)',
+    '[mul] the type.dtype must be one of f32, bf16, f16, f8e4m3, nvfp4, i32, i8, bool, not "f64"; at model.norm %3 (model.ts:2:3)',
   ]);
 });
 

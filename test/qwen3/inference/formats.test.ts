@@ -1,6 +1,7 @@
 /** Linears that are quantised while they are loaded: whose rule decides, the bytes, and what is refused. */
 import { join } from "node:path";
-import { encodeScaleName, linearPaths, tensorScaleName } from "@weft/compiler";
+import { encodeScaleName, linearPaths, rowScalesName, tensorScaleName } from "@weft/compiler";
+import { encodeFp8 } from "@weft/dsl";
 import {
   type FormatRule,
   logitsOf,
@@ -12,6 +13,7 @@ import {
   type QuantizeOptions,
   quantizeCheckpoint,
   readPart,
+  readTensor,
   scaleCodesOf,
   storedWeights,
   writeSafetensors,
@@ -44,19 +46,21 @@ async function logitsFrom(directory: string, options: OpenOptions = {}): Promise
 
 const cases: readonly { rules: readonly FormatRule[]; written: Partial<QuantizeOptions>; count: number }[] = [
   { rules: [inBlocks], written: {}, count: 14 },
+  { rules: [inBlocks], written: { fourOverSix: true }, count: 14 },
   { rules: [inBlocks, head], written: { head: true }, count: 15 },
   { rules: [inBlocks, table], written: { embedding: true }, count: 15 },
   { rules: [inBlocks, plain("*.0.mlp.*")], written: { exclude: ["*.0.mlp.*"] }, count: 11 },
 ];
 
-for (const { rules, written, count } of cases)
-  test(`${JSON.stringify(rules.map(({ pattern }) => pattern))}: the bytes and logits of a file`, () =>
+for (const { rules, written, count } of cases) {
+  const { fourOverSix } = written;
+  test(`${JSON.stringify([...rules.map(({ pattern }) => pattern), written])}: the bytes and logits of a file`, () =>
     inDirectory(async (folder) => {
       const directory = join(folder, "out");
       const format = "compressed-tensors";
       right(await quantizeCheckpoint({ model: tied, directory, format, ...written }));
       const { linears } = right(storedWeights(right(openCheckpoint(directory))));
-      const { parameters, bound } = right(prepareQwen3(tied, { quantize: rules }));
+      const { parameters, bound } = right(prepareQwen3(tied, { quantize: rules, fourOverSix }));
       const encoded = await encodedWeights(parameters, bound);
       assert.is(linears.size, count);
       assert.equal(
@@ -72,8 +76,36 @@ for (const { rules, written, count } of cases)
         const encodeScale = encoded[encodeScaleName(name)]!.data as Float32Array;
         assert.is(encodeScale[0], linear.stored!.value, name);
       }
-      assert.equal(await logitsFrom(tied, { quantize: rules }), await logitsFrom(directory));
+      assert.equal(await logitsFrom(tied, { quantize: rules, fourOverSix }), await logitsFrom(directory));
     }));
+}
+
+test("fp8: a code for each weight and a scale for each row, of a head of its own or of the table", async () => {
+  const fp8 = (pattern: string): FormatRule => ({ pattern, format: "fp8" });
+  const entries = right(openCheckpoint(tied)).tensors;
+  const cases = [
+    { rules: [fp8("lm_head")], names: ["lm_head.weight"] },
+    { rules: [fp8("*.embed_tokens"), fp8("*.0.*.o_proj"), { pattern: "*.1.*.o_proj", format: "nvfp4" }] },
+  ] as const;
+  for (const { rules } of cases) {
+    const { parameters, bound, weights } = right(prepareQwen3(tied, { quantize: rules }));
+    const encoded = await encodedWeights(parameters, bound);
+    for (const { name, format, entry } of bound.encode.values()) {
+      assert.not.ok(name in weights);
+      if (format !== "fp8") continue;
+      const expected = encodeFp8(readTensor(entries.get(entry.name)!), entry.shape[1]!);
+      assert.equal(encoded[name]!.data, expected.codes, name);
+      assert.equal(encoded[rowScalesName(name)]!.data, expected.scales, name);
+    }
+    const [logits] = await logitsFrom(tied, { quantize: rules });
+    const [plainLogits] = await logitsFrom(tied);
+    const off = logits!.reduce((most, value, i) => Math.max(most, Math.abs(value - plainLogits![i]!)), 0);
+    const largest = plainLogits!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    assert.ok(off > 0 && off < 0.1 * largest, `${off} of ${largest}`);
+  }
+  assert.is(right(prepareQwen3(tied, { quantize: cases[0].rules })).config.tiedEmbeddings, false);
+  assert.is(right(prepareQwen3(tied, { quantize: cases[1].rules })).config.tiedEmbeddings, true);
+});
 
 test("the last rule that fits decides about a linear, and about what it is multiplied with", () => {
   const { compiled } = right(
@@ -97,7 +129,7 @@ test("the last rule that fits decides about a linear, and about what it is multi
   assert.equal(found.get("model.layers.0.mlp.down_proj"), [
     "bf16",
     "plain",
-    "not in nvfp4: the checkpoint has it in BF16, and asked for by *.down_proj=plain",
+    "not quantised: the checkpoint has it in BF16, and asked for by *.down_proj=plain",
   ]);
   assert.equal(found.get("model.layers.1.mlp.down_proj"), [
     "nvfp4",
@@ -140,10 +172,21 @@ test("patterns that fit nothing name what would, and contradictions are refused"
   assert.match(quantize("model.norm"), /must fit linears of the model/);
   assert.match(quantize("re:("), /regular expression/);
   assert.match(
-    refused({ quantize: [{ pattern: "*", format: "fp8" as never }] }),
-    /must be plain or nvfp4; given "fp8"/,
+    refused({ quantize: [{ pattern: "*", format: "fp4" as never }] }),
+    /must be plain, nvfp4 or fp8; given "fp4"/,
   );
   assert.match(refused({ quantize: [table, plain("lm_head")] }), /has the table's format/);
+  assert.match(refused({ quantize: [table, { ...head, format: "fp8" }] }), /given lm_head=fp8/);
+  assert.match(
+    refused({ quantize: [{ pattern: "*.mlp.*", format: "fp8" }] }, quantizedFixture),
+    /its codes are kept; given \*\.mlp\.\*=fp8/,
+  );
+  const fp8Alone = { quantize: [{ ...head, format: "fp8" }], activations: "nvfp4" } as const;
+  assert.match(refused(fp8Alone), /given no weight in nvfp4/);
+  assert.match(
+    refused({ quantize: [{ ...head, format: "fp8" }], fourOverSix: true }),
+    /fourOverSix must go with weights that are put into nvfp4/,
+  );
   assert.match(refused({ activations: "nvfp4" }), /given no weight in nvfp4/);
   assert.match(refused({ activations: "fp4" as never }), /must be plain or nvfp4, or rules; given "fp4"/);
   const both = { quantize: [inBlocks], activations: [{ pattern: "lm_head", format: "nvfp4" }] } as const;
@@ -176,6 +219,14 @@ test("rows that are no whole blocks are refused with their names, and can be lef
       ),
     );
     await rejectsWith(() => openQwen3(directory, { quantize: rules, checkWeights: false }), broken);
+    // FP8 has no blocks, so that it takes any rows.
+    const coded: FormatRule[] = [{ pattern: "model.layers.*", format: "fp8" }];
+    await rejectsWith(() => openQwen3(directory, { quantize: coded, checkWeights: false }), broken);
+    const [others] = await logitsFrom(directory, {
+      quantize: [...coded, plain("*.up_proj")],
+      checkWeights: false,
+    });
+    assert.is(others!.length, shape.vocab);
   }));
 
 test.run();

@@ -11,7 +11,7 @@ import { formatTable } from "../terminal/table.ts";
 const megabyte = 1e6;
 
 export async function quantize(model: string, flags: QuantizeFlags): Promise<void> {
-  const { out, format, fourOverSix, exclude, head, embedding, json } = flags;
+  const { out, format, fourOverSix, exclude, head, embedding, plainHead, json } = flags;
   if (out === undefined) {
     refuse("quantize", "needs a directory for the quantised model", { remedy: "give --out DIR" });
   }
@@ -27,6 +27,7 @@ export async function quantize(model: string, flags: QuantizeFlags): Promise<voi
         exclude,
         head,
         embedding,
+        plainHead,
         signal: interruption,
         onProgress: (phase, done, total) =>
           progress.update(`${phase} (MB)`, Math.round(done / megabyte), Math.round(total / megabyte)),

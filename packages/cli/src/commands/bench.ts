@@ -4,6 +4,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  fourOverSixOption,
   gpuLimitOption,
   integer,
   jsonOption,
@@ -39,6 +40,7 @@ export function benchCommand(): Command {
     .addOption(new Option("--gen-tokens <N>", "tokens to decode").argParser(integer(1, most)).default(32))
     .addOption(new Option("--repeat <N>", "measured runs").argParser(integer(1, 1000)).default(3))
     .addOption(quantizeOption())
+    .addOption(fourOverSixOption())
     .addOption(activationsOption())
     .addOption(rescoreOption())
     .addOption(threadsOption())

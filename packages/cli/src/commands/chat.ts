@@ -8,6 +8,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  fourOverSixOption,
   fp4Option,
   gpuLimitOption,
   integer,
@@ -58,6 +59,7 @@ export function chatCommand(): Command {
     .addOption(clipOption("drop-oldest"))
     .addOption(adapterOption())
     .addOption(quantizeOption())
+    .addOption(fourOverSixOption())
     .addOption(activationsOption())
     .addOption(rescoreOption())
     .addOption(fp4Option())

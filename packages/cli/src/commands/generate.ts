@@ -7,6 +7,7 @@ import {
   chunkOption,
   deviceOption,
   dtypeOption,
+  fourOverSixOption,
   fp4Option,
   gpuLimitOption,
   integer,
@@ -102,6 +103,7 @@ export function generateCommand(): Command {
     .option("--timing", "tokens per second, time to the first token and memory, on stderr")
     .addOption(adapterOption())
     .addOption(quantizeOption())
+    .addOption(fourOverSixOption())
     .addOption(activationsOption())
     .addOption(rescoreOption())
     .addOption(fp4Option())

@@ -4,6 +4,7 @@ import {
   adapterOption,
   deviceOption,
   dtypeOption,
+  fourOverSixOption,
   fp4Option,
   gpuLimitOption,
   jsonOption,
@@ -43,6 +44,7 @@ export function logitsCommand(): Command {
     )
     .addOption(adapterOption())
     .addOption(quantizeOption())
+    .addOption(fourOverSixOption())
     .addOption(activationsOption())
     .addOption(fp4Option())
     .addOption(dtypeOption())

@@ -99,33 +99,37 @@ export const threadsOption = () =>
 export const adapterOption = () =>
   new Option("--adapter <DIR>", "LoRA adapters as PEFT has them, beside the weights");
 /** `nvfp4`, or `PATTERN=nvfp4`; repeatable. */
-function formatRule(everything: string) {
+function formatRule(everything: string, formats: readonly FormatRule["format"][]) {
   return (text: string, earlier: readonly FormatRule[] | undefined): readonly FormatRule[] => {
     const at = text.lastIndexOf("=");
     const format = text.slice(at + 1);
     const pattern = at < 0 ? everything : text.slice(0, at);
-    if (!isFormat(format) || pattern === "")
-      throw new InvalidArgumentError(`It must be FORMAT or PATTERN=FORMAT, FORMAT ${formats.join(" or ")}.`);
-    return [...(earlier ?? []), { pattern, format }];
+    const known = formats.find((one) => one === format);
+    if (known === undefined || pattern === "") {
+      const listed = `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}`;
+      throw new InvalidArgumentError(`It must be FORMAT or PATTERN=FORMAT, FORMAT ${listed}.`);
+    }
+    return [...(earlier ?? []), { pattern, format: known }];
   };
 }
-
-const formats = ["plain", "nvfp4"] as const;
-const isFormat = (text: string): text is FormatRule["format"] =>
-  (formats as readonly string[]).includes(text);
 
 export const quantizeOption = () =>
   new Option(
     "--quantize <[PATTERN=]FORMAT>",
-    "quantise linears at load: nvfp4 or plain; of all blocks, or of the names that fit; repeat for several, the last one decides",
-  ).argParser(formatRule("model.layers.*"));
+    "quantise linears at load: nvfp4, fp8 or plain; of all blocks, or of the names that fit; repeat for several, the last one decides",
+  ).argParser(formatRule("model.layers.*", ["plain", "nvfp4", "fp8"]));
+export const fourOverSixOption = () =>
+  new Option(
+    "--four-over-six",
+    "with --quantize nvfp4: take 4 as the largest code of a block where that is nearer",
+  );
 export const activationsOption = () =>
   new Option(
     "--activations <[PATTERN=]FORMAT>",
     "where weights are in NVFP4: what they are multiplied with stays plain, or is quantised too (nvfp4); repeat for several",
-  ).argParser(formatRule("*"));
+  ).argParser(formatRule("*", ["plain", "nvfp4"]));
 export const rescoreOption = () =>
-  new Option("--no-rescore", "a head in NVFP4 alone decides: its candidates are not scored by plain rows");
+  new Option("--no-rescore", "a quantised head alone decides: its candidates are not scored by plain rows");
 export const fp4Option = () =>
   new Option(
     "--fp4 <WAY>",
@@ -160,6 +164,7 @@ export interface TargetOptions {
 /** Options of everything that runs a MODEL. */
 export interface ModelOptions {
   readonly quantize?: readonly FormatRule[];
+  readonly fourOverSix?: boolean;
   readonly activations?: readonly FormatRule[];
   readonly rescore?: boolean;
   readonly fp4?: "emulated" | "hardware";

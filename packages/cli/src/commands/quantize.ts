@@ -7,6 +7,7 @@ export interface QuantizeFlags {
   readonly exclude?: readonly string[];
   readonly head?: boolean;
   readonly embedding?: boolean;
+  readonly plainHead?: boolean;
   readonly json?: boolean;
 }
 
@@ -49,6 +50,12 @@ export function quantizeCommand(): Command {
     .addOption(new Option("--head", "quantise the head too; a tied one gets weights of its own"))
     .addOption(
       new Option("--embedding", "quantise the table of embeddings too, with the head that is tied to it"),
+    )
+    .addOption(
+      new Option(
+        "--plain-head",
+        "with --head: keep it plain as well, so that its likeliest tokens are scored again; a tied one is kept as the table anyway",
+      ),
     )
     .addOption(new Option("--json", "print the report as JSON"))
     .addHelpText("after", examples)

@@ -59,6 +59,7 @@ export const storageType: Readonly<Record<PlanDtype, string>> = {
   f32: "float",
   bf16: "bf16",
   f16: "f16",
+  f8e4m3: "f8e4m3",
   nvfp4: "nvfp4",
   i32: "i32",
   i8: "i8",

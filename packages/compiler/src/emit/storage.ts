@@ -35,6 +35,15 @@ export function bufferBytes(dtype: PlanDtype, shape: readonly number[]): number 
   return (Math.ceil(rows / nvfp4Rows) * nvfp4Rows * rowLength * 9) / 16;
 }
 
+function codesElsewhere(name: string): WeftError {
+  return new WeftError([
+    unsupportedProblem("emit", "a value of f8e4m3 must be a weight", {
+      given: name,
+      remedy: "cast it to f32",
+    }),
+  ]);
+}
+
 function blocksElsewhere(name: string): WeftError {
   return new WeftError([
     unsupportedProblem("emit", "blocks of nvfp4 must be a weight, or written to a state by what makes them", {
@@ -83,6 +92,7 @@ export class PlanAssembly {
   addBuffer(name: string, kind: PlanBuffer["class"], dtype: Dtype, axes: readonly Axis[]): number {
     const shape = axes.map((one) => maxSize(one.size));
     const own = planDtype(dtype);
+    if (own === "f8e4m3" && kind !== "weights") throw codesElsewhere(name);
     if (own === "nvfp4" && kind !== "weights" && kind !== "state") throw blocksElsewhere(name);
     const bytes = bufferBytes(own, shape);
     this.buffers.push({ name, class: kind, dtype: own, shape, bytes, offset: 0, positions: -1 });

@@ -3,7 +3,7 @@ import type { Graph, NodeId, OpName } from "@weft/dsl";
 import type { Compiled, CompiledProgram } from "../compile.ts";
 import type { FusedGroup } from "../fusion/types.ts";
 import type { PassRecord } from "../passes/pass.ts";
-import { storedAsNvfp4 } from "../passes/quantize/quantize.ts";
+import { storedAs } from "../passes/quantize/quantize.ts";
 import { attributesOf } from "../passes/rewrite.ts";
 import type { PlanDtype } from "../plan/types.ts";
 import { type DeviceKind, type ProductWay, productWays } from "./product-ways.ts";
@@ -95,7 +95,7 @@ const areQuantised = (graph: Graph, id: NodeId) => behind(graph, id).op === "qua
 
 /** How the weight is stored comes first. */
 function reasonsAt(records: readonly PassRecord[], path: string): readonly string[] {
-  const isStorage = (reason: string) => reason.startsWith(storedAsNvfp4);
+  const isStorage = (reason: string) => reason.startsWith(storedAs);
   return records
     .filter(({ pass }) => pass === "quantize")
     .flatMap(({ fired, refusals }) => [

@@ -3,6 +3,7 @@
  * the emitter for a GPU. The CPU decides when it runs, by a number that is said here and held against the native code.
  */
 import { rowsOf } from "../cuda/kernel.ts";
+import { becomesBf16 } from "../cuda/matmul/gemm-tiles.ts";
 import { emitMatmul, isGemv } from "../cuda/matmul/index.ts";
 import type { Kernel, MatmulKernel } from "../plan/types.ts";
 
@@ -59,14 +60,14 @@ function cudaWays(kernel: MatmulKernel, symbolMax: readonly number[]): readonly 
   const { library } = emitMatmul(kernel, { name: "k", symbolMax, about: [] });
   if (library === undefined) return [tiles];
   const { leastRows, products } = library;
-  const areBlocks = kernel.groups.some(({ weights }) =>
-    weights.some((slot) => kernel.slots[slot]!.dtype === "nvfp4"),
+  const areCodes = kernel.groups.some(({ weights }) =>
+    weights.some((slot) => becomesBf16(kernel.slots[slot]!.dtype)),
   );
   const copied = products.filter(({ weight }) => weight.slot < 0).length;
   return [
     tiles,
     {
-      kind: areBlocks && copied > 0 ? "dequantised" : "library",
+      kind: areCodes && copied > 0 ? "dequantised" : "library",
       leastRows,
       why: `from ${leastRows} rows on, where a library is there`,
     },

@@ -11,7 +11,7 @@
  * A group never waits for itself: each step checks the order of the whole. Reading a state before it is overwritten is
  * part of that order. Every refusal is kept with its reason.
  */
-import type { Graph, GraphNode, NodeId } from "@weft/dsl";
+import { type Graph, type GraphNode, holdsFloats, isFloat, type NodeId } from "@weft/dsl";
 import { PassRecorder, placeOf, type Refusal } from "../passes/pass.ts";
 import { formAttention } from "./attention.ts";
 import { classify } from "./classify.ts";
@@ -117,8 +117,9 @@ function formRows(growth: Growth, seed: NodeId, grow: boolean): FusedRows {
   const space = ownSpace(growth.context, seed);
   const nodes = new Set([seed]);
   const { graph, consumers } = growth.context;
-  // Blocks are no value of their own: what reads them as floats goes with them.
-  if (!grow && graph.nodes[seed]!.type.dtype === "nvfp4")
+  // What only holds floats is no value of its own: what reads it as floats goes with it.
+  const { dtype } = graph.nodes[seed]!.type;
+  if (!grow && holdsFloats(dtype) && !isFloat(dtype))
     for (const reader of consumers[seed]!) if (graph.nodes[reader]!.op === "cast") nodes.add(reader);
   if (grow) {
     for (let before = 0; before !== nodes.size; ) {

@@ -23,7 +23,7 @@ import { type Pass, placeOf } from "./pass.ts";
 import { attributesOf, copyNode, rewriteGraph } from "./rewrite.ts";
 
 export interface RescoreOptions {
-  /** The output whose largest elements the candidates are: a linear, or its product with a scale. */
+  /** The output whose largest elements the candidates are: a linear, or its product with a scale, of all or of each. */
   readonly output: string;
   /** The parameter with a plain row for each element of `output`: [elements, what is contracted]. */
   readonly rows: string;
@@ -76,13 +76,14 @@ export function rescore({ output, rows, storage }: RescoreOptions): Pass {
 const roundToBf16 = (builder: GraphBuilder, id: NodeId): NodeId =>
   builder.add("cast", [builder.add("cast", [id], { dtype: "bf16" })], { dtype: "f32" });
 
-/** The linear that gives the output, behind the scale of its tensor. */
+/** The linear that gives the output, behind the scale of its tensor or of its rows. */
 function headOf(graph: Graph, output: string): GraphNode {
   const found = graph.outputs.find(({ name }) => name === output);
   let node = found === undefined ? undefined : graph.nodes[found.node]!;
   while (node?.op === "mul") {
     const [value, scale] = node.inputs.map((id) => graph.nodes[id]!) as [GraphNode, GraphNode];
-    node = scale.type.axes.length === 0 ? value : undefined;
+    const ofRows = scale.op === "parameter" && scale.type.axes.length === 1;
+    node = ofRows || scale.type.axes.length === 0 ? value : undefined;
   }
   if (node?.op === "linear" && node.inputs.length === 2 && attributesOf(node, "linear").to.length === 1)
     return node;

@@ -3,8 +3,8 @@
 /** A finite number with a fraction. Every plain `number` of a plan is an integer, and read as one. */
 export type Real = number;
 
-/** `nvfp4` lies in tiles: docs/numerics.md. */
-export type PlanDtype = "f32" | "bf16" | "f16" | "nvfp4" | "i32" | "i8";
+/** `f8e4m3` holds weights only, `nvfp4` lies in tiles: docs/numerics.md. */
+export type PlanDtype = "f32" | "bf16" | "f16" | "f8e4m3" | "nvfp4" | "i32" | "i8";
 
 /** `constant + sum of factor x symbol`. */
 export interface Affine {

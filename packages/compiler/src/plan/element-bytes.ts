@@ -6,6 +6,7 @@ export const elementBytes: Readonly<Record<Dtype, number>> = {
   f32: 4,
   bf16: 2,
   f16: 2,
+  f8e4m3: 1,
   nvfp4: 9 / 16,
   i32: 4,
   i8: 1,

@@ -15,7 +15,7 @@ import {
   text,
 } from "./check.ts";
 
-export const dtypes = ["f32", "bf16", "f16", "nvfp4", "i32", "i8", "bool"] as const;
+export const dtypes = ["f32", "bf16", "f16", "f8e4m3", "nvfp4", "i32", "i8", "bool"] as const;
 
 const dtype = oneOf(dtypes);
 const fixedSize = integer(1);

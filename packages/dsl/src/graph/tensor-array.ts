@@ -1,4 +1,5 @@
 /** Plain arrays with named axes: the values of the reference interpreter. Sizes are concrete, data is in C order. */
+import { decodeE4m3, encodeE4m3 } from "../formats/e4m3.ts";
 import type { Dtype } from "./types.ts";
 
 export interface ArrayAxis {
@@ -95,6 +96,8 @@ export function roundTo(dtype: Dtype, value: number): number {
       const result = rounded * unit;
       return Math.sign(value) * (result > 65504 ? Number.POSITIVE_INFINITY : result);
     }
+    case "f8e4m3":
+      return decodeE4m3(encodeE4m3(value));
     case "i32":
       return toInt32(value);
     case "i8":

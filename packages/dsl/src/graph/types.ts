@@ -5,7 +5,7 @@
 import type { Axis } from "../axis.ts";
 import type { OpName } from "../ops/table.ts";
 
-export type Dtype = "f32" | "bf16" | "f16" | "nvfp4" | "i32" | "i8" | "bool";
+export type Dtype = "f32" | "bf16" | "f16" | "f8e4m3" | "nvfp4" | "i32" | "i8" | "bool";
 
 /** Axes are ordered from outermost to innermost; names within one tensor are distinct. */
 export interface TensorType {

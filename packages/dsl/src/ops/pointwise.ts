@@ -12,7 +12,7 @@ import {
   type UnaryFunction,
   unaryFunctions,
 } from "./scalar.ts";
-import { broadcastAxes, isFloat } from "./shape.ts";
+import { broadcastAxes, holdsFloats, isFloat } from "./shape.ts";
 import { binaryVjp, castVjp, selectVjp, unaryVjp } from "./vjp/pointwise.ts";
 
 /** Applies `compute` at every place of the broadcast of the inputs. */
@@ -105,7 +105,7 @@ function binary<K extends BinaryFunction>(name: K): OpDefinition<K> {
     arity: { min: 2, max: 2 },
     infer: ([a, b]) => {
       if (a!.dtype !== b!.dtype) return "both sides must have one dtype";
-      if (a!.dtype === "bool" || a!.dtype === "nvfp4" || a!.dtype === "i8")
+      if ((holdsFloats(a!.dtype) && !isFloat(a!.dtype)) || a!.dtype === "bool" || a!.dtype === "i8")
         return `takes numbers, not ${a!.dtype}`;
       const axes = broadcastAxes([a!, b!]);
       return typeof axes === "string" ? axes : { dtype: resultType(a!.dtype), axes };
@@ -156,8 +156,11 @@ const cast: OpDefinition<"cast"> = {
     result: "like x, of the given dtype",
   },
   arity: { min: 1, max: 1 },
-  infer: ([x], { dtype }) =>
-    dtype === "nvfp4" && x!.dtype !== "nvfp4" ? "nvfp4 is made by quantizeNvfp4" : { dtype, axes: x!.axes },
+  infer: ([x], { dtype }) => {
+    if (dtype === "nvfp4" && x!.dtype !== "nvfp4") return "nvfp4 is made by quantizeNvfp4";
+    if (dtype === "f8e4m3" && x!.dtype !== "f8e4m3") return "f8e4m3 is of parameters alone";
+    return { dtype, axes: x!.axes };
+  },
   meaning: {
     tag: "reference",
     reference: ([x], { dtype }) => mapArrays([x!], dtype, (values) => values[0]!),

@@ -29,9 +29,9 @@ export function isFloat(dtype: Dtype): boolean {
   return dtype === "f32" || dtype === "bf16" || dtype === "f16";
 }
 
-/** What products and casts read: the floats, and block formats that only hold them. */
+/** What products and casts read: the floats, and formats that only hold them. */
 export function holdsFloats(dtype: Dtype): boolean {
-  return isFloat(dtype) || dtype === "nvfp4";
+  return isFloat(dtype) || dtype === "f8e4m3" || dtype === "nvfp4";
 }
 
 /**

@@ -45,6 +45,11 @@ export interface Qwen3Config {
   readonly maxPositions: number;
   /** The output head is the embedding table. */
   readonly tiedEmbeddings: boolean;
+  /**
+   * The tensor with the plain rows of a quantised head that was this tensor when the checkpoint was quantised:
+   * `model.embed_tokens.weight` or nothing. `weft quantize` writes it as `weft_plain_head`.
+   */
+  readonly plainHead?: string;
   /** The q, k, v and o projections have a bias. */
   readonly attentionBias: boolean;
   readonly dtype: StoredDtype | undefined;
@@ -61,6 +66,11 @@ const size: IntegerRange = { least: 1, most: 2 ** 31 - 1 };
 const layerCount: IntegerRange = { least: 1, most: 10_000 };
 const headCount: IntegerRange = { least: 1, most: 65_536 };
 const headWidth: IntegerRange = { least: 2, most: 65_536 };
+
+/** Names the tensor with the plain rows of a quantised head. */
+export const plainHeadKey = "weft_plain_head";
+/** The only one that it may name. */
+export const embeddingTable = "model.embed_tokens.weight";
 
 const requiredKeys = [
   "hidden_size",
@@ -88,6 +98,7 @@ const optionalKeys = [
   "layer_types",
   "eos_token_id",
   "quantization_config",
+  plainHeadKey,
 ];
 const foreignKeys = [
   "architectures",
@@ -142,11 +153,14 @@ export function parseQwen3Config(json: unknown, file: string): Either.Either<Con
     attentionBias: fields.boolean("attention_bias", false),
     dtype: storedDtype(fields),
     eosTokenIds: tokenIds(fields, "eos_token_id", Either.isRight(vocabulary) ? vocabulary.right : size.most),
+    plainHead: plainHead(fields),
     rest: unlessProblems(refusals(fields), () => undefined),
   });
-  return Either.map(({ rest: _, ...config }: Omit<Qwen3Config, "file"> & { rest: undefined }) => ({
+  type Read = Omit<Qwen3Config, "file" | "plainHead"> & { rest: undefined; plainHead: string | undefined };
+  return Either.map(({ rest: _, plainHead, ...config }: Read) => ({
     file,
     ...config,
+    ...(plainHead === undefined ? {} : { plainHead }),
   }))(Either.mapLeft(inOrder)(parts));
 }
 
@@ -194,6 +208,16 @@ function headDim(fields: Fields): Checked<number> {
   return refuse(fields.file, requirement, {
     given: String(given.right),
     remedy: 'correct "head_dim" in the file',
+  });
+}
+
+function plainHead(fields: Fields): Checked<string | undefined> {
+  if (!fields.has(plainHeadKey)) return Either.right(undefined);
+  const text = fields.text(plainHeadKey);
+  if (Either.isLeft(text) || text.right === embeddingTable) return text;
+  return refuse(fields.file, `${plainHeadKey} must be "${embeddingTable}"`, {
+    given: showGiven(text.right),
+    remedy: `leave it out, or quantise the model again`,
   });
 }
 

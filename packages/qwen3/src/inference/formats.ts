@@ -1,13 +1,26 @@
 /**
- * Which linears of a model are in NVFP4, which of those quantise what they are multiplied with, and who has decided it: the
- * checkpoint, or rules of the caller. The plan, the weights that are loaded and `weft explain` follow what is said here.
+ * Which linears of a model are in NVFP4 or FP8, which of those in NVFP4 quantise what they are multiplied with, and who has
+ * decided it: the checkpoint, or rules of the caller. The plan, the weights that are loaded and `weft explain` follow what is said here.
  */
-import type { FormatReasons, QuantizedWeight } from "@weft/compiler";
+import type { FormatReasons, WeightFormat } from "@weft/compiler";
 import * as Either from "fp-ts/lib/Either.js";
 import type { Qwen3Config } from "../config/index.ts";
 import { type Checked, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
-import { applyRules, type FormatRule, linearFormats, showRule } from "../quantize/format-rules.ts";
-import { headName, type LinearToEncode, linearsByRules, moduleOf, tableName } from "../quantize/items.ts";
+import {
+  activationFormats,
+  applyRules,
+  type FormatRule,
+  formatsText,
+  showRule,
+} from "../quantize/format-rules.ts";
+import {
+  headName,
+  type LinearToLoad,
+  linearsByRules,
+  moduleOf,
+  plainHeadName,
+  tableName,
+} from "../quantize/items.ts";
 import {
   type Checkpoint,
   type QuantizedLinear,
@@ -18,15 +31,15 @@ import {
 import type { Activations, OpenOptions } from "./options.ts";
 
 export interface Formats {
-  /** A head in NVFP4 beside a plain table is a head of its own, though the model was tied when it was trained. */
+  /** A quantised head beside a plain table is a head of its own, though the model was tied when it was trained. */
   readonly config: Qwen3Config;
   readonly stored: StoredWeights;
   /** Plain linears that are encoded while they are loaded, by parameter. */
-  readonly encode: ReadonlyMap<string, LinearToEncode>;
-  /** How the plan reads a parameter that is in NVFP4. */
-  readonly quantizedAs: (parameter: string) => QuantizedWeight | undefined;
+  readonly encode: ReadonlyMap<string, LinearToLoad>;
+  /** How the plan reads a parameter that is quantised. */
+  readonly quantizedAs: (parameter: string) => WeightFormat | undefined;
   readonly reasons: (parameter: string) => FormatReasons;
-  /** Plain rows of a head in NVFP4, by which its candidates are scored again; undefined where they are not. */
+  /** Plain rows of a quantised head, by which its candidates are scored again; undefined where they are not. */
   readonly plainHead: PlainHead | undefined;
 }
 
@@ -36,10 +49,10 @@ export interface PlainHead {
   readonly entry: TensorEntry;
 }
 
-/** Of a head that is no table: its plain rows, beside its blocks. */
-export const plainHeadName = `${headName}.plain`;
-
-export type FormatOptions = Pick<OpenOptions, "quantize" | "activations" | "rescore" | "logits">;
+export type FormatOptions = Pick<
+  OpenOptions,
+  "quantize" | "fourOverSix" | "activations" | "rescore" | "logits"
+>;
 
 /**
  * Left: linears that the checkpoint has broken; rules that are none, fit nothing or contradict the checkpoint; activations
@@ -48,21 +61,28 @@ export type FormatOptions = Pick<OpenOptions, "quantize" | "activations" | "resc
 export function decideFormats(
   checkpoint: Checkpoint,
   given: Qwen3Config,
-  { quantize = [], activations = "plain", rescore = true, logits = "last" }: FormatOptions = {},
+  {
+    quantize = [],
+    fourOverSix = false,
+    activations = "plain",
+    rescore = true,
+    logits = "last",
+  }: FormatOptions = {},
 ): Checked<Formats> {
   const stored = storedWeights(checkpoint);
   if (Either.isLeft(stored)) return stored;
   const { linears, plain } = stored.right;
-  const byRules = linearsByRules(stored.right, given.tiedEmbeddings, quantize);
+  const byRules = linearsByRules(stored.right, given.tiedEmbeddings, quantize, fourOverSix);
   if (Either.isLeft(byRules)) return byRules;
   const { decided } = byRules.right;
   const encode = new Map(byRules.right.encode.map((one) => [one.name, one]));
-  const inBlocks = [...linears.keys(), ...encode.keys()];
+  const isFp8 = (parameter: string) => encode.get(parameter)?.format === "fp8";
+  const inBlocks = [...linears.keys(), ...[...encode.keys()].filter((name) => !isFp8(name))];
   const multiplied = activationsOf(activations, inBlocks.map(moduleOf));
   if (Either.isLeft(multiplied)) return multiplied;
   const ruleOf = (parameter: string) => multiplied.right.get(moduleOf(parameter));
-  const hasOwnHead = inBlocks.includes(headName);
-  const found = hasOwnHead ? plainRows(given.tiedEmbeddings, plain, encode) : undefined;
+  const hasOwnHead = linears.has(headName) || encode.has(headName);
+  const found = hasOwnHead ? plainRows(given, stored.right, encode) : undefined;
   const plainHead = rescore && logits === "last" ? found : undefined;
   const areQuantised = (parameter: string) => ruleOf(parameter)?.format === "nvfp4";
   return Either.right({
@@ -73,6 +93,7 @@ export function decideFormats(
     quantizedAs: (parameter) => {
       const linear = linears.get(parameter);
       if (linear === undefined && !encode.has(parameter)) return undefined;
+      if (isFp8(parameter)) return { rowScales: true };
       const scaled = linear?.input === undefined ? "nvfp4" : "nvfp4-scaled";
       return {
         hasTensorScale: linear === undefined || linear.stored !== undefined,
@@ -94,22 +115,28 @@ export function decideFormats(
       const isHead = parameter === headName || (parameter === tableName && given.tiedEmbeddings);
       return {
         weight: isHead ? `${weight}; ${aboutRescoring(plainHead, found, logits)}` : weight,
-        activations: aboutActivations(ruleOf(parameter), linear),
+        activations: isFp8(parameter)
+          ? "fp8 is of weights alone"
+          : aboutActivations(ruleOf(parameter), linear),
       };
     },
   });
 }
 
-/** Where a head's plain rows are, which is in the table of a tied model. */
+/**
+ * Where a head's plain rows are: in the table of a model that is tied, or was when its checkpoint was quantised; in what is
+ * encoded now; or in a tensor that the checkpoint keeps for it.
+ */
 function plainRows(
-  tied: boolean,
-  plain: StoredWeights["plain"],
+  { tiedEmbeddings, plainHead }: Qwen3Config,
+  { linears, plain }: StoredWeights,
   encode: Formats["encode"],
 ): PlainHead | undefined {
-  const table = tied ? plain.get(tableName) : undefined;
-  if (table !== undefined && !encode.has(tableName)) return { name: tableName, entry: table };
-  const own = encode.get(headName);
-  return own === undefined ? undefined : { name: plainHeadName, entry: own.entry };
+  const isTable = tiedEmbeddings || (linears.has(headName) && plainHead === tableName);
+  const table = isTable && !encode.has(tableName) ? plain.get(tableName) : undefined;
+  if (table !== undefined) return { name: tableName, entry: table };
+  const own = encode.get(headName)?.entry ?? plain.get(plainHeadName);
+  return own === undefined ? undefined : { name: plainHeadName, entry: own };
 }
 
 function aboutRescoring(
@@ -140,13 +167,13 @@ function activationsOf(
   modules: readonly string[],
 ): Checked<ReadonlyMap<string, FormatRule>> {
   if (given === "plain") return Either.right(new Map());
-  const isKnown = Array.isArray(given) || linearFormats.includes(given as Activations);
+  const isKnown = Array.isArray(given) || activationFormats.includes(given as Activations);
   const isNone = modules.length === 0 && given.length > 0;
   const problems = [
     ...(isKnown
       ? []
       : [
-          userProblem("activations", `must be ${linearFormats.join(" or ")}, or rules`, {
+          userProblem("activations", `must be ${formatsText(activationFormats)}, or rules`, {
             given: showGiven(given),
             remedy: "leave it out for plain",
           }),
@@ -162,6 +189,8 @@ function activationsOf(
   ];
   const rules = typeof given === "string" ? [{ pattern: "*", format: given }] : given;
   return Either.flatten(
-    unlessProblems(problems, () => applyRules(rules, modules, "activations", "linears in nvfp4")),
+    unlessProblems(problems, () =>
+      applyRules(rules, modules, "activations", "linears in nvfp4", activationFormats),
+    ),
   );
 }

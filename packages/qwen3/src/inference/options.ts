@@ -5,10 +5,10 @@ import type { Device } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
 import { type Problem, type Problems, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
 import type { Qwen3Config } from "../config/qwen3-config.ts";
-import type { FormatRule, LinearFormat } from "../quantize/format-rules.ts";
+import type { ActivationFormat, FormatRule } from "../quantize/format-rules.ts";
 
 /** Whether products quantise their other side as well, where the weight is in NVFP4. */
-export type Activations = LinearFormat;
+export type Activations = ActivationFormat;
 
 /** Devices that are made by their name. */
 export const deviceNames = ["cpu", "cuda", "cuda-sim"] as const;
@@ -25,20 +25,23 @@ export interface OpenOptions {
   /**
    * Linears of a plain checkpoint that are quantised while they are loaded, to the bytes that `quantizeCheckpoint` writes: the
    * last rule that fits one decides; default: none. `[{ pattern: "model.layers.*", format: "nvfp4" }]` are the linears of
-   * all blocks. `lm_head` may be named, also where it is the table, and `model.embed_tokens`. What is encoded takes 4.5 bits
-   * of this process's memory for each weight until the device has it.
+   * all blocks. `lm_head` may be named, also where it is the table, and `model.embed_tokens`. `fp8` has a byte for each weight,
+   * and an f32 scale for each row; no checkpoint is written so. What is encoded takes 4.5 or 8 bits of this process's memory for
+   * each weight until the device has it.
    */
   readonly quantize?: readonly FormatRule[] | undefined;
+  /** What `quantize` puts into NVFP4: tries for each block whether 4 or 6 as its largest code is nearer. Default false. */
+  readonly fourOverSix?: boolean | undefined;
   /**
    * Where weights are in NVFP4: `plain` (the default) dequantises them exactly within each product; `nvfp4` quantises what
    * they are multiplied with as well, by the checkpoint's own input scales where it has them. Rules say it of some.
    */
   readonly activations?: Activations | readonly FormatRule[] | undefined;
   /**
-   * A head in NVFP4 picks the 32 likeliest tokens, and the plain head's rows of these score them again: true (the default),
-   * where the plain rows are there: the table of a tied model, or a head that `quantize` names, whose plain matrix is then loaded
-   * as well. It serves samplers that are greedy or have a `topK` of at most 32; all others look at the logits, which stay those
-   * of the head in NVFP4. A token reads 32 rows of the plain matrix.
+   * A head in NVFP4 or FP8 picks the 32 likeliest tokens, and the plain head's rows of these score them again: true (the default),
+   * where the plain rows are there: the table of a tied model, a head that `quantize` names, whose plain matrix is then loaded
+   * as well, or what the checkpoint keeps beside the head. It serves samplers that are greedy or have a `topK` of at most 32; all others look at the logits, which stay those
+   * of the quantised head. A token reads 32 rows of the plain matrix.
    */
   readonly rescore?: boolean | undefined;
   /**
@@ -135,7 +138,13 @@ export function resolveOpenOptions(
   const dtype = options.dtype ?? usual.dtype;
   if (dtype !== "f32" && dtype !== "bf16")
     complain("dtype must be f32 or bf16", dtype, "leave it out for the default");
-  const { fp4 } = options;
+  const { fp4, fourOverSix = false } = options;
+  if (fourOverSix && options.quantize?.some(({ format }) => format === "nvfp4") !== true)
+    complain(
+      "fourOverSix must go with weights that are put into nvfp4",
+      fourOverSix,
+      "add a rule to quantize",
+    );
   if (fp4 !== undefined && fp4 !== "emulated" && fp4 !== "hardware")
     complain("fp4 must be emulated or hardware", fp4, "leave it out for emulated");
   else if (fp4 === "hardware" && options.device !== "cuda" && options.device !== "cuda-sim")

@@ -18,7 +18,7 @@ import {
 import { directoryOf, kindOfPath } from "../config/json-file.ts";
 import { type Checked, collecting, type Problems } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
-import { headName } from "../quantize/items.ts";
+import { headName, plainHeadName } from "../quantize/items.ts";
 import {
   type Checkpoint,
   checkQuantization,
@@ -28,7 +28,7 @@ import {
 } from "../weights/index.ts";
 import { orRaise } from "./checkpoint-text.ts";
 import { encodedWeights, unfilledWeight } from "./encoded-weights.ts";
-import { decideFormats, type Formats, plainHeadName } from "./formats.ts";
+import { decideFormats, type Formats } from "./formats.ts";
 import { type OpenOptions, type ResolvedOpenOptions, resolveOpenOptions } from "./options.ts";
 import { planKey, readPlan, writePlan } from "./plan-cache.ts";
 import { asStored, bindStored, type StoredModel, storageOf, weightSource } from "./stored-model.ts";
@@ -39,7 +39,7 @@ export interface PreparedQwen3 {
   readonly generationConfig: GenerationConfig;
   readonly checkpoint: Checkpoint;
   readonly parameters: readonly Parameter[];
-  /** Which linears are in NVFP4, and why. */
+  /** Which linears are in NVFP4 or FP8, and why. */
   readonly formats: Formats;
   /** Of the model's parameters and of the adapter's, by their names in the graph. */
   readonly bound: StoredModel;
@@ -147,7 +147,7 @@ export interface CheckpointWeightsOptions {
 /** Reads the headers of a checkpoint. Left: as `prepareQwen3`, but for generation_config.json. */
 export function readCheckpointWeights(
   path: string,
-  { quantize, fourOverSix = false }: CheckpointWeightsOptions = {},
+  { quantize, fourOverSix }: CheckpointWeightsOptions = {},
 ): Either.Either<Problems, CheckpointWeights> {
   const checkpoint = openCheckpoint(path);
   if (Either.isLeft(checkpoint) && kindOfPath(path) === "absent") return checkpoint;
@@ -157,7 +157,7 @@ export function readCheckpointWeights(
     Either.chainFirst(({ checkpoint }) => checkQuantization(directory, checkpoint)),
     // Nothing is generated, so candidates are not scored again.
     Either.bind("formats", ({ config, checkpoint }) =>
-      decideFormats(checkpoint, config, { quantize, rescore: false }),
+      decideFormats(checkpoint, config, { quantize, fourOverSix, rescore: false }),
     ),
     Either.map((read) => ({ ...read, config: read.formats.config })),
     Either.bind("parameters", ({ config }) => modelParameters(config)),
@@ -178,7 +178,7 @@ export function readCheckpointWeights(
         },
         load: async () => {
           orRaise(await checkScales(bound.linears.values()));
-          return { ...weights, ...(await encodedWeights(parameters, bound, undefined, fourOverSix)) };
+          return { ...weights, ...(await encodedWeights(parameters, bound)) };
         },
       };
     }),

@@ -26,6 +26,7 @@ const elementBytes: Readonly<Record<PlanDtype, number>> = {
   i32: 4,
   bf16: 2,
   f16: 2,
+  f8e4m3: 1,
   nvfp4: 9 / 16,
   i8: 1,
 };

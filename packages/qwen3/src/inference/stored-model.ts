@@ -1,10 +1,10 @@
-/** Where a checkpoint holds each parameter of a model, plain or in NVFP4, and how a plan stores it. */
+/** Where a checkpoint holds each parameter of a model, plain or quantised, and how a plan stores it. */
 import { encodeScaleName, inputEncodeScaleName, tensorScaleName } from "@weft/compiler";
 import { type Dtype, maxSize, type Parameter } from "@weft/dsl";
 import type { DataWeight, FileWeight, Weight } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, type Problem, unlessProblems, userProblem } from "../config/problems.ts";
-import type { LinearToEncode } from "../quantize/items.ts";
+import type { LinearToLoad } from "../quantize/items.ts";
 import {
   type BoundWeights,
   bindWeights,
@@ -22,7 +22,7 @@ export interface StoredModel extends BoundWeights {
   /** Parameters that are stored in NVFP4. */
   readonly linears: ReadonlyMap<string, QuantizedLinear>;
   /** Plain ones that are encoded while they are loaded; all others are among `tensors`. */
-  readonly encode: ReadonlyMap<string, LinearToEncode>;
+  readonly encode: ReadonlyMap<string, LinearToLoad>;
 }
 
 /** The stored types that can be computed with. */
@@ -85,7 +85,7 @@ export function bindStored(
   }));
 }
 
-/** How a plan stores a parameter that is not in NVFP4; scales of tensors are f32. */
+/** How a plan stores a parameter that is not quantised; scales are f32. */
 export function storageOf({ tensors }: BoundWeights, name: string): "f32" | "bf16" | "f16" {
   const entry = tensors.get(name);
   return entry === undefined ? "f32" : storedDtypes[entry.dtype as keyof typeof storedDtypes];

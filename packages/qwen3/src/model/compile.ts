@@ -14,10 +14,9 @@ import {
   type ProgramInput,
   patternLayers,
   precision,
-  type QuantizedWeight,
   quantize,
   rescore,
-  type TrainedBlocks,
+  type WeightFormat,
 } from "@weft/compiler";
 import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
 import { type Either, isLeft, right } from "fp-ts/lib/Either.js";
@@ -43,9 +42,9 @@ export interface Qwen3CompileOptions {
   readonly rescore?: string | undefined;
   /** Under the policy bf16, products read a rounding of f32 weights: what training does. Default false. */
   readonly roundWeights?: boolean;
-  /** Which parameters are stored in NVFP4, and how. Default: none. */
-  readonly quantized?: ((parameter: string) => QuantizedWeight | TrainedBlocks | undefined) | undefined;
-  /** Why each parameter is in NVFP4 or is not, for `explain`. */
+  /** Which parameters are quantised, and how. Default: none. */
+  readonly quantized?: ((parameter: string) => WeightFormat | undefined) | undefined;
+  /** Why each parameter is quantised or is not, for `explain`. */
   readonly reasons?: ((parameter: string) => FormatReasons | undefined) | undefined;
   /** Products beside the weights that it names; `storage` is asked for its parameters too. */
   readonly adapter?: Adapter | undefined;

@@ -1,7 +1,7 @@
-/** One linear in NVFP4, a piece of its rows at a time: the one encoder of files that are written and of weights at load. */
+/** One linear in NVFP4 or FP8, a piece of its rows at a time: the one encoder of files that are written and of weights at load. */
 
-import { type Nvfp4Values, nvfp4Block } from "@weft/dsl";
-import { nvfp4Encode, nvfp4Statistics } from "@weft/runtime-cpu";
+import { type Fp8Values, type Nvfp4Values, nvfp4Block } from "@weft/dsl";
+import { fp8Encode, nvfp4Encode, nvfp4Statistics } from "@weft/runtime-cpu";
 import { addStatistics, type BlockSums, noBlocks } from "./block-statistics.ts";
 import type { LinearToEncode } from "./items.ts";
 import { storedRows } from "./rows.ts";
@@ -40,4 +40,22 @@ export async function encodeLinear(
     await put.scales(into.scales, (first * columns) / nvfp4Block);
   }
   return sums;
+}
+
+/**
+ * One linear in FP8. A row with an element that is not finite has the scale NaN.
+ * @param onBytes told of bytes that were read and made
+ */
+export async function encodeLinearFp8(
+  { entry, dtype }: LinearToEncode,
+  into: Fp8Values,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const columns = entry.shape[1]!;
+  for await (const { bytes, first } of storedRows(entry)) {
+    const { codes, scales } = fp8Encode(bytes, dtype, columns);
+    into.codes.set(codes, first * columns);
+    into.scales.set(scales, first);
+    onBytes(bytes.length + codes.length);
+  }
 }

@@ -4,8 +4,13 @@ import * as Either from "fp-ts/lib/Either.js";
 import { type Checked, type Problem, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
 import { type ModuleTest, moduleTest } from "../config/quantization/index.ts";
 
-export const linearFormats = ["plain", "nvfp4"] as const;
+/** How the weights of a linear may be stored. */
+export const linearFormats = ["plain", "nvfp4", "fp8"] as const;
 export type LinearFormat = (typeof linearFormats)[number];
+
+/** What the weights may be multiplied with. */
+export const activationFormats = ["plain", "nvfp4"] as const satisfies readonly LinearFormat[];
+export type ActivationFormat = (typeof activationFormats)[number];
 
 export interface FormatRule {
   /**
@@ -16,6 +21,10 @@ export interface FormatRule {
   readonly format: LinearFormat;
 }
 
+/** `plain, nvfp4 or fp8`. */
+export const formatsText = (formats: readonly LinearFormat[]): string =>
+  `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}`;
+
 /** As a command line has it. */
 export const showRule = ({ pattern, format }: FormatRule): string => `${pattern}=${format}`;
 
@@ -25,19 +34,21 @@ export const showRule = ({ pattern, format }: FormatRule): string => `${pattern}
  * Left: a pattern that is none, one that fits no module (with the nearest that would), a format that is none; all together.
  * @param source names the option in messages
  * @param what the modules are, for messages
+ * @param formats those that there are
  */
 export function applyRules(
   rules: readonly FormatRule[],
   modules: readonly string[],
   source: string,
   what: string,
+  formats: readonly LinearFormat[] = linearFormats,
 ): Checked<ReadonlyMap<string, FormatRule>> {
   const problems: Problem[] = [];
   const tests: { readonly rule: FormatRule; readonly fits: ModuleTest }[] = [];
   for (const rule of rules) {
-    if (!linearFormats.includes(rule.format)) {
+    if (!formats.includes(rule.format)) {
       problems.push(
-        userProblem(source, `the format must be ${linearFormats.join(" or ")}`, {
+        userProblem(source, `the format must be ${formatsText(formats)}`, {
           given: showGiven(rule.format),
           path: rule.pattern,
           remedy: "correct the format",

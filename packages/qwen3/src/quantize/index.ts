@@ -1,4 +1,6 @@
 export {
+  type ActivationFormat,
+  activationFormats,
   type FormatRule,
   type LinearFormat,
   linearFormats,

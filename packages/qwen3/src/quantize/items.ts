@@ -9,8 +9,9 @@ import {
   userProblem,
 } from "../config/problems.ts";
 import { type ModuleTest, moduleTest } from "../config/quantization/index.ts";
+import { embeddingTable } from "../config/qwen3-config.ts";
 import type { Checkpoint, StoredWeights, TensorDtype, TensorEntry } from "../weights/index.ts";
-import { applyRules, type FormatRule, nearestPattern, showRule } from "./format-rules.ts";
+import { applyRules, type FormatRule, type LinearFormat, nearestPattern, showRule } from "./format-rules.ts";
 import type { FloatDtype } from "./rows.ts";
 
 export interface Selection {
@@ -20,6 +21,8 @@ export interface Selection {
   readonly head: boolean;
   /** Also the table of embeddings; a tied head reads its blocks. */
   readonly embedding: boolean;
+  /** A head that is quantised and is no table stays beside its codes as it was, so that candidates can be scored again. */
+  readonly plainHead: boolean;
 }
 
 interface Candidate {
@@ -34,8 +37,17 @@ export interface LinearToEncode extends Candidate {
   readonly dtype: FloatDtype;
 }
 
-export const tableName = "model.embed_tokens.weight";
+/** The same while a checkpoint is loaded. */
+export interface LinearToLoad extends LinearToEncode {
+  readonly format: Exclude<LinearFormat, "plain">;
+  /** Of NVFP4: tries for each block whether 4 or 6 as its largest code is nearer. */
+  readonly fourOverSix: boolean;
+}
+
+export const tableName = embeddingTable;
 export const headName = "lm_head.weight";
+/** Of a quantised head that is no table: its plain rows beside its codes; a checkpoint may have a tensor of that name. */
+export const plainHeadName = `${headName}.plain`;
 const inBlocks = (name: string) => name.startsWith("model.layers.");
 export const moduleOf = (parameter: string) => parameter.slice(0, -".weight".length);
 const floats: Partial<Readonly<Record<TensorDtype, FloatDtype>>> = { F32: "f32", F16: "f16", BF16: "bf16" };
@@ -86,7 +98,7 @@ export function linearsToEncode(
 
 /** Linears of a checkpoint by rules: what is to be encoded, and the rule that decided about each module that one fits. */
 export interface LinearsByRules {
-  readonly encode: readonly LinearToEncode[];
+  readonly encode: readonly LinearToLoad[];
   readonly decided: ReadonlyMap<string, FormatRule>;
 }
 
@@ -94,13 +106,14 @@ export interface LinearsByRules {
  * What rules say of a checkpoint's linears, its table and its head (`lm_head`, which becomes weights of its own where it was
  * the table). What is quantised already stays so.
  *
- * Left: as `applyRules`; `plain` for what the checkpoint has quantised, or for the head of a table that is quantised; rows
- * that are no whole blocks, a type that is no float; all together.
+ * Left: as `applyRules`; another format for what the checkpoint has quantised, or for the head of a table that is quantised;
+ * rows that are no whole blocks of NVFP4, a type that is no float; all together.
  */
 export function linearsByRules(
   stored: StoredWeights,
   tied: boolean,
   rules: readonly FormatRule[],
+  fourOverSix = false,
 ): Checked<LinearsByRules> {
   const candidates = plainCandidates(stored, tied);
   const quantized = [...stored.linears.keys()];
@@ -108,43 +121,55 @@ export function linearsByRules(
   const applied = applyRules(rules, modules, "quantize", "linears of the model");
   if (Either.isLeft(applied)) return applied;
   const decided = applied.right;
-  const isMeant = (name: string, format: FormatRule["format"]) =>
-    decided.get(moduleOf(name))?.format === format;
+  const meant = (name: string): LinearFormat | undefined => decided.get(moduleOf(name))?.format;
   const problems: Problem[] = quantized
-    .filter((name) => isMeant(name, "plain"))
+    .filter((name) => (meant(name) ?? "nvfp4") !== "nvfp4")
     .map((name) => keptCodes("quantize", showRule(decided.get(moduleOf(name))!), name));
-  // A tied head reads the table's blocks.
-  const isShared = tied && (isMeant(tableName, "nvfp4") || stored.linears.has(tableName));
-  if (isShared && isMeant(headName, "plain")) {
+  // A tied head reads the table's codes.
+  const ofTable = stored.linears.has(tableName) ? "nvfp4" : (meant(tableName) ?? "plain");
+  const isShared = tied && ofTable !== "plain";
+  if (isShared && (meant(headName) ?? ofTable) !== ofTable) {
     problems.push(
       userProblem("quantize", "a head that is the table of embeddings has the table's format", {
         given: showRule(decided.get(moduleOf(headName))!),
         path: headName,
-        remedy: `leave ${moduleOf(tableName)} plain as well`,
+        remedy: `leave ${moduleOf(tableName)} plain, or leave the rule out`,
       }),
     );
   }
-  const wanted = candidates.filter(
-    ({ name, entry }) =>
-      isMeant(name, "nvfp4") && !(isShared && name === headName && entry.name === tableName),
-  );
-  problems.push(...cannotBeEncoded(wanted, (module) => `${module}=plain`));
-  return unlessProblems(problems, () => ({ encode: wanted.map(toEncode), decided }));
+  const isTable = ({ name, entry }: Candidate) => isShared && name === headName && entry.name === tableName;
+  const wanted = (["nvfp4", "fp8"] as const).map((format) => ({
+    format,
+    linears: candidates.filter((one) => meant(one.name) === format && !isTable(one)),
+  }));
+  for (const { format, linears } of wanted)
+    problems.push(...cannotBeEncoded(linears, (module) => `${module}=plain`, format));
+  return unlessProblems(problems, () => ({
+    encode: wanted.flatMap(({ format, linears }) =>
+      linears.map((one) => ({ ...toEncode(one), format, fourOverSix })),
+    ),
+    decided,
+  }));
 }
 
 const toEncode = (one: Candidate): LinearToEncode => ({ ...one, dtype: floats[one.entry.dtype]! });
 
 /** @param leftPlain how it is said that a module stays as it is */
-function cannotBeEncoded(candidates: readonly Candidate[], leftPlain: (module: string) => string): Problem[] {
+function cannotBeEncoded(
+  candidates: readonly Candidate[],
+  leftPlain: (module: string) => string,
+  format: LinearToLoad["format"] = "nvfp4",
+): Problem[] {
+  const multiple = format === "nvfp4" ? nvfp4Block : 1;
   return candidates.flatMap(({ name, entry }) => {
     const columns = entry.shape[1]!;
-    const isWhole = columns % nvfp4Block === 0 && columns !== 0 && entry.shape[0] !== 0;
+    const isWhole = columns % multiple === 0 && columns !== 0 && entry.shape[0] !== 0;
     const remedy = leftPlain(moduleOf(name));
     return [
       ...(isWhole
         ? []
         : [
-            userProblem(entry.file, `K, the last axis, must be a positive multiple of ${nvfp4Block}`, {
+            userProblem(entry.file, `K, the last axis, must be a positive multiple of ${multiple}`, {
               given: `[${entry.shape.join(", ")}]`,
               path: name,
               remedy: `leave it plain: ${remedy}`,

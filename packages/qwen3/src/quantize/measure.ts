@@ -78,7 +78,8 @@ async function amaxOf({ entry, dtype }: LinearToEncode, onBytes: OnBytes): Promi
   return largest;
 }
 
-async function nonFinite({ entry }: LinearToEncode): Promise<readonly Problem[]> {
+/** The first element that is NaN or infinite, if there is one. */
+export async function nonFinite({ entry }: LinearToEncode): Promise<readonly Problem[]> {
   const found = await findNonFinite(entry);
   if (Either.isLeft(found)) return found.left;
   return found.right === undefined ? [] : [nonFiniteProblem(found.right, entry.file)];

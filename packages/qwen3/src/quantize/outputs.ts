@@ -13,7 +13,7 @@ import {
   type TensorDtype,
   type TensorEntry,
 } from "../weights/index.ts";
-import type { LinearToEncode } from "./items.ts";
+import { headName, type LinearToEncode, plainHeadName } from "./items.ts";
 import { codesShape, namesOf, scalesShape, tensorScaleShape } from "./part-names.ts";
 import { convertScale, formOf, originalsOf } from "./tensor-scale.ts";
 
@@ -51,6 +51,8 @@ interface Options {
   readonly format: Nvfp4Format;
   /** Scales of activations are written. */
   readonly activations: boolean;
+  /** A head that has a tensor of its own stays beside its codes. */
+  readonly plainHead: boolean;
 }
 
 /** Order is that of the source; a linear's parts stand together, unless they are copied in their own format. */
@@ -58,7 +60,7 @@ export function outputsOf(
   checkpoint: Checkpoint,
   stored: StoredWeights,
   encode: readonly LinearToEncode[],
-  { format, activations }: Options,
+  { format, activations, plainHead }: Options,
 ): Outputs {
   const originals = new Map<string, number>();
   const inexact: string[] = [];
@@ -75,6 +77,7 @@ export function outputsOf(
       if (own === undefined) tensors.push(copied(entry));
       else {
         tensors.push(...encodedParts(own, format));
+        if (plainHead && own.name === headName) tensors.push({ ...copied(entry), name: plainHeadName });
         encoded.delete(entry.name);
       }
     } else if (isSame) {

@@ -104,6 +104,9 @@ interface Source {
   readonly config: JsonObject;
   readonly quantization: readonly QuantizationConfig[];
   readonly tied: boolean;
+  /** The head was the table before it was quantised. */
+  readonly headWasTable: boolean;
+  readonly plainHead: boolean;
 }
 
 function sourceOf({
@@ -111,7 +114,13 @@ function sourceOf({
   exclude = [],
   head = false,
   embedding = false,
+  plainHead = false,
 }: QuantizeOptions): Checked<Source> {
+  if (plainHead && !head)
+    return refuse("plainHead", "keeping the plain head needs a head that is quantised", {
+      given: "a head that stays as it is",
+      remedy: "add head, or leave it out",
+    });
   const checkpoint = openCheckpoint(model);
   if (Either.isLeft(checkpoint)) return checkpoint;
   const directory = directoryOf(model);
@@ -135,8 +144,10 @@ function sourceOf({
       config: json,
       quantization,
       tied: config.right.tiedEmbeddings,
+      headWasTable: config.right.plainHead !== undefined,
+      plainHead,
     }),
-  )(linearsToEncode(checkpoint.right, stored, { exclude, head, embedding }));
+  )(linearsToEncode(checkpoint.right, stored, { exclude, head, embedding, plainHead }));
 }
 
 async function quantizeSource(source: Source, options: QuantizeOptions): Promise<Checked<QuantizeReport>> {
@@ -149,7 +160,7 @@ async function quantizeSource(source: Source, options: QuantizeOptions): Promise
     linears.length > 0 &&
     linears.every(({ input }) => input !== undefined) &&
     format !== "dat";
-  const outputs = outputsOf(checkpoint, stored, encode, { format, activations });
+  const outputs = outputsOf(checkpoint, stored, encode, { format, activations, plainHead: source.plainHead });
   const layout = layoutOf(format, outputs, checkpoint);
   if (Either.isLeft(layout)) return layout;
   const written = outputs.tensors.reduce((sum, output) => sum + outputBytes(output), 0);
@@ -227,7 +238,12 @@ function layoutOf(
   );
 }
 
-function aboutHead({ stored, encode, tied }: Source): Pick<WrittenConfig, "ownHead" | "embedding" | "plain"> {
+function aboutHead({
+  stored,
+  encode,
+  tied,
+  headWasTable,
+}: Source): Pick<WrittenConfig, "ownHead" | "headWasTable" | "embedding" | "plain"> {
   const encoded = new Set(encode.map(({ name }) => name));
   const isQuantized = (name: string) => encoded.has(name) || stored.linears.has(name);
   const hasOwn = isQuantized(headName);
@@ -238,6 +254,7 @@ function aboutHead({ stored, encode, tied }: Source): Pick<WrittenConfig, "ownHe
   const head = moduleOf(headName);
   return {
     ownHead: tied && hasOwn,
+    headWasTable: hasOwn && (tied || headWasTable) && !embedding,
     embedding,
     // A tied head has no tensor, but is a module of the model.
     plain: hasOwn || (tied && embedding) || plain.includes(head) ? plain : [...plain, head],

@@ -1,6 +1,7 @@
 /** config.json and hf_quant_config.json of a quantised checkpoint, as the readers of each format expect them. */
 import type { JsonObject } from "../config/json-file.ts";
 import { packedFormat } from "../config/quantization/index.ts";
+import { embeddingTable, plainHeadKey } from "../config/qwen3-config.ts";
 import type { Nvfp4Format } from "../weights/index.ts";
 
 export interface WrittenConfig {
@@ -12,6 +13,8 @@ export interface WrittenConfig {
   readonly kvCache: "fp8" | undefined;
   /** The head has weights of its own. */
   readonly ownHead: boolean;
+  /** The table of embeddings is plain, and what the quantised head was made of. */
+  readonly headWasTable: boolean;
   /** The table of embeddings is quantised. */
   readonly embedding: boolean;
 }
@@ -21,8 +24,12 @@ const producer = { name: "weft" };
 
 /** @param source config.json of the checkpoint that was quantised; what else it says stays */
 export function configJson(source: JsonObject, written: WrittenConfig): JsonObject {
-  const { [key]: _, ...rest } = source;
-  const config = written.ownHead ? { ...rest, tie_word_embeddings: false } : rest;
+  const { [key]: _, [plainHeadKey]: __, ...rest } = source;
+  const config = {
+    ...rest,
+    ...(written.ownHead ? { tie_word_embeddings: false } : {}),
+    ...(written.headWasTable ? { [plainHeadKey]: embeddingTable } : {}),
+  };
   switch (written.format) {
     case "dat":
       return config;

@@ -24,7 +24,15 @@ export interface SavedSession {
 
 const format = "weft-session-1";
 const damaged = "the file is damaged: use another one";
-const storedDtype = { f32: "F32", bf16: "BF16", f16: "F16", nvfp4: "U8", i32: "I32", i8: "I8" } as const;
+const storedDtype = {
+  f32: "F32",
+  bf16: "BF16",
+  f16: "F16",
+  f8e4m3: "F8_E4M3",
+  nvfp4: "U8",
+  i32: "I32",
+  i8: "I8",
+} as const;
 
 /** Left: the model is under training, or the disk refuses; the former file is still there then. */
 export function saveSession(file: string, model: LanguageModel, session: SavedSession): Checked<void> {

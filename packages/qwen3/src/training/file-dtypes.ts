@@ -6,6 +6,7 @@ export const fileDtypes = {
   f32: "F32",
   bf16: "BF16",
   f16: "F16",
+  f8e4m3: "F8_E4M3",
   nvfp4: "U8",
   i32: "I32",
   i8: "I8",

@@ -66,6 +66,7 @@ export function modelInBlocks({ config, plain, blocksOf, format }: ModelInBlocks
         plain: isTiedPlain ? [...modules, moduleOf(headName)] : modules,
         kvCache: undefined,
         ownHead: quantized.has(headName),
+        headWasTable: false,
         embedding,
       },
     },

@@ -100,6 +100,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("disposeDevice", Napi::Function::New<entry<dispose_device>>(env));
   exports.Set("predict", Napi::Function::New<entry<predict>>(env));
   exports.Set("nvfp4Encode", Napi::Function::New<entry<encode_nvfp4_entry>>(env));
+  exports.Set("fp8Encode", Napi::Function::New<entry<encode_fp8_entry>>(env));
   exports.Set("nvfp4Statistics", Napi::Function::New<entry<nvfp4_statistics_entry>>(env));
   exports.Set("nvfp4Decode", Napi::Function::New<entry<decode_nvfp4_entry>>(env));
   exports.Set("amax", Napi::Function::New<entry<amax_entry>>(env));

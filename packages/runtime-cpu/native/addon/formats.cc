@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "error.h"
+#include "formats/fp8.h"
 #include "kernels.h"
 #include "node/values.h"
 
@@ -33,10 +34,15 @@ struct Floats {
   // Calls use(floats, first, count) with one part after the other. The bytes need no alignment.
   template <class Use>
   void for_each_part(const KernelTable& kernels, Use use) const {
+    for_each_part(kernels, 0, count, use);
+  }
+  // The same of some elements.
+  template <class Use>
+  void for_each_part(const KernelTable& kernels, size_t begin, size_t end, Use use) const {
     alignas(64) float values[part_elements];
     alignas(64) uint16_t halves[part_elements];
-    for (size_t first = 0; first < count; first += part_elements) {
-      const size_t size = std::min(part_elements, count - first);
+    for (size_t first = begin; first < end; first += part_elements) {
+      const size_t size = std::min(part_elements, end - first);
       const char* from = data + first * element_bytes(type);
       std::memcpy(type == DType::f32 ? static_cast<void*>(values) : halves, from, size * element_bytes(type));
       if (type == DType::bf16) kernels.bf16_to_f32(values, halves, size);
@@ -81,6 +87,38 @@ Napi::Value encode_nvfp4_entry(const Napi::CallbackInfo& info) {
   values.for_each_part(kernels, [&](const float* floats, size_t first, size_t count) {
     kernels.nvfp4_encode(bytes_in(codes) + first / 2, bytes_in(scales) + first / nvfp4_block, floats, count, encoding);
   });
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("codes", codes);
+  result.Set("scales", scales);
+  return result;
+}
+
+Napi::Value encode_fp8_entry(const Napi::CallbackInfo& info) {
+  const Floats values(info[0], info[1]);
+  const double columns = info[2].IsNumber() ? info[2].As<Napi::Number>().DoubleValue() : 0;
+  if (!(columns >= 1 && columns == std::floor(columns) && columns <= static_cast<double>(std::max<size_t>(values.count, 1))) ||
+      values.count % static_cast<size_t>(columns) != 0)
+    throw Error("values: " + std::to_string(values.count) + " elements are no whole number of rows of " + std::to_string(columns));
+  const size_t length = static_cast<size_t>(columns), rows = values.count / length;
+  const Napi::Uint8Array codes = Napi::Uint8Array::New(info.Env(), values.count);
+  Napi::Float32Array scales = Napi::Float32Array::New(info.Env(), rows);
+  const KernelTable& kernels = best_kernels();
+  for (size_t row = 0; row < rows; ++row) {
+    const size_t begin = row * length, end = begin + length;
+    float amax = 0;
+    values.for_each_part(kernels, begin, end, [&](float* floats, size_t, size_t count) {
+      kernels.unary[static_cast<size_t>(UnaryOp::abs)](floats, floats, count);
+      const float own = kernels.reduce_max(floats, count);
+      if (!(own <= amax) && !std::isnan(amax)) amax = own;
+    });
+    const float scale = fp8_scale(amax);
+    scales.Data()[row] = scale;
+    // Codes of zero stand for a row that is not finite.
+    if (std::isnan(scale)) continue;
+    values.for_each_part(kernels, begin, end, [&](const float* floats, size_t first, size_t count) {
+      kernels.f32_to_e4m3(bytes_in(codes) + first, floats, count, scale);
+    });
+  }
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("codes", codes);
   result.Set("scales", scales);

@@ -15,6 +15,7 @@ DType kernel_dtype(plan::PlanDtype dtype) {
   switch (dtype) {
     case plan::PlanDtype::bf16: return DType::bf16;
     case plan::PlanDtype::f16: return DType::f16;
+    case plan::PlanDtype::f8e4m3: return DType::f8e4m3;
     case plan::PlanDtype::f32:
     case plan::PlanDtype::nvfp4:       // asked for before this matters
     case plan::PlanDtype::i32:

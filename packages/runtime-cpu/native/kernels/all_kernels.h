@@ -23,6 +23,7 @@
 #include "pack.h"
 #include "nvfp4_decode.h"
 #include "nvfp4_encode.h"
+#include "e4m3_encode.h"
 #include "nvfp4_tiles.h"
 #include "nvfp4_operand.h"
 #include "gemm.h"

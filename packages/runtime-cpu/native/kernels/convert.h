@@ -21,18 +21,36 @@ struct F16Source {
   static Vec::F32 load_partial(const uint16_t* p, size_t n) { return Vec::load_f16_partial(p, n); }
 };
 
-// Calls function(Source{}) with the source of a run-time type.
+struct E4m3Source {
+  using Element = uint8_t;
+  static Vec::F32 load(const uint8_t* p) { return Vec::load_e4m3(p); }
+  static Vec::F32 load_partial(const uint8_t* p, size_t n) {
+    uint8_t codes[Vec::lanes] = {};
+    memcpy(codes, p, n);
+    return Vec::load_e4m3(codes);
+  }
+};
+
+// Calls function(Source{}) with the source of a run-time type, which is none of weights alone.
 template <class Function>
 inline void with_source(DType type, Function&& function) {
   switch (type) {
     case DType::f32: function(F32Source{}); break;
     case DType::bf16: function(Bf16Source{}); break;
     case DType::f16: function(F16Source{}); break;
+    case DType::f8e4m3: break;
   }
 }
 
+// The same with the types of weights.
+template <class Function>
+inline void with_weight_source(DType type, Function&& function) {
+  if (type == DType::f8e4m3) function(E4m3Source{});
+  else with_source(type, function);
+}
+
 template <class Source>
-void widen_row(float* out, const uint16_t* in, size_t n) {
+void widen_row(float* out, const typename Source::Element* in, size_t n) {
   size_t i = 0;
   for (; i + Vec::lanes <= n; i += Vec::lanes) Vec::store(out + i, Source::load(in + i));
   if (i < n) Vec::store_partial(out + i, Source::load_partial(in + i, n - i), n - i);

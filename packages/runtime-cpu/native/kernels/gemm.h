@@ -77,7 +77,7 @@ void pack_a_rows(const GemmArguments& g, const RowBlocks& blocks, size_t first, 
 void pack_w_panel(const GemmArguments& g, size_t unit, size_t units, float* out) {
   if (g.w_tiles != nullptr) return pack_tiled_panel(g, unit, units, out);
   if (multiplies_pairs(g.a_type, g.w_type)) return pack_w_block<PairUnits>(g, unit, units, out);
-  with_source(g.w_type, [&](auto source) { pack_w_block<SingleUnits<decltype(source)>>(g, unit, units, out); });
+  with_weight_source(g.w_type, [&](auto source) { pack_w_block<SingleUnits<decltype(source)>>(g, unit, units, out); });
 }
 
 template <class Multiply>

@@ -138,7 +138,7 @@ void gemv(const GemvArguments& g) {
   if (g.rows == 0 || g.columns == 0) return;
   if constexpr (PairDot::available)
     if (g.x_type == DType::bf16 && g.w_type == DType::bf16) return gemv_of<PairedProduct>(g);
-  with_source(g.w_type, [&](auto w) {
+  with_weight_source(g.w_type, [&](auto w) {
     if (g.x_type == DType::bf16) gemv_of<WidenedProduct<Bf16Source, decltype(w)>>(g);
     else gemv_of<WidenedProduct<F32Source, decltype(w)>>(g);
   });

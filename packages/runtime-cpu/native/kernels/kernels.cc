@@ -63,7 +63,7 @@ struct Names {
 
 }  // namespace
 
-size_t element_bytes(DType type) { return type == DType::f32 ? 4 : 2; }
+size_t element_bytes(DType type) { return type == DType::f32 ? 4 : type == DType::f8e4m3 ? 1 : 2; }
 
 size_t nvfp4_tiled_bytes(size_t rows, size_t depth) { return (rows + nvfp4_group_rows - 1) / nvfp4_group_rows * 9 * depth; }
 

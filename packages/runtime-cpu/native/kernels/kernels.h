@@ -18,10 +18,11 @@
 
 namespace weft::cpu {
 
-// Storage type of a matrix or cache. bf16 and f16 elements are uint16_t bit patterns.
-enum class DType : int { f32, bf16, f16 };
+// Storage type of a matrix or cache. bf16 and f16 elements are uint16_t bit patterns, those of f8e4m3 codes of a byte;
+// only weights are of the latter.
+enum class DType : int { f32, bf16, f16, f8e4m3 };
 
-// Bytes of one element: 4, 2, 2.
+// Bytes of one element: 4, 2, 2, 1.
 size_t element_bytes(DType type);
 
 // Elementwise functions of one operand. exp, log, tanh, sigmoid and silu are within about 2 ulp (silu below -87, where
@@ -47,7 +48,7 @@ struct GemvArguments {
   const void* x;  // [rows][depth], f32 or bf16
   DType x_type;
   size_t x_stride;  // between rows of X
-  const void* w;    // [columns][depth], f32, bf16 or f16
+  const void* w;    // [columns][depth], of any type
   DType w_type;
   size_t w_stride;  // between rows of W
   float* y;         // [rows][columns]
@@ -78,7 +79,7 @@ struct GemmArguments {
   DType a_type;
   size_t a_row_stride, a_depth_stride;
   const void* packed_a;  // made by pack_a from the same rows, depth, a, a_type and w_type; or nullptr
-  const void* w;         // f32, bf16 or f16
+  const void* w;         // of any type
   DType w_type;
   size_t w_column_stride, w_depth_stride;
   float* c;
@@ -215,6 +216,10 @@ struct KernelTable {
   void (*f32_to_bf16)(uint16_t* out, const float* in, size_t n);
   void (*f16_to_f32)(float* out, const uint16_t* in, size_t n);
   void (*f32_to_f16)(uint16_t* out, const float* in, size_t n);
+  // E4M3: all 256 codes, NaN for two of them. The other way the code nearest to each finite element over a scale, which is
+  // positive; what is too large becomes 448.
+  void (*e4m3_to_f32)(float* out, const uint8_t* in, size_t n);
+  void (*f32_to_e4m3)(uint8_t* out, const float* in, size_t n, float scale);
   void (*round_to_bf16)(float* out, const float* in, size_t n);  // f32 storage, bf16 values
 
   // To bf16 values in f32 storage, up or down by 16 random bits for each element: those of the places `place`,

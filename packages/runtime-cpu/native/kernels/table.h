@@ -59,6 +59,8 @@ constexpr KernelTable make_table(const char* name) {
   t.f32_to_bf16 = f32_to_bf16_row;
   t.f16_to_f32 = widen_row<F16Source>;
   t.f32_to_f16 = f32_to_f16_row;
+  t.e4m3_to_f32 = widen_row<E4m3Source>;
+  t.f32_to_e4m3 = f32_to_e4m3_row;
   t.round_to_bf16 = unary_row<rounded_to_bf16>;
   t.stochastic_round = stochastic_round_row;
 

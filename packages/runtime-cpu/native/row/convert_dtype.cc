@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "formats/nvfp4.h"
 #include "validate.h"
 
 namespace weft::cpu {
@@ -27,6 +28,7 @@ void read_elements(const KernelTable& kernels, float* out, const char* memory, p
     case plan::PlanDtype::f32: return kernels.copy(out, reinterpret_cast<const float*>(memory), count);
     case plan::PlanDtype::bf16: return kernels.bf16_to_f32(out, reinterpret_cast<const uint16_t*>(memory), count);
     case plan::PlanDtype::f16: return kernels.f16_to_f32(out, reinterpret_cast<const uint16_t*>(memory), count);
+    case plan::PlanDtype::f8e4m3: return kernels.e4m3_to_f32(out, reinterpret_cast<const uint8_t*>(memory), count);
     case plan::PlanDtype::nvfp4: return;  // has no elements of its own: row_blocks.cc
     case plan::PlanDtype::i32:
       for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(load_as<int32_t>(memory + 4 * i));
@@ -41,6 +43,7 @@ void write_elements(const KernelTable& kernels, char* memory, plan::PlanDtype dt
     case plan::PlanDtype::f32: return kernels.copy(reinterpret_cast<float*>(memory), in, count);
     case plan::PlanDtype::bf16: return kernels.f32_to_bf16(reinterpret_cast<uint16_t*>(memory), in, count);
     case plan::PlanDtype::f16: return kernels.f32_to_f16(reinterpret_cast<uint16_t*>(memory), in, count);
+    case plan::PlanDtype::f8e4m3:  // is never written
     case plan::PlanDtype::nvfp4: return;
     case plan::PlanDtype::i32:
       for (size_t i = 0; i < count; ++i) {
@@ -62,6 +65,7 @@ void read_strided(float* out, const char* memory, plan::PlanDtype dtype, int64_t
     case plan::PlanDtype::f32: return read([](const char* p) { return load_as<float>(p); });
     case plan::PlanDtype::bf16: return read([](const char* p) { return from_bf16(load_as<uint16_t>(p)); });
     case plan::PlanDtype::f16: return read([](const char* p) { return from_f16(load_as<uint16_t>(p)); });
+    case plan::PlanDtype::f8e4m3: return read([](const char* p) { return decode_e4m3(load_as<uint8_t>(p)); });
     case plan::PlanDtype::nvfp4: return;
     case plan::PlanDtype::i32: return read([](const char* p) { return static_cast<float>(load_as<int32_t>(p)); });
     case plan::PlanDtype::i8: return read([](const char* p) { return static_cast<float>(load_as<int8_t>(p)); });

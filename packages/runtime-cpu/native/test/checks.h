@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/nvfp4.h"
 #include "kernels.h"
 
 namespace weft::cpu::test {
@@ -131,7 +132,8 @@ class Scratch {
 class Stored {
  public:
   Stored(DType type, size_t n, size_t offset, Random& random, float range = 1.0f)
-      : type_(type), values_(n), f32_(type == DType::f32 ? n : 0, offset), halves_(type == DType::f32 ? 0 : n, offset) {
+      : type_(type), values_(n), f32_(type == DType::f32 ? n : 0, offset), halves_(element_bytes(type) == 2 ? n : 0, offset),
+        codes_(element_bytes(type) == 1 ? n : 0, offset) {
     for (size_t i = 0; i < n; ++i) set(i, random.uniform(-range, range));
   }
   void set(size_t i, float x) {
@@ -142,11 +144,18 @@ class Stored {
         halves_[i] = static_cast<uint16_t>((bits_of(x) >> 16 & 0x8000u) | (bits_of(x * 0x1p-112f) >> 13 & 0x7fffu));
         values_[i] = from_f16(halves_[i]);
         break;
+      case DType::f8e4m3:
+        codes_[i] = encode_e4m3(x);
+        values_[i] = decode_e4m3(codes_[i]);
+        break;
     }
   }
   double value(size_t i) const { return values_[i]; }
   DType type() const { return type_; }
-  void* data() { return type_ == DType::f32 ? static_cast<void*>(f32_.data()) : static_cast<void*>(halves_.data()); }
+  void* data() {
+    if (type_ == DType::f32) return f32_.data();
+    return type_ == DType::f8e4m3 ? static_cast<void*>(codes_.data()) : static_cast<void*>(halves_.data());
+  }
   void* at(size_t i) { return static_cast<char*>(data()) + i * element_bytes(type_); }
 
  private:
@@ -154,6 +163,7 @@ class Stored {
   std::vector<float> values_;
   Buffer<float> f32_;
   Buffer<uint16_t> halves_;
+  Buffer<uint8_t> codes_;
 };
 
 // The 16 bits of an element, by the definition of Philox4x32-10.
@@ -169,7 +179,10 @@ inline uint32_t random_half(uint64_t place, const RandomStream& from) {
   return c[place % 8 / 2] >> (16 * (place % 2)) & 0xffff;
 }
 
-inline const char* name_of(DType type) { return type == DType::f32 ? "f32" : type == DType::bf16 ? "bf16" : "f16"; }
+inline const char* name_of(DType type) {
+  constexpr const char* names[] = {"f32", "bf16", "f16", "f8e4m3"};
+  return names[static_cast<size_t>(type)];
+}
 
 void test_rows(const KernelTable& kernels);
 void test_conversions(const KernelTable& kernels);
@@ -177,6 +190,7 @@ void test_matmul(const KernelTable& kernels);
 void test_attention(const KernelTable& kernels);
 void test_nvfp4_definition();
 void test_nvfp4(const KernelTable& kernels);
+void test_e4m3(const KernelTable& kernels);
 void test_nvfp4_products(const KernelTable& kernels);
 void test_threads();
 

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
     test_matmul(*kernels);
     test_attention(*kernels);
     test_nvfp4(*kernels);
+    test_e4m3(*kernels);
     test_nvfp4_products(*kernels);
     std::printf("%-20s %s\n", *name, counts.failed == failed ? "ok" : "FAILED");
   }

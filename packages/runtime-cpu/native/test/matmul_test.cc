@@ -140,7 +140,7 @@ void test_gemm(const KernelTable& kernels, DType a_type, DType w_type, Problem p
 
 void test_matmul(const KernelTable& kernels) {
   Random random(6);
-  const DType x_types[] = {DType::f32, DType::bf16}, w_types[] = {DType::f32, DType::bf16, DType::f16};
+  const DType x_types[] = {DType::f32, DType::bf16}, w_types[] = {DType::f32, DType::bf16, DType::f16, DType::f8e4m3};
   for (DType x : x_types)
     for (DType w : w_types) {
       for (size_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17})

@@ -133,6 +133,39 @@ void test_tiles(const KernelTable& kernels, size_t rows, size_t depth, Random& r
 }  // namespace
 
 // The values of all codes, and that the nearest code is found.
+// All codes, and floats of all sizes: the codes and the middles between them and what is beside these, and what is too large.
+void test_e4m3(const KernelTable& kernels) {
+  Buffer<uint8_t> codes(256, 3);
+  Buffer<float> values(256, 1);
+  for (size_t i = 0; i < 256; ++i) codes[i] = static_cast<uint8_t>(i);
+  kernels.e4m3_to_f32(values.data(), codes.data(), 256);
+  bool same = true;
+  for (size_t i = 0; i < 256; ++i) {
+    const float expected = weft::decode_e4m3(static_cast<uint8_t>(i));
+    same = same && (std::isnan(expected) ? std::isnan(values[i]) : same_bits(values[i], expected));
+  }
+  check(same, "%s e4m3_to_f32 of every code", kernels.name);
+  Random random(8);
+  for (const size_t n : {size_t{1}, size_t{7}, size_t{16}, size_t{31}, size_t{5000}})
+    for (const float scale : {1.0f, 0.37f, FLT_MIN, 0x1p100f}) {
+      Buffer<float> x(n, random.below(4));
+      Buffer<uint8_t> own(n, random.below(4));
+      for (size_t i = 0; i < n; ++i) {
+        const size_t code = random.below(126);
+        const float low = weft::decode_e4m3(static_cast<uint8_t>(code)), high = weft::decode_e4m3(static_cast<uint8_t>(code + 1));
+        float value = random.below(3) == 0 ? low : (low + high) / 2;
+        if (random.below(2)) value = std::nextafter(value, random.below(2) ? 1e9f : -1.0f);
+        if (random.below(8) == 0) value = value_of(kinds[random.below(5)], random);
+        x[i] = (random.below(2) ? value : -value) * scale;
+        if (!(std::fabs(x[i]) <= FLT_MAX)) x[i] = FLT_MAX;
+      }
+      kernels.f32_to_e4m3(own.data(), x.data(), n, scale);
+      same = true;
+      for (size_t i = 0; i < n; ++i) same = same && own[i] == weft::encode_e4m3(x[i] / scale);
+      check(same, "%s f32_to_e4m3 of %zu elements over %g", kernels.name, n, static_cast<double>(scale));
+    }
+}
+
 void test_nvfp4_definition() {
   constexpr float e2m1[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
   bool good = true;

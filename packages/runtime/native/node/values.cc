@@ -27,10 +27,10 @@ namespace {
 
 plan::PlanDtype dtype_named(const std::string& name, const std::string& what) {
   for (const plan::PlanDtype dtype :
-       {plan::PlanDtype::f32, plan::PlanDtype::bf16, plan::PlanDtype::f16, plan::PlanDtype::nvfp4, plan::PlanDtype::i32,
-        plan::PlanDtype::i8})
+       {plan::PlanDtype::f32, plan::PlanDtype::bf16, plan::PlanDtype::f16, plan::PlanDtype::f8e4m3, plan::PlanDtype::nvfp4,
+        plan::PlanDtype::i32, plan::PlanDtype::i8})
     if (name == plan::name_of(dtype)) return dtype;
-  throw Error(what + ": dtype must be f32, bf16, f16, nvfp4, i32 or i8, not \"" + name + '"');
+  throw Error(what + ": dtype must be f32, bf16, f16, f8e4m3, nvfp4, i32 or i8, not \"" + name + '"');
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "formats/nvfp4.h"
 #include "validate.h"
 
 namespace weft {
@@ -31,6 +32,7 @@ void widen(const Converters& converters, float* out, const char* memory, plan::P
     case plan::PlanDtype::f32: std::memcpy(out, memory, count * 4); return;
     case plan::PlanDtype::bf16: return converters.bf16_to_f32(out, reinterpret_cast<const uint16_t*>(memory), count);
     case plan::PlanDtype::f16: return converters.f16_to_f32(out, reinterpret_cast<const uint16_t*>(memory), count);
+    case plan::PlanDtype::f8e4m3:  // is kept as it is
     case plan::PlanDtype::nvfp4: return;  // has no elements of its own: formats/nvfp4.h
     case plan::PlanDtype::i32:
       for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(load_as<int32_t>(memory + 4 * i));
@@ -46,6 +48,7 @@ void narrow(const Converters& converters, char* memory, plan::PlanDtype dtype, c
     case plan::PlanDtype::f32: std::memcpy(memory, in, count * 4); return;
     case plan::PlanDtype::bf16: return converters.f32_to_bf16(reinterpret_cast<uint16_t*>(memory), in, count);
     case plan::PlanDtype::f16: return converters.f32_to_f16(reinterpret_cast<uint16_t*>(memory), in, count);
+    case plan::PlanDtype::f8e4m3:
     case plan::PlanDtype::nvfp4: return;
     case plan::PlanDtype::i32:
       for (size_t i = 0; i < count; ++i) {
@@ -105,6 +108,7 @@ float read_element(const char* memory, plan::PlanDtype dtype) {
     case plan::PlanDtype::f32: return load_as<float>(memory);
     case plan::PlanDtype::bf16: return from_bf16(load_as<uint16_t>(memory));
     case plan::PlanDtype::f16: return from_f16(load_as<uint16_t>(memory));
+    case plan::PlanDtype::f8e4m3: return decode_e4m3(load_as<uint8_t>(memory));
     case plan::PlanDtype::nvfp4: break;
     case plan::PlanDtype::i32: return static_cast<float>(load_as<int32_t>(memory));
     case plan::PlanDtype::i8: return static_cast<float>(load_as<int8_t>(memory));

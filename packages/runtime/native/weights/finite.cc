@@ -28,6 +28,19 @@ size_t first_with_exponent(const char* data, size_t count, Bits exponent) {
   return no_index;
 }
 
+// E4M3 has one NaN for each sign, and no infinity.
+size_t first_nan_e4m3(const char* data, size_t count) {
+  constexpr size_t block = 4096;
+  for (size_t begin = 0; begin < count; begin += block) {
+    const size_t end = std::min(count, begin + block);
+    int found = 0;
+    for (size_t i = begin; i < end; ++i) found |= (data[i] & 0x7f) == 0x7f;
+    for (size_t i = begin; found && i < end; ++i)
+      if ((data[i] & 0x7f) == 0x7f) return i;
+  }
+  return no_index;
+}
+
 template <class Bits>
 const char* name_of_bits(const char* data, size_t index, Bits mantissa) {
   Bits bits;
@@ -43,6 +56,7 @@ size_t first_not_finite(const char* data, plan::PlanDtype dtype, size_t count) {
     case plan::PlanDtype::f32: return first_with_exponent<uint32_t>(data, count, 0x7f800000u);
     case plan::PlanDtype::bf16: return first_with_exponent<uint16_t>(data, count, 0x7f80u);
     case plan::PlanDtype::f16: return first_with_exponent<uint16_t>(data, count, 0x7c00u);
+    case plan::PlanDtype::f8e4m3: return first_nan_e4m3(data, count);
     case plan::PlanDtype::nvfp4:
     case plan::PlanDtype::i32:
     case plan::PlanDtype::i8: break;
@@ -55,6 +69,7 @@ const char* name_of_not_finite(const char* data, plan::PlanDtype dtype, size_t i
     case plan::PlanDtype::f32: return name_of_bits<uint32_t>(data, index, 0x7fffffu);
     case plan::PlanDtype::bf16: return name_of_bits<uint16_t>(data, index, 0x7fu);
     case plan::PlanDtype::f16: return name_of_bits<uint16_t>(data, index, 0x3ffu);
+    case plan::PlanDtype::f8e4m3: return "NaN";
     case plan::PlanDtype::nvfp4:
     case plan::PlanDtype::i32:
     case plan::PlanDtype::i8: break;

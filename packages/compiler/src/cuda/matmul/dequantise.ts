@@ -1,4 +1,4 @@
-/** Weights of NVFP4 as bf16 in scratch, where products of a library read them: a launch for each, in front of the product. */
+/** Weights of NVFP4 or FP8 as bf16 in scratch, where products of a library read them: a launch for each, in front of the product. */
 import type { MatmulKernel } from "../../plan/types.ts";
 import { slotView } from "../code.ts";
 import { constant, framePart, type KernelContext, type KernelPart } from "../kernel.ts";
@@ -14,18 +14,20 @@ export interface Dequantised {
   readonly name: string;
   readonly slot: number;
   readonly rows: number;
+  /** Elements of a row, a multiple of 8. */
+  readonly columns: number;
   /** Where it begins in scratch, in elements. */
   readonly at: number;
 }
 
 export function dequantisePart(
   { slots }: Pick<MatmulKernel, "slots">,
-  { name, slot, rows, at }: Dequantised,
+  { name, slot, rows, columns, at }: Dequantised,
   { about }: KernelContext,
 ): KernelPart {
-  const { rowLength } = slots[slot]!;
-  // Of 16 rows and four blocks of each: an element of work for each row and block.
-  const items = Math.ceil(rows / 16) * Math.ceil(rowLength / 64) * 64;
+  const isBlocks = slots[slot]!.dtype === "nvfp4";
+  // Of blocks 16 rows and four blocks of each: an element of work for each row and block. Else for eight codes.
+  const items = isBlocks ? Math.ceil(rows / 16) * Math.ceil(columns / 64) * 64 : (rows * columns) / 8;
   return framePart(
     {
       name,
@@ -36,8 +38,9 @@ export function dequantisePart(
       blocks: [{ extent: constant(items), tile: threads }],
     },
     (code) => {
+      const call = isBlocks ? `dequantise_block<${rows}, ${columns}>` : `dequantise_e4m3<${rows * columns}>`;
       code.line(
-        `dequantise_block<${rows}, ${rowLength}>(${slotView(slot)}, global<bf16>(args.scratch), ${at}, block * ${threads} + thread_index());`,
+        `${call}(${slotView(slot)}, global<bf16>(args.scratch), ${at}, block * ${threads} + thread_index());`,
       );
     },
   );

@@ -1,7 +1,7 @@
 /** The products of a tile: where its rows and columns come from. */
 import type { MatmulKernel, PlanDtype } from "../../plan/types.ts";
 import { affineText, type Code, elementText, slotView, storageType } from "../code.ts";
-import { chooseByTile, type GroupTiles, mma, type Shape, writeByTile } from "./gemm-tiles.ts";
+import { becomesBf16, chooseByTile, type GroupTiles, mma, type Shape, writeByTile } from "./gemm-tiles.ts";
 
 /** Rows of a group of tiles. */
 const nvfp4Rows = 16;
@@ -57,12 +57,13 @@ export function writeProducts(
     }
     if (isBlocks) code.line("const i32 left = static_cast<i32>(all_columns - first_column);");
     const column = isCounted ? "column % columns" : "static_cast<i32>(first_column) + column % columns";
-    const copy = (view: string, of: PlanDtype) =>
-      code.line(
-        of === "nvfp4"
-          ? `stage_codes<${contracted}>(to, index, ${view}, ${column}, k, valid);`
-          : `copy16_async(to, index, ${view}, valid ? ${place} : 0, valid);`,
-      );
+    const copy = (view: string, of: PlanDtype) => {
+      if (of === "nvfp4") code.line(`stage_codes<${contracted}>(to, index, ${view}, ${column}, k, valid);`);
+      else {
+        const stage = of === "f8e4m3" ? "stage_e4m3" : "copy16_async";
+        code.line(`${stage}(to, index, ${view}, valid ? ${place} : 0, valid);`);
+      }
+    };
     lambda(code, "copy_x", "Shared<bf16> to, i32 index, i32 local, i32 k", () => {
       code.line(`const i64 row = first_row + local;`);
       code.line(
@@ -83,7 +84,7 @@ export function writeProducts(
         });
       });
     });
-    const ways = dtypes.has("nvfp4") ? ", true, true, true" : "";
+    const ways = [...dtypes].some(becomesBf16) ? ", true, true, true" : "";
     code.line(`mma_tile<${shape.name}${ways}>(stages, out, ${contracted}, copy_x, copy_w);`);
     return;
   }

@@ -24,8 +24,11 @@ export const plain = {
 export type Shape = typeof mma;
 export const threads = 256;
 
-/** What tensor cores take as bf16: nvfp4 becomes it on the way to shared memory, code times scale without rounding. */
-export const isExactInBf16 = (dtype: PlanDtype): boolean => dtype === "bf16" || dtype === "nvfp4";
+/** What becomes bf16 on the way to shared memory without rounding: a code of E4M3, and one of E2M1 times its scale. */
+export const becomesBf16 = (dtype: PlanDtype): boolean => dtype === "f8e4m3" || dtype === "nvfp4";
+
+/** What tensor cores take as bf16. */
+export const isExactInBf16 = (dtype: PlanDtype): boolean => dtype === "bf16" || becomesBf16(dtype);
 
 export interface GroupTiles {
   readonly group: MatmulGroup;

@@ -1,7 +1,8 @@
 /**
  * Many rows against weights by products of NVIDIA's library: the rows in scratch, or where they lie; one product for
  * each weight; its f32 sums through the epilogue, which is a launch of its own. Where an epilogue only stores the sums,
- * or adds them to a residual, the product writes what it would have written. Weights of NVFP4 become bf16 in scratch first.
+ * or adds them to a residual, the product writes what it would have written. Weights of NVFP4 and FP8 become bf16 in scratch
+ * first.
  */
 import type { MatmulKernel } from "../../plan/types.ts";
 import { storageBytes } from "../code.ts";
@@ -14,6 +15,7 @@ import {
 } from "../kernel.ts";
 import { dequantisePart, leastRowsDequantised, mostDequantised } from "./dequantise.ts";
 import { directRead, prologuePart } from "./gemm-rows.ts";
+import { becomesBf16 } from "./gemm-tiles.ts";
 import { libraryProducts, matrixOf, StepScratch } from "./library-products.ts";
 
 /** Rows of a tile of our own: with fewer there is little that a library could do better. */
@@ -30,9 +32,8 @@ export function libraryWay(
   context: KernelContext,
 ): LibraryWay | undefined {
   const { contracted, groups } = kernel;
-  const isBlocks = (slot: number) => kernel.slots[slot]!.dtype === "nvfp4";
   const weights = groups.flatMap((group) => group.weights.map((slot) => ({ slot, columns: group.columns })));
-  const dequantised = weights.filter(({ slot }) => isBlocks(slot));
+  const dequantised = weights.filter(({ slot }) => becomesBf16(kernel.slots[slot]!.dtype));
   const least = dequantised.length === 0 ? leastRows : leastRowsDequantised;
   if (rows < least || groups.some(({ columns }) => columns % 8 !== 0)) return undefined;
   const bytes = dequantised.reduce((sum, { columns }) => sum + 2 * columns * contracted, 0);
@@ -48,7 +49,7 @@ export function libraryWay(
     const at = scratch.take(2 * columns * contracted) / 2;
     placeOf.set(slot, at);
     const name = `${context.name}_w${placeOf.size - 1}`;
-    before.push(dequantisePart(kernel, { name, slot, rows: columns, at }, context));
+    before.push(dequantisePart(kernel, { name, slot, rows: columns, columns: contracted, at }, context));
   }
   const x = read ?? { slot: -1, dtype: "bf16", offset: 0, stride: contracted };
   const { products, after } = libraryProducts(kernel, rows, scratch, context, (slot) => ({

@@ -82,6 +82,8 @@ function operandOf(
   // Rows must not overlap, whatever their length at run time.
   if (length === undefined || outer < length) return undefined;
   const { kernel } = scratch;
+  // Only products of a matmul dequantise it.
+  if (kernel.slots[access.slot]!.dtype === "f8e4m3") return undefined;
   if (kernel.slots[access.slot]!.dtype === "nvfp4") {
     const rows = constantOf((isTransposed ? depth : axis).extent);
     const matrix = rows === undefined ? undefined : dequantised(scratch, access, rows, outer, inner);
@@ -103,7 +105,7 @@ function dequantised(
   if (inner !== 1 || constantOf(offset) !== 0 || stride !== kernel.slots[slot]!.rowLength) return undefined;
   const at = bytes / 2;
   const name = `${context.name}_w${before.length}`;
-  before.push(dequantisePart(kernel, { name, slot, rows, at }, context));
+  before.push(dequantisePart(kernel, { name, slot, rows, columns: stride, at }, context));
   scratch.bytes += alignedScratch(2 * rows * stride);
   return { slot: -1, dtype: "bf16", offset: at, stride };
 }

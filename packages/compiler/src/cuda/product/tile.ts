@@ -5,7 +5,7 @@
 import type { Access, PlanDtype, Slot } from "../../plan/types.ts";
 import { type Code, elementText, storageType } from "../code.ts";
 import type { PreludeFile } from "../kernel.ts";
-import { isExactInBf16, mma, plain, type Shape } from "../matmul/gemm-tiles.ts";
+import { becomesBf16, isExactInBf16, mma, plain, type Shape } from "../matmul/gemm-tiles.ts";
 import { rowsPrelude } from "../rows/row-shape.ts";
 
 export const productPrelude = (slots: readonly Slot[]): readonly PreludeFile[] => [
@@ -81,7 +81,7 @@ export function writeTileProduct(code: Code, product: TileProduct): void {
   const write = shape === mma ? writeCopy : writeValue;
   write(code, "x", x, product, "first_row", product.rows, product.fixedRows);
   write(code, "w", w, product, "first_column", product.columns, product.fixedColumns);
-  const decodes = shape === mma && [x, w].some(({ dtype }) => dtype === "nvfp4") ? ", true" : "";
+  const decodes = shape === mma && [x, w].some(({ dtype }) => becomesBf16(dtype)) ? ", true" : "";
   const [name, ways] = [shape === mma ? "mma_tile" : "plain_tile", `${isDeep(x)}, ${isDeep(w)}${decodes}`];
   const [of_x, of_w] = shape === mma ? ["copy_x", "copy_w"] : ["value_x", "value_w"];
   code.line(`${name}<${shape.name}, ${ways}>(stages, out, contracted, ${of_x}, ${of_w});`);
@@ -119,8 +119,9 @@ function writeCopy(
         ? `${isInside} && ${left} > 0 ? 8 : 0`
         : `${isInside} ? ${left} : 0`;
     const isWhole = operand.isAligned && along === 1;
+    const codes = operand.dtype === "f8e4m3" ? "stage_e4m3" : "stage_piece";
     const stage =
-      operand.dtype === "nvfp4" ? `stage_codes<${operand.rowLength}, ${isWhole}>` : `stage_piece<${isWhole}>`;
+      operand.dtype === "nvfp4" ? `stage_codes<${operand.rowLength}, ${isWhole}>` : `${codes}<${isWhole}>`;
     code.line(`${stage}(to, index, ${operand.view}, ${placeOf(operand)}, ${along}, ${count});`);
   });
   code.line(";");

@@ -1,3 +1,9 @@
-export { blocksName, encodeScaleName, inputEncodeScaleName, tensorScaleName } from "./names.ts";
+export {
+  blocksName,
+  encodeScaleName,
+  inputEncodeScaleName,
+  rowScalesName,
+  tensorScaleName,
+} from "./names.ts";
 export * from "./quantize.ts";
 export { scalesBehind } from "./scales-behind.ts";

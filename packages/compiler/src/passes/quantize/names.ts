@@ -3,6 +3,9 @@
 /** The f32 scale of a whole tensor: values are code x block scale x this. */
 export const tensorScaleName = (parameter: string): string => `${parameter}.tensor_scale`;
 
+/** Of a weight in FP8: the f32 scale of each of its rows. */
+export const rowScalesName = (parameter: string): string => `${parameter}.row_scales`;
+
 /** Of a weight under training: 2688 over its largest magnitude, the inverse of its tensor's scale. */
 export const encodeScaleName = (parameter: string): string => `${parameter}.encode_scale`;
 

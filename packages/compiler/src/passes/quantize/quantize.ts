@@ -1,9 +1,11 @@
 /**
- * quantize: weights in NVFP4, read by products as they are stored.
+ * quantize: weights in NVFP4 or FP8, read by products as they are stored.
  *
  * - A weight that `storage` names becomes a matrix of codes and block scales: rows, and one axis of all that is contracted.
  *   What reads it does so through a view. Its tensor scale, where it has one, is a parameter of its own that multiplies the
  *   result: `x W^T` becomes `(x Q^T) * scale`, which fusion computes where the product ends.
+ * - A weight in FP8 keeps its axes. The scales of its rows are a parameter of their own that multiplies the result the same
+ *   way, column by column.
  * - With `activations`, the products' other side is quantised as well, 16 elements along what is contracted at a time,
  *   and its scale goes the same way.
  *
@@ -27,7 +29,7 @@ import {
 } from "@weft/dsl";
 import { type Pass, type PassLog, placeOf } from "../pass.ts";
 import { attributesOf, copyNode, rewriteGraph } from "../rewrite.ts";
-import { encodeScaleName, inputEncodeScaleName, tensorScaleName } from "./names.ts";
+import { encodeScaleName, inputEncodeScaleName, rowScalesName, tensorScaleName } from "./names.ts";
 
 /** What a quantised weight's products do with their other side. */
 export type ActivationFormat =
@@ -49,30 +51,39 @@ export interface TrainedBlocks {
   readonly fourOverSix: boolean;
 }
 
+/** A weight in FP8: codes of E4M3, and a scale for each row. What it is multiplied with stays as it is. */
+export interface Fp8Weight {
+  readonly rowScales: true;
+}
+
+/** How a parameter is stored that is quantised. */
+export type WeightFormat = QuantizedWeight | TrainedBlocks | Fp8Weight;
+
 /** Who has decided about a weight: a checkpoint, a pattern, an option. */
 export interface FormatReasons {
-  /** Why it is in NVFP4, or is not. */
+  /** Why it is in NVFP4 or FP8, or is not. */
   readonly weight: string;
   /** Of a weight in NVFP4: why the other side of its products is quantised as well, or is not. */
   readonly activations?: string;
 }
 
 export interface QuantizeOptions {
-  /** How a parameter is stored in NVFP4; undefined for one that is not. */
-  readonly weights: (parameter: string) => QuantizedWeight | TrainedBlocks | undefined;
+  /** How a parameter is stored; undefined for one that is not quantised. */
+  readonly weights: (parameter: string) => WeightFormat | undefined;
   /** For `explain`: the pass writes them down where the weight is read. */
   readonly reasons?: ((parameter: string) => FormatReasons | undefined) | undefined;
 }
 
-const isTrained = (weight: QuantizedWeight | TrainedBlocks): weight is TrainedBlocks =>
-  "fourOverSix" in weight;
+const isTrained = (weight: WeightFormat): weight is TrainedBlocks => "fourOverSix" in weight;
+const isFp8 = (weight: WeightFormat): weight is Fp8Weight => "rowScales" in weight;
+const formatOf = (weight: WeightFormat) => (isFp8(weight) ? "fp8" : "nvfp4");
 
 export function quantize({ weights, reasons }: QuantizeOptions): Pass {
   return {
     name: "quantize",
-    summary: "weights in NVFP4, their tensors' scales behind the products",
+    summary: "weights in NVFP4 or FP8, their scales behind the products",
     run: (graph, log) => {
-      const found = new Map<string, QuantizedWeight | TrainedBlocks>();
+      const found = new Map<string, WeightFormat>();
       for (const { op, attributes } of graph.nodes) {
         const { name } = attributes as { readonly name: string };
         const weight = op === "parameter" ? weights(name) : undefined;
@@ -96,24 +107,24 @@ export function quantize({ weights, reasons }: QuantizeOptions): Pass {
   };
 }
 
-/** How the rule begins that a weight in NVFP4 fires. */
-export const storedAsNvfp4 = "stored as nvfp4";
+/** How the rule begins that a quantised weight fires. */
+export const storedAs = "stored as ";
 
 function writeDown(
   log: PassLog,
   node: GraphNode,
-  weight: QuantizedWeight | TrainedBlocks | undefined,
+  weight: WeightFormat | undefined,
   reasons: FormatReasons | undefined,
 ): void {
   const place = placeOf(node);
   const because = (reason: string | undefined) => (reason === undefined ? "" : `: ${reason}`);
   if (weight === undefined) {
-    if (reasons !== undefined) log.refused("quantize", place, `not in nvfp4: ${reasons.weight}`);
+    if (reasons !== undefined) log.refused("quantize", place, `not quantised: ${reasons.weight}`);
     return;
   }
-  log.fired(`${storedAsNvfp4}${because(reasons?.weight)}`, place);
+  log.fired(`${storedAs}${formatOf(weight)}${because(reasons?.weight)}`, place);
   if (node.op !== "linear") return;
-  const isExact = isTrained(weight) || weight.activations === "none";
+  const isExact = isTrained(weight) || isFp8(weight) || weight.activations === "none";
   const path = isExact ? "dequantised exactly in the product" : "both sides in nvfp4";
   log.fired(`${path}${because(reasons?.activations)}`, place);
 }
@@ -126,7 +137,7 @@ function weightOf(graph: Graph, { op, inputs }: GraphNode): string | undefined {
 }
 
 /** How many trailing axes of each weight a row of its matrix has. */
-function contractedAxes(graph: Graph, found: ReadonlyMap<string, unknown>): ReadonlyMap<string, number> {
+function contractedAxes(graph: Graph, found: ReadonlyMap<string, WeightFormat>): ReadonlyMap<string, number> {
   const contracted = new Map<string, number>();
   for (const node of graph.nodes) {
     for (const [index, input] of node.inputs.entries()) {
@@ -134,22 +145,23 @@ function contractedAxes(graph: Graph, found: ReadonlyMap<string, unknown>): Read
       const name = op === "parameter" ? (attributes.name as string) : undefined;
       if (name === undefined || !found.has(name)) continue;
       const isRead = index === 1 && (node.op === "linear" || node.op === "embedding");
-      if (!isRead) throw refused(node, name, `${node.op} cannot read it`);
+      const format = formatOf(found.get(name)!);
+      if (!isRead) throw refused(node, name, format, `${node.op} cannot read it`);
       const count =
         node.op === "linear"
           ? attributesOf(node, "linear").from.length
           : graph.nodes[input]!.type.axes.length - 1;
       if ((contracted.get(name) ?? count) !== count)
-        throw refused(node, name, "two products contract different axes of it");
+        throw refused(node, name, format, "two products contract different axes of it");
       contracted.set(name, count);
     }
   }
   return contracted;
 }
 
-function refused(node: GraphNode, name: string, given: string): WeftError {
+function refused(node: GraphNode, name: string, format: "nvfp4" | "fp8", given: string): WeftError {
   return new WeftError([
-    unsupportedProblem("quantize", "a weight in nvfp4 must be read by linears and embeddings alike", {
+    unsupportedProblem("quantize", `a weight in ${format} must be read by linears and embeddings alike`, {
       path: name,
       given: `${given}, at ${placeOf(node)}`,
       remedy: "leave it in f32 or bf16",
@@ -164,8 +176,9 @@ function storedMatrix(
   name: string,
   axes: readonly Axis[],
   contracted: number,
-  weight: QuantizedWeight | TrainedBlocks,
+  weight: WeightFormat,
 ): NodeId {
+  if (isFp8(weight)) return builder.add("parameter", [], { name, dtype: "f8e4m3", axes });
   const trained = isTrained(weight) ? weight : undefined;
   const dtype: Dtype = trained === undefined ? "nvfp4" : attributesOf(node, "parameter").dtype;
   const blocks = (matrix: NodeId) =>
@@ -178,7 +191,7 @@ function storedMatrix(
   const inner = axes.slice(axes.length - contracted);
   const size = inner.reduce((product, one) => product * maxSize(one.size), 1);
   if (size % nvfp4Block !== 0) {
-    throw refused(node, name, `rows of ${size} elements, which is no multiple of ${nvfp4Block}`);
+    throw refused(node, name, "nvfp4", `rows of ${size} elements, which is no multiple of ${nvfp4Block}`);
   }
   if (inner.length === 1) return blocks(builder.add("parameter", [], { name, dtype, axes }));
   const merged = inner.map((one) => one.name).join("_");
@@ -195,8 +208,9 @@ function scaledProduct(
   node: GraphNode,
   inputs: readonly NodeId[],
   name: string,
-  weight: QuantizedWeight | TrainedBlocks,
+  weight: WeightFormat,
 ): NodeId {
+  if (isFp8(weight)) return scaledByRows(builder, node, inputs, name);
   const activations = isTrained(weight) ? "none" : weight.activations;
   const isScaled = isTrained(weight) || weight.hasTensorScale;
   const scales = isScaled ? [scalar(builder, tensorScaleName(name))] : [];
@@ -216,10 +230,35 @@ function scaledProduct(
     other = builder.add("cast", [quantized], { dtype: "f32" });
   }
   const product = scaled(builder.add("linear", [other, matrix], attributesOf(node, "linear")));
-  if (bias === undefined) return product;
-  const wide = builder.type(bias).dtype === "f32" ? bias : builder.add("cast", [bias], { dtype: "f32" });
-  return builder.add("add", [product, wide], {});
+  return bias === undefined ? product : builder.add("add", [product, inF32(builder, bias)], {});
 }
+
+/** The scale of a row multiplies its column of a product, or the row where it is looked up. */
+function scaledByRows(
+  builder: GraphBuilder,
+  node: GraphNode,
+  inputs: readonly NodeId[],
+  name: string,
+): NodeId {
+  const { axes } = builder.type(inputs[1]!);
+  const contracted = node.op === "linear" ? attributesOf(node, "linear").from.length : axes.length - 1;
+  const outer = axes.slice(0, axes.length - contracted);
+  const scales = builder.add("parameter", [], { name: rowScalesName(name), dtype: "f32", axes: outer });
+  if (node.op === "embedding") {
+    const own = builder.add("embedding", [inputs[0]!, scales], attributesOf(node, "embedding"));
+    return builder.add("mul", [copyNode(builder, node, inputs), own], {});
+  }
+  const [x, matrix, bias] = inputs as readonly [NodeId, NodeId, NodeId?];
+  const product = builder.add(
+    "mul",
+    [builder.add("linear", [x, matrix], attributesOf(node, "linear")), scales],
+    {},
+  );
+  return bias === undefined ? product : builder.add("add", [product, inF32(builder, bias)], {});
+}
+
+const inF32 = (builder: GraphBuilder, id: NodeId): NodeId =>
+  builder.type(id).dtype === "f32" ? id : builder.add("cast", [id], { dtype: "f32" });
 
 /** Blocks lie along the last axis that is contracted. */
 function inOrder(builder: GraphBuilder, node: GraphNode, x: NodeId): NodeId {
