@@ -61,15 +61,18 @@ test("layers that differ have spans of their own", () => {
 let counter = 0;
 const fresh = (name: string) => `${name}_${counter++}`;
 const softcap = pointwise("softcap", (x) => x.mul(2));
+const otherSoftcap = pointwise("softcap", (x) => x.mul(3));
 
 /** Random blocks from hidden to hidden. */
 const { endo } = fc.letrec<{ endo: Endo }>((tie) => ({
   endo: fc.oneof(
     { depthSize: "small", withCrossShrink: true },
-    fc.constantFrom(0, 1, 2, 3).map((kind): Endo => {
+    fc.constantFrom(0, 1, 2, 3, 4).map((kind): Endo => {
       if (kind === 0) return rmsNorm(fresh("norm"), hidden, 1e-6);
       if (kind === 1) return chain(linear(fresh("mix"), hidden, hidden), silu);
       if (kind === 2) return chain(linear(fresh("mix"), hidden, hidden), softcap);
+      // Leaves that read alike are printed with numbers.
+      if (kind === 3) return chain(linear(fresh("mix"), hidden, hidden), softcap, otherSoftcap);
       return chain(linear(fresh("a.mix"), hidden, hidden), id);
     }),
     fc.tuple(tie("endo"), tie("endo")).map(([a, b]): Endo => chain(a, b)),

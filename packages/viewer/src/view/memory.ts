@@ -39,7 +39,12 @@ export function memoryOf(
     for (let step = first; step <= last; step++) alive[step]!.push(buffer);
   const covered = alive.map((buffers) => bytesCovered(plan, buffers));
   // Arenas end at a multiple of what their buffers begin at.
-  const end = alignment * Math.ceil(Math.max(0, ...lives.map(({ buffer: at }) => plan.buffers[at]!.offset + plan.buffers[at]!.bytes)) / alignment);
+  const end =
+    alignment *
+    Math.ceil(
+      Math.max(0, ...lives.map(({ buffer: at }) => plan.buffers[at]!.offset + plan.buffers[at]!.bytes)) /
+        alignment,
+    );
   return {
     bytes: planned?.bytes ?? end,
     lowerBound: planned?.lowerBound ?? Math.max(0, ...covered),

@@ -39,8 +39,8 @@ class Reader {
   /** A block where a chain may stand without parentheses. */
   chain(block: AnyBlock, place: Place): void {
     const { expression } = block;
-    if (expression.tag !== "chain") return this.#atom(block, place);
-    expression.blocks.forEach((one, index) => {
+    const blocks = expression.tag === "chain" ? expression.blocks : [block];
+    blocks.forEach((one, index) => {
       if (index > 0) this.#expect("->>");
       this.#atom(one, place);
     });
@@ -54,30 +54,42 @@ class Reader {
     const { expression } = block;
     switch (expression.tag) {
       case "id":
-        return this.#expect("id");
+        this.#expect("id");
+        break;
       case "leaf": {
         const start = this.#skipSpace();
-        this.#expect(expression.label);
-        return this.#mark(start, place, expression.op);
+        this.#shortName(expression.label);
+        this.#mark(start, place, expression.op);
+        break;
       }
       case "chain":
-        return this.#enclosed("(", () => this.chain(block, place));
+        this.#enclosed("(", () => this.chain(block, place));
+        break;
       case "parallel":
-        return this.#enclosed("(", () => this.#branches(expression.blocks, place));
+        this.#enclosed(expression.blocks.length === 1 ? "parallel(" : "(", () =>
+          this.#branches(expression.blocks, place),
+        );
+        break;
       case "split":
-        return this.#enclosed("split(", () => this.#branches(expression.blocks, place));
+        this.#enclosed("split(", () => this.#branches(expression.blocks, place));
+        break;
       case "merge":
-        return this.#atom(expression.block, place);
+        this.#atom(expression.block, place);
+        break;
       case "residual":
-        return this.#enclosed("residual(", () => this.chain(expression.block, place));
+        this.#enclosed("residual(", () => this.chain(expression.block, place));
+        break;
       case "stage":
-        return this.#enclosed(`stage(${expression.label},`, () => this.chain(expression.block, place));
+        this.#enclosed(`stage(${expression.label},`, () => this.chain(expression.block, place));
+        break;
       case "named":
-        return this.#named(expression.path, expression.block, below(place, expression.path));
+        this.#named(expression.path, expression.block, below(place, expression.path));
+        break;
       case "repeat":
-        return this.#repeat(expression.prefix, expression.blocks, place);
+        this.#repeat(expression.prefix, expression.blocks, place);
+        break;
       default:
-        return expression satisfies never;
+        expression satisfies never;
     }
   }
 
@@ -94,11 +106,16 @@ class Reader {
     this.#mark(start, place);
   }
 
-  /** A name is printed by as many of its last segments as tell it from others. */
+  /**
+   * A name is printed by as many of its last segments as tell it from others, and a number where leaves that differ would
+   * read alike.
+   */
   #shortName(path: string): void {
     const segments = path.split(".");
     for (let first = 0; first < segments.length; first++) {
-      if (this.#accept(segments.slice(first).join("."))) return;
+      if (!this.#accept(segments.slice(first).join("."))) continue;
+      this.#at += /^~\d+/.exec(this.#text.slice(this.#at))?.[0].length ?? 0;
+      return;
     }
     this.#lost(path);
   }

@@ -47,9 +47,7 @@ export function viewOf(source: Compiled | Plan, options: ViewOptions): View {
     const own = compiled?.compiled[index];
     const at = exampleSymbols(plan, program);
     const origins =
-      compiled === undefined || own === undefined
-        ? undefined
-        : stepOrigins(compiled, index, options.device);
+      compiled === undefined || own === undefined ? undefined : stepOrigins(compiled, index, options.device);
     const planned = compiled?.programs.find((one) => one.program === program.name);
     const measured = options.measured?.get(program.name);
     return {
