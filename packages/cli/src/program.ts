@@ -7,6 +7,7 @@ import { compileCommand } from "./commands/compile.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { dumpCommand } from "./commands/dump.ts";
 import { explainCommand } from "./commands/explain.ts";
+import { exportCommand } from "./commands/export.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { guardCommand } from "./commands/guard.ts";
 import { inspectCommand } from "./commands/inspect.ts";
@@ -48,6 +49,7 @@ export function createProgram(): Command {
     trainCommand(),
     mergeCommand(),
     quantizeCommand(),
+    exportCommand(),
     summaryCommand(),
     dumpCommand(),
     explainCommand(),

@@ -54,7 +54,12 @@ function refusalsOf(graph: Graph, options: OnnxOptions): readonly Problem[] {
     ...Object.keys(options.symbols ?? {}),
   ]);
   for (const { name, sum } of graph.symbols) if (sum?.every((one) => known.has(one))) known.add(name);
+  const appended = new Set<string>();
   for (const node of graph.nodes) {
+    const state = node.op === "stateAppend" ? attributesOf(node, "stateAppend").state : undefined;
+    if (state !== undefined && appended.has(state))
+      refuse(node, "a state must be appended to once in a run", state);
+    if (state !== undefined) appended.add(state);
     const rule = onnxRules[node.op];
     if (typeof rule === "object") refuse(node, `ONNX cannot say ${node.op}: ${rule.refused}`, node.op);
     if (node.type.dtype === "nvfp4" || node.type.dtype === "i8")
@@ -75,6 +80,7 @@ class GraphExport {
   readonly #writer: OnnxWriter;
   readonly #inputs: OnnxValue[] = [];
   readonly #outputs: OnnxValue[] = [];
+  readonly #presents: OnnxValue[] = [];
   readonly #weights: OnnxWeight[] = [];
   /** Where a symbol's value is read: an input and its dimension. */
   readonly #sources = new Map<string, { readonly input: string; readonly at: number }>();
@@ -103,13 +109,13 @@ class GraphExport {
     }
     this.#writer.path = "";
     for (const output of outputs)
-      this.#output(this.#options.rename?.[output.name] ?? output.name, this.#tensors[output.node]!);
+      this.#outputs.push(this.#output(this.#outerName(output.name), this.#tensors[output.node]!));
     const { nodes: written, constants } = this.#writer;
     return {
       name,
       opset: onnxOpset,
       inputs: this.#inputs,
-      outputs: this.#outputs,
+      outputs: [...this.#outputs, ...this.#presents],
       nodes: written,
       constants,
       weights: this.#weights,
@@ -140,7 +146,7 @@ class GraphExport {
   }
 
   #declareInput({ attributes, type }: GraphNode): void {
-    const name = this.#inputName(attributes.name as string);
+    const name = this.#outerName(attributes.name as string);
     type.axes.forEach(({ size }, at) => {
       if (typeof size !== "number" && !this.#sources.has(size.symbol))
         this.#sources.set(size.symbol, { input: name, at: at + this.#batch });
@@ -149,12 +155,12 @@ class GraphExport {
     this.#inputs.push({ name, dtype, dimensions: this.#dimensions(type) });
   }
 
-  #inputName(name: string): string {
+  #outerName(name: string): string {
     return this.#options.rename?.[name] ?? name;
   }
 
   #readInput({ attributes, type }: GraphNode): string {
-    const own = this.#withoutBatch(this.#inputName(attributes.name as string));
+    const own = this.#withoutBatch(this.#outerName(attributes.name as string));
     return type.dtype === "i32" ? this.#writer.castTo(own, "i32") : own;
   }
 
@@ -184,7 +190,7 @@ class GraphExport {
     );
     const at = node.type.axes.findIndex((one) => one.name === into);
     const name = this.#writer.node("Concat", [this.#withoutBatch(past), rows.name], { axis: at });
-    this.#output(this.#stateNames(state).present, { name, type: node.type });
+    this.#presents.push(this.#output(this.#stateNames(state).present, { name, type: node.type }));
     return name;
   }
 
@@ -194,13 +200,13 @@ class GraphExport {
     return name;
   }
 
-  #output(name: string, { name: value, type }: Tensor): void {
+  #output(name: string, { name: value, type }: Tensor): OnnxValue {
     const isIndex = type.dtype === "i32";
     const wide = isIndex ? this.#writer.castTo(value, "i64") : value;
     if (this.#batch === 0) this.#writer.node("Identity", [wide], {}, name);
     else this.#writer.node("Unsqueeze", [wide, this.#writer.constant("i64", [0])], {}, name);
     const dtype = isIndex ? "i64" : (type.dtype as OnnxDtype);
-    this.#outputs.push({ name, dtype, dimensions: this.#dimensions(type) });
+    return { name, dtype, dimensions: this.#dimensions(type) };
   }
 
   #withoutBatch(name: string): string {
