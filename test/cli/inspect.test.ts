@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { folderOf } from "../dsl/types/compile.ts";
 import { fixtures } from "../support/models.ts";
-import { root, tied, tiny, weft, withFolder } from "./command.ts";
+import { type Outcome, root, tied, tiny, weft, withFolder } from "./command.ts";
 
 const block = join(root, "examples/custom-block.ts");
 
@@ -66,7 +66,8 @@ test("dump of a graph reads back, as text and as JSON", async () => {
 
 test("dump --format ts prints source that is type-checked and gives the same graph, after any pass", async () => {
   const passes = [[], ["--print-after=kvCache"], ["--print-after=simplify", "--program=decode"]];
-  const sources = await Promise.all(passes.map((options) => weft("dump", tiny, "--format=ts", ...options)));
+  const sources: Outcome[] = [];
+  for (const options of passes) sources.push(await weft("dump", tiny, "--format=ts", ...options));
   const programs = new Map(sources.map(({ stdout }, index) => [`graph${index}`, stdout]));
   const folder = folderOf(programs);
   try {

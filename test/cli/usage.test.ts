@@ -14,6 +14,7 @@ const commands = [
   "train",
   "merge",
   "quantize",
+  "export",
   "summary",
   "dump",
   "explain",

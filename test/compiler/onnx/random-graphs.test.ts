@@ -99,9 +99,14 @@ test("random graphs have the interpreter's values in onnxruntime", async () => {
         const { symbols, inputs, weights } = randomValues(graph, seed);
         const exported = graphToOnnx(graph);
         if (isLeft(exported)) {
-          assert.match(formatProblems(exported.left), /a symbol must be the size of an input's axis/);
+          assert.match(
+            formatProblems(exported.left),
+            /a symbol must be the size of an input's axis|what a cache gives|appended to once/,
+          );
           return;
         }
+        // The runtime's JavaScript side knows no bf16 tensors.
+        fc.pre([...exported.right.inputs, ...exported.right.outputs].every(({ dtype }) => dtype !== "bf16"));
         const expected = interpret(graph, { inputs, parameters: (name) => weights.get(name), symbols });
         const given = new Map([...inputs, ...pastsOf(graph, symbols)]);
         const results = await runOnnx(exported.right, given, weights);

@@ -3,6 +3,7 @@
  * with what was before and outputs with the new rows behind it, of any length; symbols are read from shapes.
  */
 import {
+  type Dtype,
   type Graph,
   type GraphNode,
   type OpAttributes,
@@ -60,6 +61,8 @@ function refusalsOf(graph: Graph, options: OnnxOptions): readonly Problem[] {
     if (state !== undefined && appended.has(state))
       refuse(node, "a state must be appended to once in a run", state);
     if (state !== undefined) appended.add(state);
+    if (state !== undefined && !isWholePast(graph, node))
+      refuse(node, "what a cache gives must be all of its past and the new rows", state);
     const rule = onnxRules[node.op];
     if (typeof rule === "object") refuse(node, `ONNX cannot say ${node.op}: ${rule.refused}`, node.op);
     if (node.type.dtype === "nvfp4" || node.type.dtype === "i8")
@@ -69,6 +72,16 @@ function refusalsOf(graph: Graph, options: OnnxOptions): readonly Problem[] {
       refuse(node, "a symbol must be the size of an input's axis or given", symbol);
   }
   return problems;
+}
+
+/** Whether an append gives the past and its rows, no more and no less: then it is a concatenation. */
+function isWholePast({ nodes, symbols }: Graph, node: GraphNode): boolean {
+  const { axis, into, past } = attributesOf(node, "stateAppend");
+  const rows = nodes[node.inputs[0]!]!.type.axes.find(({ name }) => name === axis)?.size;
+  const given = node.type.axes.find(({ name }) => name === into)?.size;
+  if (typeof rows !== "object" || typeof given !== "object") return false;
+  const sum = symbols.find(({ name }) => name === given.symbol)?.sum;
+  return sum?.length === 2 && sum.includes(past) && sum.includes(rows.symbol);
 }
 
 const symbolsOf = ({ axes }: TensorType) =>
@@ -151,8 +164,7 @@ class GraphExport {
       if (typeof size !== "number" && !this.#sources.has(size.symbol))
         this.#sources.set(size.symbol, { input: name, at: at + this.#batch });
     });
-    const dtype = type.dtype === "i32" ? "i64" : (type.dtype as OnnxDtype);
-    this.#inputs.push({ name, dtype, dimensions: this.#dimensions(type) });
+    this.#inputs.push({ name, dtype: borderDtype(type.dtype), dimensions: this.#dimensions(type) });
   }
 
   #outerName(name: string): string {
@@ -160,8 +172,7 @@ class GraphExport {
   }
 
   #readInput({ attributes, type }: GraphNode): string {
-    const own = this.#withoutBatch(this.#outerName(attributes.name as string));
-    return type.dtype === "i32" ? this.#writer.castTo(own, "i32") : own;
+    return this.#fromBorder(this.#outerName(attributes.name as string), type.dtype);
   }
 
   #declarePast(node: GraphNode): string {
@@ -172,7 +183,7 @@ class GraphExport {
     );
     const at = axes.findIndex((one) => one.name === into);
     if (!this.#sources.has(past)) this.#sources.set(past, { input: name, at: at + this.#batch });
-    this.#inputs.push({ name, dtype: dtype as OnnxDtype, dimensions: this.#dimensions({ dtype, axes }) });
+    this.#inputs.push({ name, dtype: borderDtype(dtype), dimensions: this.#dimensions({ dtype, axes }) });
     return name;
   }
 
@@ -189,7 +200,7 @@ class GraphExport {
       node.type.axes.map((one) => (one.name === into ? along : one)),
     );
     const at = node.type.axes.findIndex((one) => one.name === into);
-    const name = this.#writer.node("Concat", [this.#withoutBatch(past), rows.name], { axis: at });
+    const name = this.#writer.node("Concat", [this.#fromBorder(past, dtype), rows.name], { axis: at });
     this.#presents.push(this.#output(this.#stateNames(state).present, { name, type: node.type }));
     return name;
   }
@@ -201,17 +212,17 @@ class GraphExport {
   }
 
   #output(name: string, { name: value, type }: Tensor): OnnxValue {
-    const isIndex = type.dtype === "i32";
-    const wide = isIndex ? this.#writer.castTo(value, "i64") : value;
+    const wide = type.dtype === "i32" ? this.#writer.castTo(value, "i64") : value;
     if (this.#batch === 0) this.#writer.node("Identity", [wide], {}, name);
     else this.#writer.node("Unsqueeze", [wide, this.#writer.constant("i64", [0])], {}, name);
-    const dtype = isIndex ? "i64" : (type.dtype as OnnxDtype);
-    return { name, dtype, dimensions: this.#dimensions(type) };
+    return { name, dtype: borderDtype(type.dtype), dimensions: this.#dimensions(type) };
   }
 
-  #withoutBatch(name: string): string {
-    if (this.#batch === 0) return name;
-    return this.#writer.node("Squeeze", [name, this.#writer.constant("i64", [0])]);
+  /** What comes in as the graph has it: without a batch, and indices in i32. */
+  #fromBorder(name: string, dtype: Dtype): string {
+    const own =
+      this.#batch === 0 ? name : this.#writer.node("Squeeze", [name, this.#writer.constant("i64", [0])]);
+    return dtype === "i32" ? this.#writer.castTo(own, "i32") : own;
   }
 
   #dimensions({ axes }: TensorType): readonly OnnxDimension[] {
@@ -240,6 +251,9 @@ class GraphExport {
     return this.#writer.node("Shape", [input], { start: at, end: at + 1 });
   }
 }
+
+/** The dtype of inputs and outputs: others give and take indices as i64. */
+const borderDtype = (dtype: Dtype): OnnxDtype => (dtype === "i32" ? "i64" : (dtype as OnnxDtype));
 
 function applyRule<K extends OpName>(op: K, site: Site<K>): string {
   const rule = onnxRules[op];
