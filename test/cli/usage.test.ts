@@ -15,6 +15,7 @@ const commands = [
   "merge",
   "quantize",
   "export",
+  "new",
   "summary",
   "dump",
   "explain",

@@ -15,6 +15,7 @@ import { logitsCommand } from "./commands/logits.ts";
 import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
 import { mergeCommand } from "./commands/merge.ts";
+import { newCommand } from "./commands/new.ts";
 import { quantizeCommand } from "./commands/quantize.ts";
 import { summaryCommand } from "./commands/summary.ts";
 import { trainCommand } from "./commands/train.ts";
@@ -50,6 +51,7 @@ export function createProgram(): Command {
     mergeCommand(),
     quantizeCommand(),
     exportCommand(),
+    newCommand(),
     summaryCommand(),
     dumpCommand(),
     explainCommand(),
