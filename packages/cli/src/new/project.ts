@@ -1,4 +1,5 @@
 /** The files of a new project. What a user edits is source here; what runs it is imported from the packages. */
+import { readFileSync } from "node:fs";
 import type { Qwen3Config } from "@weft/qwen3";
 import { modelSource } from "./model-source.ts";
 
@@ -34,11 +35,20 @@ export function projectFiles({
     [".gitignore", "node_modules/\nrandom-weights/\n"],
     ["config.json", asJson(plain)],
     ["src/model.ts", modelSource(config)],
-    ["src/random-weights.ts", randomWeights],
-    ["src/run.ts", run],
-    ["test/model.test.ts", graphTest(pins)],
+    ["src/random-weights.ts", template("src/random-weights.ts")],
+    ["src/run.ts", template("src/run.ts")],
+    [
+      "test/model.test.ts",
+      template("test/model.test.ts")
+        .replace("__PARAMETERS__", String(pins.parameters))
+        .replace("__DECODE_STEPS__", String(pins.decodeSteps)),
+    ],
   ]);
 }
+
+/** What is the same in every project lies as it is beside the sources of this package. */
+const template = (path: string) =>
+  readFileSync(new URL(`../../template/qwen3/${path}`, import.meta.url), "utf8");
 
 const asJson = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
 
@@ -71,86 +81,3 @@ const tsconfig = {
   },
   include: ["src", "test"],
 };
-
-const run = `// npm start                               random weights, made anew each time
-// npm start -- path/to/checkpoint "..."   a checkpoint whose tensors have the names and shapes of this model's parameters
-import { join } from "node:path";
-import { generate, openQwen3 } from "@weft/qwen3";
-import model from "./model.ts";
-import { writeRandomWeights } from "./random-weights.ts";
-
-const [checkpoint, prompt = "The capital of France is"] = process.argv.slice(2);
-const project = join(import.meta.dirname, "..");
-const directory =
-  checkpoint ?? (await writeRandomWeights(join(project, "config.json"), join(project, "random-weights")));
-
-using opened = await openQwen3(directory, { model });
-if (checkpoint === undefined) {
-  // Random weights have no tokenizer, so ids go in and come out.
-  const text = generate(opened, [1, 2, 3], { maxTokens: 8, temperature: 0, text: false });
-  console.log("tokens:", (await text.finish()).tokens.join(", "));
-} else {
-  for await (const { text } of generate(opened, prompt, { maxTokens: 64 })) process.stdout.write(text);
-  console.log();
-}
-`;
-
-const randomWeights = `/** Weights from a seed, in the form of a checkpoint: enough to run a model that has not learnt anything yet. */
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { orThrow } from "@weft/dsl";
-import { initialWeights, parseQwen3Config, requiredTensors, writeSafetensorsStream } from "@weft/qwen3";
-import model from "./model.ts";
-
-/** Writes config.json and model.safetensors, one tensor at a time, and gives the directory. */
-export async function writeRandomWeights(configFile: string, directory: string, seed = 1): Promise<string> {
-  const config = orThrow(parseQwen3Config(JSON.parse(readFileSync(configFile, "utf8")), configFile));
-  const weightOf = initialWeights(config, { seed, model });
-  const tensors = requiredTensors(config, model).map(({ name, shape }) => ({
-    name,
-    shape,
-    dtype: "F32" as const,
-    pieces: () => {
-      const { data } = weightOf(name)!;
-      return [new Uint8Array(data.buffer, data.byteOffset, data.byteLength)];
-    },
-  }));
-  mkdirSync(directory, { recursive: true });
-  copyFileSync(configFile, join(directory, "config.json"));
-  orThrow(await writeSafetensorsStream(join(directory, "model.safetensors"), tensors));
-  return directory;
-}
-`;
-
-const graphTest = ({
-  parameters,
-  decodeSteps,
-}: Pins) => `/** What the compiler makes of the model. Where a change is meant, write the new number down. */
-import assert from "node:assert/strict";
-import { join } from "node:path";
-import { test } from "node:test";
-import { formatWire, maxSize, orThrow, parametersOf } from "@weft/dsl";
-import { compileQwen3, readQwen3Config } from "@weft/qwen3";
-import model from "../src/model.ts";
-
-const config = orThrow(readQwen3Config(join(import.meta.dirname, "..")));
-
-test("token ids go in, and logits over the vocabulary of config.json come out", () => {
-  assert.equal(formatWire(model.input), "int [...]");
-  assert.equal(formatWire(model.output, { sizes: true }), "[..., vocab=" + config.vocabSize + "]");
-});
-
-test("the parameters are as many as they were", () => {
-  const counts = orThrow(parametersOf(model)).map(({ axes }) =>
-    axes.reduce((count, { size }) => count * maxSize(size), 1),
-  );
-  assert.equal(counts.reduce((sum, count) => sum + count, 0), ${parameters});
-});
-
-test("a decode step runs as many kernels as it did", () => {
-  const options = { capacity: 64, chunk: 16, policy: "f32", logits: "last", record: false } as const;
-  const { plan } = orThrow(compileQwen3(config, { ...options, storage: () => "f32", model }));
-  const decode = plan.programs.find(({ name }) => name === "decode");
-  assert.equal(decode?.steps.length, ${decodeSteps});
-});
-`;
