@@ -34,7 +34,7 @@ test("export refuses what it cannot read or write, and leaves what was there", a
       [[join(folder, "absent"), "--onnx", file], /absent/],
       [
         [join(root, "test/fixtures/nvfp4/modelopt"), "--onnx", file],
-        /standard ONNX operators do not read NVFP4/,
+        /standard ONNX operators do not read quantised weights/,
       ],
       [[tiny, "--onnx", join(folder, "no", "model.onnx")], /must lie in a folder that exists/],
       [[tiny, "--onnx", folder], /must be a file; given a folder/],

@@ -81,7 +81,7 @@ test("what cannot be exported or written is told, and nothing is left behind", a
   const file = join(own, "model.onnx");
   assert.match(
     await messageOf(join(fixtures, "nvfp4/compressed-tensors"), file),
-    /^unsupported: \[onnx\] standard ONNX operators do not read NVFP4; given \d+ weights in NVFP4; at model\.layers/,
+    /^unsupported: \[onnx\] standard ONNX operators do not read quantised weights; given \d+ weights in NVFP4 or FP8; at model\.layers/,
   );
   assert.match(await messageOf(join(folder, "absent"), file), /absent/);
   assert.match(

@@ -18,6 +18,7 @@ import { attempt, placeOf } from "../passes/pass.ts";
 import { attributesOf } from "../passes/rewrite.ts";
 import { onnxRules, type Site } from "./rules.ts";
 import {
+  type NarrowDtype,
   type OnnxDimension,
   type OnnxDtype,
   type OnnxGraph,
@@ -65,7 +66,7 @@ function refusalsOf(graph: Graph, options: OnnxOptions): readonly Problem[] {
       refuse(node, "what a cache gives must be all of its past and the new rows", state);
     const rule = onnxRules[node.op];
     if (typeof rule === "object") refuse(node, `ONNX cannot say ${node.op}: ${rule.refused}`, node.op);
-    if (node.type.dtype === "nvfp4" || node.type.dtype === "i8")
+    if (isNarrow(node.type.dtype))
       refuse(node, "standard ONNX operators do not compute with this dtype", node.type.dtype);
     const symbol = node.op === "symbol" ? attributesOf(node, "symbol").name : undefined;
     if (symbol !== undefined && !known.has(symbol))
@@ -251,6 +252,9 @@ class GraphExport {
     return this.#writer.node("Shape", [input], { start: at, end: at + 1 });
   }
 }
+
+const isNarrow = (dtype: Dtype): dtype is NarrowDtype =>
+  dtype === "nvfp4" || dtype === "f8e4m3" || dtype === "i8";
 
 /** The dtype of inputs and outputs: others give and take indices as i64. */
 const borderDtype = (dtype: Dtype): OnnxDtype => (dtype === "i32" ? "i64" : (dtype as OnnxDtype));

@@ -2,7 +2,10 @@
 import type { Dtype } from "@weft/dsl";
 
 /** i64 stands at the borders only: exporters give indices so, and shapes are made of it. */
-export type OnnxDtype = Exclude<Dtype, "nvfp4" | "i8"> | "i64";
+export type OnnxDtype = Exclude<Dtype, NarrowDtype> | "i64";
+
+/** What standard operators do not compute with. */
+export type NarrowDtype = "nvfp4" | "f8e4m3" | "i8";
 
 /** A number, or the name of a size that is known at run time. */
 export type OnnxDimension = number | string;

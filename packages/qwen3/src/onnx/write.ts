@@ -35,7 +35,7 @@ const defaultLargestInline = 2 ** 31 - 2 ** 26;
 const pageBytes = 4096;
 
 /**
- * Left: a directory that holds no checkpoint, weights in NVFP4, ops that standard ONNX has no operator for, a place that
+ * Left: a directory that holds no checkpoint, quantised weights, ops that standard ONNX has no operator for, a place that
  * cannot be written. Whatever was there before is still there then.
  */
 export async function exportOnnx(options: OnnxExportOptions): Promise<Checked<OnnxExport>> {
@@ -89,11 +89,13 @@ export async function exportOnnx(options: OnnxExportOptions): Promise<Checked<On
 const bytesOfWeight = (weight: Weight): number =>
   weight.kind === "file" ? weight.bytes : weight.data.byteLength;
 
+const isQuantized = ({ dtype }: Weight) => dtype === "nvfp4" || dtype === "f8e4m3";
+
 function refuseQuantized(weights: Readonly<Record<string, Weight>>): Checked<void> {
-  const quantized = Object.keys(weights).filter((name) => weights[name]!.dtype === "nvfp4");
+  const quantized = Object.keys(weights).filter((name) => isQuantized(weights[name]!));
   const problems = quantized.slice(0, 1).map((path) =>
-    unsupportedProblem("onnx", "standard ONNX operators do not read NVFP4", {
-      given: `${quantized.length} weights in NVFP4`,
+    unsupportedProblem("onnx", "standard ONNX operators do not read quantised weights", {
+      given: `${quantized.length} weights in NVFP4 or FP8`,
       path,
       remedy: "export the checkpoint that it was quantised from",
     }),
