@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { graphFromJson, orThrow, parseGraph } from "@weft/dsl";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { folderOf } from "../dsl/types/compile.ts";
 import { fixtures } from "../support/models.ts";
-import { root, tied, tiny, weft, withFolder } from "./command.ts";
+import { type Outcome, root, tied, tiny, weft, withFolder } from "./command.ts";
 
 const block = join(root, "examples/custom-block.ts");
 
@@ -63,6 +64,33 @@ test("dump of a graph reads back, as text and as JSON", async () => {
   assert.match((await weft("dump", block, "--stage", "graph", "--lead=time=64")).stdout, "time=time<=64");
 });
 
+test("dump --format ts prints source that is type-checked and gives the same graph, after any pass", async () => {
+  const passes = [[], ["--print-after=kvCache"], ["--print-after=simplify", "--program=decode"]];
+  const sources: Outcome[] = [];
+  for (const options of passes) sources.push(await weft("dump", tiny, "--format=ts", ...options));
+  const programs = new Map(sources.map(({ stdout }, index) => [`graph${index}`, stdout]));
+  const folder = folderOf(programs);
+  try {
+    assert.equal([...folder.compile().errors.values()].flat(), []);
+  } finally {
+    folder.remove();
+  }
+  assert.match(sources[0]!.stdout, 'builder.add("attend", [');
+  await withFolder(async (directory) => {
+    for (const [index, options] of passes.entries()) {
+      const file = join(directory, `graph${index}.ts`);
+      writeFileSync(file, sources[index]!.stdout);
+      const again = await weft("dump", file, "--stage=graph", "--format=json");
+      assert.is(again.stderr, "");
+      const first = options.some((one) => one.startsWith("--program"))
+        ? options
+        : [...options, "--program=prefill"];
+      const expected = await weft("dump", tiny, "--stage=graph", "--format=json", ...first);
+      assert.is(again.stdout, expected.stdout);
+    }
+  });
+});
+
 test("dump prints the graph after any pass, and lists the passes for an unknown one", async () => {
   const { code, stdout } = await weft("dump", tiny, "--print-after", "kvCache", "--program", "decode");
   assert.is(code, 0);
@@ -78,14 +106,14 @@ test("dump prints the graph after any pass, and lists the passes for an unknown 
 
 test("dump has every stage in every form that suits it", async () => {
   const forms: Record<string, readonly string[]> = {
-    graph: ["text", "json", "dot", "mermaid"],
+    graph: ["text", "json", "dot", "mermaid", "ts"],
     fused: ["text", "json"],
     plan: ["text", "json", "dot", "mermaid"],
     memory: ["text", "json"],
     kernels: ["text", "json"],
   };
   for (const [stage, formats] of Object.entries(forms)) {
-    for (const format of ["text", "json", "dot", "mermaid"]) {
+    for (const format of ["text", "json", "dot", "mermaid", "ts"]) {
       const { code, stdout, stderr } = await weft("dump", tiny, "--stage", stage, "--format", format);
       if (!formats.includes(format)) {
         assert.is(code, 2, `${stage} ${format}`);
@@ -96,6 +124,7 @@ test("dump has every stage in every form that suits it", async () => {
       if (format === "json") assert.ok(JSON.parse(stdout));
       if (format === "dot") assert.match(stdout, /^digraph /);
       if (format === "mermaid") assert.match(stdout, /^flowchart /);
+      if (format === "ts") assert.match(stdout, /^export default /m);
     }
   }
 });

@@ -14,6 +14,8 @@ const commands = [
   "train",
   "merge",
   "quantize",
+  "export",
+  "new",
   "summary",
   "dump",
   "explain",

@@ -7,6 +7,7 @@ import { compileCommand } from "./commands/compile.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { dumpCommand } from "./commands/dump.ts";
 import { explainCommand } from "./commands/explain.ts";
+import { exportCommand } from "./commands/export.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { guardCommand } from "./commands/guard.ts";
 import { inspectCommand } from "./commands/inspect.ts";
@@ -14,6 +15,7 @@ import { logitsCommand } from "./commands/logits.ts";
 import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
 import { mergeCommand } from "./commands/merge.ts";
+import { newCommand } from "./commands/new.ts";
 import { quantizeCommand } from "./commands/quantize.ts";
 import { summaryCommand } from "./commands/summary.ts";
 import { trainCommand } from "./commands/train.ts";
@@ -48,6 +50,8 @@ export function createProgram(): Command {
     trainCommand(),
     mergeCommand(),
     quantizeCommand(),
+    exportCommand(),
+    newCommand(),
     summaryCommand(),
     dumpCommand(),
     explainCommand(),

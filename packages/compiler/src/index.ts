@@ -18,6 +18,7 @@ export { rolesOf } from "./explain/roles.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";
+export * from "./onnx/index.ts";
 export { type CandidatesOptions, candidates, candidatesOutput } from "./passes/candidates.ts";
 export * from "./passes/checkpoint/index.ts";
 export { decompose } from "./passes/decompose.ts";

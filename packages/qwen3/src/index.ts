@@ -2,6 +2,7 @@ export * from "./adapter/index.ts";
 export * from "./config/index.ts";
 export * from "./inference/index.ts";
 export * from "./model/index.ts";
+export * from "./onnx/index.ts";
 export * from "./quantize/index.ts";
 export * from "./sampling/index.ts";
 export * from "./session/index.ts";

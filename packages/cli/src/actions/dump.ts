@@ -19,6 +19,7 @@ import {
   graphToDot,
   graphToJson,
   graphToMermaid,
+  graphToTypeScript,
   nearestName,
   prettyBlock,
   printBlock,
@@ -33,7 +34,7 @@ import { refuse, refuseUnsupported } from "../terminal/refuse.ts";
 /** The forms that each stage has. Diagrams are of graphs and of plans, whose steps are a graph. */
 const formatsOf: Readonly<Record<Stage, readonly Format[]>> = {
   expr: ["text", "json"],
-  graph: ["text", "json", "dot", "mermaid"],
+  graph: ["text", "json", "dot", "mermaid", "ts"],
   fused: ["text", "json"],
   plan: ["text", "json", "dot", "mermaid"],
   memory: ["text", "json"],
@@ -41,9 +42,10 @@ const formatsOf: Readonly<Record<Stage, readonly Format[]>> = {
   cuda: ["text", "json"],
 };
 
-/** @param stageGiven whether the user named the stage: `--print-after` alone implies the graph */
+/** @param stageGiven whether the user named the stage: `--print-after` and `--format ts` alone imply the graph */
 export async function dump(path: string, options: DumpOptions, stageGiven: boolean): Promise<void> {
-  const stage = options.printAfter !== undefined && !stageGiven ? "graph" : options.stage;
+  const isOfGraph = options.printAfter !== undefined || options.format === "ts";
+  const stage = isOfGraph && !stageGiven ? "graph" : options.stage;
   const forms = formatsOf[stage];
   if (!forms.includes(options.format)) {
     refuseUnsupported("--format", `${stage} has the forms ${forms.join(", ")}`, {
@@ -134,7 +136,7 @@ function graphsOf(compiled: Compiled, pass: string | undefined, names: readonly 
 }
 
 function graphStage(graphs: readonly Graph[], { format, fold, program }: DumpOptions): string {
-  // A JSON or diagram file holds one graph; unless asked otherwise that is the first program's.
+  // A JSON, diagram or source file holds one graph; unless asked otherwise that is the first program's.
   const [first] = graphs;
   switch (format) {
     case "text":
@@ -147,6 +149,8 @@ function graphStage(graphs: readonly Graph[], { format, fold, program }: DumpOpt
       return graphToDot(first!, { fold });
     case "mermaid":
       return graphToMermaid(first!, { fold });
+    case "ts":
+      return graphToTypeScript(first!);
     default:
       return format satisfies never;
   }
@@ -196,6 +200,8 @@ function planStage(compiled: Compiled, names: readonly string[], { format, fold 
       return programToDot(plan, firstProgram(plan.programs));
     case "mermaid":
       return programToMermaid(plan, firstProgram(plan.programs));
+    case "ts":
+      return refuseUnsupported("--format", "source is of graphs", { given: "--stage plan" });
     default:
       return format satisfies never;
   }

@@ -14,7 +14,7 @@ import {
 
 export const stages = ["expr", "graph", "fused", "plan", "memory", "kernels", "cuda"] as const;
 export type Stage = (typeof stages)[number];
-export const formats = ["text", "json", "dot", "mermaid"] as const;
+export const formats = ["text", "json", "dot", "mermaid", "ts"] as const;
 export type Format = (typeof formats)[number];
 
 export interface DumpOptions extends TargetOptions {
@@ -28,11 +28,13 @@ export interface DumpOptions extends TargetOptions {
 const examples = `
 Stages, in the order in which they arise: expr is the block in ->> notation, graph its operations, fused the groups that
 become kernels, plan the steps with their costs, memory the life of every buffer, kernels what each one computes.
+--format ts prints a graph as a TypeScript module that builds it again (implies --stage graph).
 
 Examples:
   $ weft dump my-block.ts
   $ weft dump my-block.ts --stage graph --format mermaid
   $ weft dump models/Qwen3-0.6B --stage graph --print-after kvCache --program decode
+  $ weft dump models/Qwen3-0.6B --program decode --format ts > graph.ts
   $ weft dump models/Qwen3-0.6B --stage plan --format json > plan.json
   $ weft dump models/Qwen3-0.6B --stage cuda --dtype bf16 > kernels.cu`;
 

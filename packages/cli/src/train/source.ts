@@ -1,5 +1,5 @@
 /** The model that is trained: a checkpoint, or a configuration with random weights and a tokenizer. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { orThrow } from "@weft/dsl";
 import {
@@ -18,7 +18,7 @@ import {
 } from "@weft/qwen3";
 import type { Weight } from "@weft/runtime";
 import type { TrainFlags } from "../commands/train.ts";
-import { refuse } from "../terminal/refuse.ts";
+import { configObject } from "../model/config-object.ts";
 
 export interface TrainSource {
   readonly config: Qwen3Config;
@@ -92,15 +92,4 @@ function randomWeights(
     ...(typeof range === "number" && range > 0 ? { initializerRange: range } : {}),
   });
   return { toPredict: weights, load: async () => weights };
-}
-
-function configObject(file: string): Readonly<Record<string, unknown>> {
-  const remedy = "give the config.json of a Qwen3 model";
-  try {
-    const value: unknown = JSON.parse(readFileSync(file, "utf8"));
-    if (typeof value === "object" && value !== null) return value as Readonly<Record<string, unknown>>;
-  } catch (error) {
-    refuse(file, "must be a JSON file", { given: (error as Error).message, remedy });
-  }
-  return refuse(file, "must be a JSON object", { remedy });
 }

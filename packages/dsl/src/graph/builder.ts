@@ -22,12 +22,22 @@ import type {
 /** Ops that have an effect or an identity: two equal ones are still two. */
 const distinct: ReadonlySet<OpName> = new Set(["stateRead", "stateWrite", "stateAppend"]);
 
+export interface GraphBuilderOptions {
+  /** Whether equal nodes become one; default true. */
+  readonly share?: boolean;
+}
+
 export class GraphBuilder {
+  readonly #share: boolean;
   readonly #nodes: GraphNode[] = [];
   readonly #shared = new Map<string, NodeId>();
   readonly #symbols = new Map<string, SymbolSpec>();
   readonly #states = new Map<string, StateSpec>();
   #origin: Origin = { path: "" };
+
+  constructor({ share = true }: GraphBuilderOptions = {}) {
+    this.#share = share;
+  }
 
   /** The origin that following nodes get. */
   set origin(origin: Origin) {
@@ -57,7 +67,8 @@ export class GraphBuilder {
    * @throws WeftError with the op's sentence when the inputs do not fit.
    */
   add<K extends OpName>(op: K, inputs: readonly NodeId[], attributes: OpAttributes[K]): NodeId {
-    const key = distinct.has(op) ? undefined : `${op}(${inputs.join(",")})${attributesKey(attributes)}`;
+    const key =
+      !this.#share || distinct.has(op) ? undefined : `${op}(${inputs.join(",")})${attributesKey(attributes)}`;
     const present = key === undefined ? undefined : this.#shared.get(key);
     if (present !== undefined) return present;
     if (key === undefined) Object.freeze(attributes);

@@ -5,6 +5,7 @@ export type { DrawOptions } from "./drawing.ts";
 export { type FoldItem, foldGraph, type Repeat } from "./fold.ts";
 export { graphFromJson, graphJsonVersion, graphToJson } from "./json.ts";
 export { graphToMermaid } from "./mermaid.ts";
+export { graphToTypeScript } from "./source/print.ts";
 export { differenceOfTexts, formatChanges, type TextChange } from "./text/difference.ts";
 export { parseGraph } from "./text/parse.ts";
 export { type PrintOptions, printGraph } from "./text/print.ts";

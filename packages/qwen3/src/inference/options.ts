@@ -1,6 +1,6 @@
 /** How a checkpoint is opened: the options, their defaults, and the check that they make sense together. */
 import type { Fp4Products, PrecisionPolicy } from "@weft/compiler";
-import { mostTopK } from "@weft/dsl";
+import { type BlockLike, mostTopK } from "@weft/dsl";
 import type { Device } from "@weft/runtime";
 import type * as Either from "fp-ts/lib/Either.js";
 import { type Problem, type Problems, showGiven, unlessProblems, userProblem } from "../config/problems.ts";
@@ -61,6 +61,11 @@ export interface OpenOptions {
   readonly logits?: "last" | "all" | undefined;
   /** Block paths whose values become outputs: `model.layers.0`, `model.norm`. */
   readonly observe?: readonly string[] | undefined;
+  /**
+   * A model of the caller's own in the place of Qwen3's: i32 token ids to logits over the axis vocab, with parameters named
+   * as the checkpoint names its tensors. Everything else (cache, formats, devices, sampling) is the same. Default: Qwen3.
+   */
+  readonly model?: BlockLike | undefined;
   /** Directory of a LoRA adapter as PEFT has it: its products are computed beside the weights. */
   readonly adapter?: string | undefined;
   /** Look through all weights for NaN and infinity at load. Default: the device's own choice. */

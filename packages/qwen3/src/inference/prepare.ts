@@ -2,8 +2,19 @@
  * Everything about a checkpoint that needs no device: configuration, where each weight lies, the plan. What only asks
  * questions (how much memory, which kernels, why) stops here.
  */
-import type { Compiled } from "@weft/compiler";
-import { type Parameter, parametersOf } from "@weft/dsl";
+import { type Compiled, expandBlock } from "@weft/compiler";
+import {
+  type AnyBlock,
+  asBlock,
+  axis,
+  type BlockLike,
+  formatWire,
+  graphToJson,
+  type Parameter,
+  parametersOf,
+  tensorWire,
+  wireEquals,
+} from "@weft/dsl";
 import { cacheDirectory, type Weight, type WeightSource } from "@weft/runtime";
 import { sequenceS } from "fp-ts/lib/Apply.js";
 import * as Either from "fp-ts/lib/Either.js";
@@ -16,7 +27,7 @@ import {
   readQwen3Config,
 } from "../config/index.ts";
 import { directoryOf, kindOfPath } from "../config/json-file.ts";
-import { type Checked, collecting, type Problems } from "../config/problems.ts";
+import { type Checked, collecting, type Problems, unlessProblems, userProblem } from "../config/problems.ts";
 import { compileQwen3, qwen3Model } from "../model/index.ts";
 import { headName, plainHeadName } from "../quantize/items.ts";
 import {
@@ -85,7 +96,8 @@ export function prepareQwen3(
     Either.chainFirst(({ checkpoint }) => checkQuantization(directory, checkpoint)),
     Either.bind("formats", ({ config, checkpoint }) => decideFormats(checkpoint, config, options)),
     Either.map((read) => ({ ...read, config: read.formats.config })),
-    Either.bind("parameters", ({ config, formats }) => loadedParameters(config, formats)),
+    Either.bind("model", ({ config }) => ownModel(options.model, config)),
+    Either.bind("parameters", ({ config, formats, model }) => loadedParameters(config, formats, model)),
     Either.bind("base", ({ parameters, checkpoint, formats }) => bindStored(parameters, checkpoint, formats)),
     Either.bind("adapter", ({ config }) =>
       options.adapter === undefined ? Either.right(undefined) : openAdapter(options.adapter, config),
@@ -100,7 +112,7 @@ export function prepareQwen3(
       onCompile();
       return record ? compileBound(parts, true) : compiledBefore(parts, planCache);
     }),
-    Either.map(({ base, ...prepared }) => ({
+    Either.map(({ base, model: _, ...prepared }) => ({
       directory,
       ...prepared,
       weights: { ...weightSource(prepared.parameters, base), ...prepared.adapter?.weights },
@@ -114,9 +126,12 @@ export const weightsToPredict =
   (name) =>
     weights[name] ?? unfilledWeight(parameters, bound, name);
 
-/** The parameters of a model as a checkpoint has to hold them. */
-export function requiredTensors(config: Qwen3Config): RequiredTensor[] {
-  return asStored(orRaise(modelParameters(config)));
+/**
+ * The parameters of a model as a checkpoint has to hold them.
+ * @param model one of the caller's own in the place of Qwen3's
+ */
+export function requiredTensors(config: Qwen3Config, model?: BlockLike): RequiredTensor[] {
+  return asStored(orRaise(modelParameters(config, orRaise(ownModel(model, config)))));
 }
 
 /** A model's configuration and where a checkpoint holds each of its parameters. */
@@ -186,26 +201,55 @@ export function readCheckpointWeights(
 }
 
 /** Those of the model, and the plain rows of a quantised head where these are no table. */
-const loadedParameters = (config: Qwen3Config, { plainHead }: Formats): Checked<readonly Parameter[]> =>
+const loadedParameters = (
+  config: Qwen3Config,
+  { plainHead }: Formats,
+  model: AnyBlock | undefined,
+): Checked<readonly Parameter[]> =>
   Either.map((parameters: readonly Parameter[]) => {
     const head = parameters.find(({ name }) => name === headName);
     const own = plainHead?.name === plainHeadName && head !== undefined;
     return own ? [...parameters, { ...head, name: plainHeadName }] : parameters;
-  })(modelParameters(config));
+  })(modelParameters(config, model));
 
-export const modelParameters = (config: Qwen3Config): Checked<readonly Parameter[]> =>
-  parametersOf(qwen3Model(config));
+export const modelParameters = (config: Qwen3Config, model?: AnyBlock): Checked<readonly Parameter[]> =>
+  parametersOf(model ?? qwen3Model(config));
+
+/** Left: a model whose wires are not those of token ids and logits. */
+export function ownModel(
+  given: OpenOptions["model"],
+  { vocabSize }: Qwen3Config,
+): Checked<AnyBlock | undefined> {
+  if (given === undefined) return Either.right(undefined);
+  const model = asBlock(given, "model");
+  const wanted = {
+    input: tensorWire([], "int"),
+    output: tensorWire([axis("vocab", vocabSize)], "float"),
+  };
+  const problems = (["input", "output"] as const).flatMap((side) =>
+    wireEquals(model[side], wanted[side])
+      ? []
+      : [
+          userProblem("model", `the ${side} must be ${formatWire(wanted[side], { sizes: true })}`, {
+            given: formatWire(model[side], { sizes: true }),
+            remedy: "a model takes token ids and gives logits over the vocabulary of config.json",
+          }),
+        ],
+  );
+  return unlessProblems(problems, () => model);
+}
 
 interface CompiledParts {
   readonly config: Qwen3Config;
   readonly formats: Formats;
   readonly bound: StoredModel;
   readonly adapter: OpenedAdapter | undefined;
+  readonly model: AnyBlock | undefined;
   readonly options: ResolvedOpenOptions;
 }
 
 function compileBound(
-  { config, formats, bound, adapter, options }: CompiledParts,
+  { config, formats, bound, adapter, model, options }: CompiledParts,
   record: boolean,
 ): Checked<Compiled> {
   const { dtype, capacity, chunk, logits, observe, candidates, fusion } = options;
@@ -224,6 +268,7 @@ function compileBound(
     observe,
     candidates,
     adapter: adapter?.adapter,
+    model,
     fusion,
     record,
   });
@@ -231,14 +276,18 @@ function compileBound(
 
 /** The plan of an earlier start with the same inputs, or a new one that the next start will find. */
 function compiledBefore(parts: CompiledParts, directory: string | false): Checked<Compiled> {
-  const { config, formats, bound, adapter, options } = parts;
+  const { config, formats, bound, adapter, model, options } = parts;
   if (directory === false || directory === "") return compileBound(parts, false);
   const stored = [
     ...[...bound.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape.length]),
     ...[...bound.linears.keys(), ...bound.encode.keys()].map((name) => [name, formats.quantizedAs(name)]),
   ];
   const rows = formats.plainHead?.name ?? null;
-  const key = planKey([{ ...config, file: "" }, options, stored, rows, adapter?.adapter ?? null]);
+  const own =
+    model === undefined
+      ? null
+      : graphToJson(expandBlock(model, { name: "model", lead: [axis("seq", { symbol: "seq", max: 2 })] }));
+  const key = planKey([{ ...config, file: "" }, options, stored, rows, adapter?.adapter ?? null, own]);
   const found = readPlan(directory, key);
   if (found !== undefined) return Either.right(found);
   const compiled = compileBound(parts, false);

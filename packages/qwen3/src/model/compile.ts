@@ -18,7 +18,7 @@ import {
   rescore,
   type WeightFormat,
 } from "@weft/compiler";
-import { axis, type Dtype, type Problems, parametersOf } from "@weft/dsl";
+import { type AnyBlock, axis, type BlockLike, type Dtype, type Problems, parametersOf } from "@weft/dsl";
 import { type Either, isLeft, right } from "fp-ts/lib/Either.js";
 import { type Adapter, adapterPass, renameAdapter } from "../adapter/adapter.ts";
 import type { Qwen3Config } from "../config/index.ts";
@@ -48,6 +48,8 @@ export interface Qwen3CompileOptions {
   readonly reasons?: ((parameter: string) => FormatReasons | undefined) | undefined;
   /** Products beside the weights that it names; `storage` is asked for its parameters too. */
   readonly adapter?: Adapter | undefined;
+  /** A model of the caller's own in the place of Qwen3's: token ids to logits [vocab]. */
+  readonly model?: AnyBlock | BlockLike | undefined;
   readonly fusion?: boolean;
   /** Keep what `explain` and dumps need; default true. Without it, equal layers are compiled once. */
   readonly record?: boolean;
@@ -58,7 +60,7 @@ export const cacheDtype = (policy: PrecisionPolicy): Dtype => (policy === "bf16"
 
 /** The two programs as graphs and passes: `prefill` takes up to `chunk` tokens, `decode` exactly one. */
 export function qwen3Programs(config: Qwen3Config, options: Qwen3CompileOptions): ProgramInput[] {
-  const model = qwen3Model(config);
+  const model = options.model ?? qwen3Model(config);
   const rows = options.rescore;
   const passes: Pass[] = [
     ...(options.adapter === undefined ? [] : [adapterPass(options.adapter)]),
@@ -114,6 +116,8 @@ function compileEqualLayers(
 ): Either<Problems, Compiled> | undefined {
   const { layers } = config;
   const last = patternLayers - 1;
+  // What a model of the caller's own repeats is not known here.
+  if (options.model !== undefined) return undefined;
   if (layers <= patternLayers || (options.observe ?? []).length > 0) return undefined;
   const inLayer = parametersOf(qwen3Block(config));
   if (isLeft(inLayer)) return undefined;

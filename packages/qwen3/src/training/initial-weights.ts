@@ -1,15 +1,17 @@
 /** Random weights of a model that learns from nothing. */
-import { maxSize, type Parameter, philox, streamOf } from "@weft/dsl";
+import { type BlockLike, maxSize, type Parameter, philox, streamOf } from "@weft/dsl";
 import type { DataWeight } from "@weft/runtime";
 import type { Qwen3Config } from "../config/index.ts";
 import { orRaise } from "../inference/checkpoint-text.ts";
-import { modelParameters } from "../inference/prepare.ts";
+import { modelParameters, ownModel } from "../inference/prepare.ts";
 
 export interface InitialWeightsOptions {
   /** An integer from 0 to 2^53 - 1. */
   readonly seed: number;
   /** Standard deviation of matrices: `initializer_range` of a config.json. Default 0.02. */
   readonly initializerRange?: number;
+  /** A model of the caller's own in the place of Qwen3's. */
+  readonly model?: BlockLike;
 }
 
 /**
@@ -18,9 +20,11 @@ export interface InitialWeightsOptions {
  */
 export function initialWeights(
   config: Qwen3Config,
-  { seed, initializerRange = 0.02 }: InitialWeightsOptions,
+  { seed, initializerRange = 0.02, model }: InitialWeightsOptions,
 ): (name: string) => DataWeight | undefined {
-  const parameters = new Map(orRaise(modelParameters(config)).map((one) => [one.name, one]));
+  const parameters = new Map(
+    orRaise(modelParameters(config, orRaise(ownModel(model, config)))).map((one) => [one.name, one]),
+  );
   return (name) => {
     const parameter = parameters.get(name);
     return parameter && initialWeight(parameter, seed, initializerRange);

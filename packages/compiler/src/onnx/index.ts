@@ -1,0 +1,3 @@
+export { graphToOnnx, keepForOnnx } from "./export.ts";
+export * from "./types.ts";
+export { elementTypes as onnxElementTypes } from "./writer.ts";
