@@ -43,7 +43,7 @@ writeFileSync(compiler, `#!/bin/sh\nunset LD_PRELOAD\nexec ${process.env.CXX ?? 
 });
 
 /** Files that are about what kernels compute: the simulator runs these as code of its own, which is not under test here. */
-const ofKernels = "^(?!.*(nvfp4|random-graphs|training|gather|casts|emitted))";
+const ofKernels = "^(?!.*(nvfp4|fp4|fp8|random-graphs|training|gather|casts|emitted))";
 
 function runSuites(folder, files = "") {
   const args = ["--conditions=source", "--import", "tsx", uvu, folder, `${files}.*\\.test\\.ts$`];
