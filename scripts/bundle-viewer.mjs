@@ -17,7 +17,7 @@ await build({
   entryPoints: [join(viewer, "client/main.ts")],
   outfile: join(viewer, "dist/client/viewer.js"),
   bundle: true,
-  minify: process.env.NOMIN !== "1",
+  minify: true,
   format: "esm",
   target: "es2022",
   charset: "utf8",

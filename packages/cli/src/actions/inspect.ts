@@ -11,7 +11,7 @@ import { openTarget } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
 
-/** Peak rates where none are given: an H200's as its data sheet has them, and a desktop CPU's as a guess. */
+/** Peak rates where none are given: an H100 SXM's as its data sheet has them, and a desktop CPU's as a guess. */
 const usual = {
   cuda: { bandwidth: 3350, arithmetic: 989, source: "peaks of an H100 SXM, dense bf16" },
   cpu: { bandwidth: 40, arithmetic: 0.5, source: "a guess: give --bandwidth and --arithmetic" },

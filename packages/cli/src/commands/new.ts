@@ -11,7 +11,7 @@ weights or a checkpoint, and a test of its graph. Cache, plan, devices and gener
 
 Examples:
   $ weft new qwen3 --config models/Qwen3-0.6B/config.json --out my-model
-  $ cd my-model && npm install && npm test && npm start`;
+  $ cd my-model && npm test && npm start`;
 
 export function newCommand(): Command {
   return new Command("new")
