@@ -52,7 +52,7 @@ const has = (file: string, names: readonly string[]) =>
 
 for (const { page, kind, names, folders, files } of lists) {
   test(`${page}: ${kind} of ${names.join(", ")}`, () => {
-    assert.ok(files.length > 3);
+    assert.ok(files.length > 1);
     assert.equal(
       files.filter((file) => !existsSync(join(root, file)) || !has(file, names)),
       [],
@@ -64,7 +64,7 @@ for (const { page, kind, names, folders, files } of lists) {
 }
 
 test("there are lists, and the rules find what is wrong", () => {
-  assert.ok(lists.length >= 5);
+  assert.ok(lists.length >= 6);
   assert.ok(has("packages/compiler/cuda/rows.cuh", ["tanh"]));
   assert.not(has("packages/dsl/src/blocks/block.ts", ["tanh"]), "a comment is no use");
   assert.not(has("packages/dsl/src/ops/names.ts", ["tanh"]));
