@@ -1,8 +1,10 @@
-/** Writes docs/ops.md: every op of the table with its attributes, cost and, for a composite, its definition. */
+/** Writes docs/ops.md: of every op its type rule, attributes, an example, its definition and its gradient. */
 import { join } from "node:path";
+import { rewriteGraph } from "@weft/compiler";
 import {
+  type Graph,
   GraphBuilder,
-  type OpAttributes,
+  isFloat,
   type OpCategory,
   type OpDefinition,
   type OpName,
@@ -11,6 +13,7 @@ import {
   printGraph,
 } from "@weft/dsl";
 import { Node, Project } from "ts-morph";
+import { opExamples } from "./op-examples.ts";
 
 const categories: Readonly<Record<OpCategory, readonly [title: string, text: string]>> = {
   structure: ["Structure", "Ops that bring values in."],
@@ -19,7 +22,7 @@ const categories: Readonly<Record<OpCategory, readonly [title: string, text: str
     "Values that outlive a run: a KV cache, an optimizer's moments. List order is execution order.",
   ],
   pointwise: [
-    "Pointwise",
+    "Element by element",
     "Each element from the elements at the same place. Inputs are matched by the names of their axes.",
   ],
   reduction: ["Reductions", "A row becomes one value."],
@@ -50,38 +53,69 @@ export function opReference(root: string): Map<string, string> {
     "# Ops",
     [
       "Every node of a graph is one of these. Axes have names: elementwise ops broadcast by name, contractions contract by",
-      "name, and no op needs them in an order. Cost counts floating-point operations per element of the result, or of the",
-      "first input. The derivative says how a gradient goes back: by a rule, through the definition, or not at all.",
+      "name, and no op needs them in an order. The tables say what each op gives, what it costs (floating-point operations per",
+      "element of the result, or of the first input), how a gradient goes back (by a rule, through the definition, or not at",
+      "all), and how fusion may treat it. Below each table every op has its inputs, its attributes and a graph that uses it.",
+      "A composite's definition is what it means, one step deep. A gradient's graph has the inputs and the `cotangent`, the",
+      "derivative of the loss by the result; `dx` is the one by `x`.",
     ].join("\n"),
-    "How fusion may treat an op:",
     Object.entries(fusions)
       .map(([name, text]) => `* \`${name}\`: ${text}`)
       .join("\n"),
   ];
   for (const [category, [title, text]] of Object.entries(categories)) {
     const names = opNames.filter((name) => opTable[name].category === category);
-    parts.push(`## ${title}`, text, table(names, attributes));
-    for (const name of names) {
-      const definition = definitionOf(name);
-      if (definition !== undefined) parts.push(`### ${name}`, `\`\`\`\n${definition}\`\`\``);
-    }
+    parts.push(`## ${title}`, text, table(names));
+    for (const name of names)
+      parts.push(...section(name, attributes.get(name) ?? { attributes: [], note: "" }));
   }
   return new Map([["docs/ops.md", `${parts.join("\n\n")}\n`]]);
 }
 
-type AttributeTexts = ReadonlyMap<string, readonly string[]>;
+function section(name: OpName, { attributes, note }: AttributeText): string[] {
+  const { documentation } = definitionOf(name);
+  const { summary, inputs, result } = documentation;
+  const source = documentation.source === undefined ? "" : ` (${prose(documentation.source)})`;
+  const lines = [
+    ...inputs.map((one) => `* input ${prose(one)}`),
+    ...attributes.map((one) => `* attribute ${one}`),
+    `* result ${prose(result)}`,
+  ];
+  const isSaid = note === "" || note.toLowerCase() === `${summary.toLowerCase()}.`;
+  const graph = (text: string) => `\`\`\`graph\n${text}\`\`\``;
+  const folded = (title: string, text: string | undefined) =>
+    text === undefined
+      ? []
+      : [`<details><summary>${title} of <code>${name}</code></summary>`, graph(text), "</details>"];
+  return [
+    `### ${name}`,
+    `${prose(summary)}${source}`,
+    ...(isSaid ? [] : [note]),
+    lines.join("\n"),
+    graph(exampleOf(name)),
+    ...folded("Definition", meaningOf(name)),
+    ...folded("Gradient", gradientOf(name)),
+  ];
+}
 
-/** `name`: type and comment of every attribute, by op, from the interfaces in ops/names.ts. */
-function readAttributes(root: string): AttributeTexts {
+interface AttributeText {
+  /** `name: type` and its comment. */
+  readonly attributes: readonly string[];
+  /** What is said of all of them together, or "". */
+  readonly note: string;
+}
+
+/** The attributes of each op, from the interfaces in ops/names.ts. */
+function readAttributes(root: string): ReadonlyMap<string, AttributeText> {
   const project = new Project({
     skipAddingFilesFromTsConfig: true,
     skipLoadingLibFiles: true,
     compilerOptions: { strict: true },
   });
   const file = project.addSourceFileAtPath(join(root, "packages/dsl/src/ops/names.ts"));
-  const texts = new Map<string, readonly string[]>();
+  const texts = new Map<string, AttributeText>();
   for (const op of file.getInterfaceOrThrow("OpAttributes").getType().getProperties()) {
-    const lines = op
+    const attributes = op
       .getTypeAtLocation(file)
       .getProperties()
       .map((attribute) => {
@@ -97,34 +131,31 @@ function readAttributes(root: string): AttributeTexts {
           .getText()
           .replace(/\breadonly /g, "");
         const name = `${attribute.getName()}${declaration.hasQuestionToken() ? "?" : ""}`;
-        return `${code(`${name}: ${type}`)}${comment === "" ? "" : ` ${cell(comment)}`}`;
+        return `${code(`${name}: ${type}`)}${comment === "" ? "" : ` ${prose(comment)}`}`;
       });
     const comments = op
       .getDeclarations()
       .flatMap((one) => (Node.isPropertySignature(one) ? one.getJsDocs() : []));
-    const note = comments.map((doc) => cell(doc.getDescription().trim())).join(" ");
-    texts.set(op.getName(), note === "" ? lines : [...lines, note]);
+    const note = comments.map((doc) => prose(doc.getDescription().trim())).join(" ");
+    texts.set(op.getName(), { attributes, note });
   }
   return texts;
 }
 
-function table(names: readonly OpName[], attributes: AttributeTexts): string {
+function table(names: readonly OpName[]): string {
   const rows = names.map((name) => {
-    const { documentation, cost, fusion, vjp } = opTable[name] as unknown as OpDefinition;
-    const { summary, inputs, result, source } = documentation;
+    const { documentation, cost, fusion, vjp } = definitionOf(name);
     const cells = [
-      code(name),
-      cell(summary) + (source === undefined ? "" : `<br>${cell(source)}`),
-      inputs.map(cell).join("<br>"),
-      (attributes.get(name) ?? []).join("<br>"),
-      cell(result),
+      `[${code(name)}](#${name.toLowerCase()})`,
+      cell(documentation.summary),
+      cell(documentation.result),
       costText(cost),
       "reason" in vjp ? `none: ${cell(vjp.reason)}` : vjp.tag === "rule" ? "rule" : "by definition",
       code(fusion),
     ];
     return `| ${cells.join(" | ")} |`;
   });
-  const head = ["op", "meaning", "inputs", "attributes", "result", "cost", "derivative", "fusion"];
+  const head = ["op", "meaning", "result", "cost", "gradient", "fusion"];
   return [`| ${head.join(" | ")} |`, `|${" --- |".repeat(head.length)}`, ...rows].join("\n");
 }
 
@@ -136,131 +167,60 @@ function costText({ perResult, perInput }: OpDefinition["cost"]): string {
   return parts.length === 0 ? "free" : parts.join(", ");
 }
 
-function cell(text: string): string {
-  return text.replaceAll("\n", " ").replaceAll("|", "\\|").replaceAll("<", "&lt;");
+const prose = (text: string) => text.replaceAll("\n", " ").replaceAll("<", "&lt;");
+
+const cell = (text: string) => prose(text).replaceAll("|", "\\|");
+
+const code = (text: string) => `\`${text}\``;
+
+const definitionOf = (name: OpName) => opTable[name] as unknown as OpDefinition;
+
+const printed = (graph: Graph) => printGraph(graph, { origins: false });
+
+function exampleOf(name: OpName): string {
+  const builder = new GraphBuilder();
+  return printed(builder.finish(name, [{ name: "result", node: opExamples[name](builder) }]));
 }
 
-function code(text: string): string {
-  return `\`${text.replaceAll("|", "\\|")}\``;
-}
-
-/** The smallest use of each composite that shows its definition. */
-const examples: { readonly [K in OpName]?: (builder: GraphBuilder) => number } = {
-  position: (b) => b.add("position", [], { axis: seq }),
-  linear: (b) =>
-    b.add(
-      "linear",
-      [floats(b, "x", [seq, hidden]), floats(b, "weight", [wide, hidden]), floats(b, "bias", [wide])],
-      {
-        from: ["hidden"],
-        to: ["wide"],
-      },
-    ),
-  embedding: (b) => {
-    return b.add(
-      "embedding",
-      [indices(b, "indices"), floats(b, "weight", [{ name: "vocab", size: 320 }, hidden], "bf16")],
-      { axis: "vocab" },
-    );
-  },
-  rmsNorm: (b) =>
-    b.add("rmsNorm", [floats(b, "x", [seq, hidden]), floats(b, "weight", [hidden])], {
-      axis: "hidden",
-      epsilon: 1e-6,
-    }),
-  softmax: (b) => b.add("softmax", [floats(b, "x", [seq, hidden])], { axis: "hidden" }),
-  silu: (b) => b.add("silu", [floats(b, "x", [seq, hidden])], {}),
-  rope: (b) => {
-    const x = floats(b, "x", [seq, headDim]);
-    return b.add("rope", [x, indices(b, "position")], { axis: "headDim", theta: 10000, sequence: "seq" });
-  },
-  attend: (b) => b.add("attend", [...queriesAndKeys(b, "q", "k", "v"), indices(b, "index")], attention),
-  attendLogSumExp: (b) =>
-    b.add("attendLogSumExp", [...queriesAndKeys(b, "q", "k"), indices(b, "index")], attention),
-  attendGradient: (b) => {
-    const [result, cotangent] = queriesAndKeys(b, "result").concat(queriesAndKeys(b, "cotangent"));
-    return b.add(
-      "attendGradient",
-      [
-        ...queriesAndKeys(b, "q", "k", "v"),
-        indices(b, "index"),
-        result!,
-        floats(b, "logSumExp", [seq, heads]),
-        cotangent!,
-      ],
-      attention,
-    );
-  },
-  mean: (b) => b.add("mean", [floats(b, "x", [seq, hidden])], { axis: "seq" }),
-  crossEntropy: (b) =>
-    b.add("crossEntropy", [floats(b, "logits", [seq, classes]), indices(b, "targets")], { axis: "classes" }),
-  crossEntropyGradient: (b) =>
-    b.add(
-      "crossEntropyGradient",
-      [floats(b, "logits", [seq, classes]), indices(b, "targets"), floats(b, "cotangent", [seq])],
-      { axis: "classes" },
-    ),
-  meanCrossEntropy: (b) =>
-    b.add("meanCrossEntropy", [floats(b, "logits", [seq, classes]), indices(b, "targets")], {
-      axis: "classes",
-      over: ["seq"],
-    }),
-  pointwise: (b) =>
-    b.add("pointwise", [floats(b, "x", [seq, hidden])], {
-      name: "twice",
-      expression: {
-        tag: "binary",
-        function: "mul",
-        left: { tag: "argument", index: 0 },
-        right: { tag: "constant", value: 2 },
-      },
-    }),
-};
-
-type Axes = OpAttributes["input"]["axes"];
-const seq = { name: "seq", size: { symbol: "seq", max: 512 } };
-const hidden = { name: "hidden", size: 64 };
-const wide = { name: "wide", size: 160 };
-const heads = { name: "heads", size: 4 };
-const kvHeads = { name: "kvHeads", size: 2 };
-const headDim = { name: "headDim", size: 16 };
-const classes = { name: "classes", size: 320 };
-const attention = {
-  heads: "heads",
-  kvHeads: "kvHeads",
-  headDim: "headDim",
-  causal: true,
-  scale: 0.25,
-  sequence: "seq",
-};
-
-/** Queries under the first name, keys and values under the others. */
-function queriesAndKeys(builder: GraphBuilder, query: string, ...others: readonly string[]): number[] {
-  const keys = others.map((name) => floats(builder, name, [seq, kvHeads, headDim]));
-  return [floats(builder, query, [seq, heads, headDim]), ...keys];
-}
-
-function indices(builder: GraphBuilder, name: string): number {
-  return builder.add("input", [], { name, dtype: "i32", axes: [seq] });
-}
-
-function floats(builder: GraphBuilder, name: string, axes: Axes, dtype: "f32" | "bf16" = "f32"): number {
-  return builder.add("input", [], { name, dtype, axes });
-}
-
-/** The definition of a composite, one step deep, as the graph of its example. */
-function definitionOf(name: OpName): string | undefined {
-  const { meaning } = opTable[name] as unknown as OpDefinition;
-  if (meaning.tag !== "definition") return undefined;
-  const example = examples[name];
-  if (example === undefined) throw new Error(`${name}: the reference must have an example`);
+/** The inputs of an op's example in a builder of their own, and the node that is to be explained. */
+function siteOf(name: OpName) {
   const whole = new GraphBuilder();
-  const node = whole.node(example(whole));
+  const node = whole.node(opExamples[name](whole));
   const builder = new GraphBuilder();
   const inputs = node.inputs.map((id) => {
     const { op, attributes } = whole.node(id);
     return builder.add(op, [], attributes as never);
   });
+  return { builder, inputs, node, nameOf: (at: number) => whole.node(node.inputs[at]!).attributes.name };
+}
+
+/** The definition of a composite, one step deep, as the graph of its example. */
+function meaningOf(name: OpName): string | undefined {
+  const { meaning } = definitionOf(name);
+  if (meaning.tag !== "definition") return undefined;
+  const { builder, inputs, node } = siteOf(name);
   const result = meaning.define(builder, inputs, node.attributes as never, node.type);
-  return printGraph(builder.finish(name, [{ name: "result", node: result }]), { origins: false });
+  return printed(builder.finish(name, [{ name: "result", node: result }]));
+}
+
+/** What an op's rule makes of the cotangent of its result; axes that an input lacks are still to be summed. */
+function gradientOf(name: OpName): string | undefined {
+  const { vjp } = definitionOf(name);
+  if (vjp.tag !== "rule" || opTable[name].category === "state") return undefined;
+  const { builder, inputs, node, nameOf } = siteOf(name);
+  const cotangent = builder.add("input", [], { name: "cotangent", dtype: "f32", axes: node.type.axes });
+  const cotangents = vjp.rule({
+    builder,
+    inputs,
+    attributes: node.attributes as never,
+    result: builder.add(name, inputs, node.attributes as never),
+    cotangent,
+    needed: inputs.map((id) => isFloat(builder.type(id).dtype)),
+  });
+  if (typeof cotangents === "string") throw new Error(`${name}: the example must have a gradient`);
+  const outputs = cotangents.flatMap((one, at) =>
+    one === undefined ? [] : [{ name: `d${nameOf(at)}`, node: one }],
+  );
+  // Of the op itself only what the rule reads stays.
+  return printed(rewriteGraph(builder.finish(`${name}Gradient`, outputs), () => undefined));
 }

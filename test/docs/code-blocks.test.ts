@@ -1,102 +1,148 @@
-// Every TypeScript block of README and docs runs as it stands, and every `weft` line of a shell block is a valid call.
-import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+/** Every block of code in README and docs is run, type-checked, read or compared, or says why it cannot be. */
+import { fork, spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { orThrow, parseGraph, printGraph } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { compiler } from "../dsl/types/compile.ts";
+import {
+  BlockFolder,
+  blocksOf,
+  type CodeBlock,
+  fitsOutput,
+  isQuotation,
+  namedFile,
+  pages,
+  root,
+} from "./pages.ts";
+import type { Ran } from "./run-blocks.ts";
 
 const test = suite("code in README and docs");
-const root = resolve(import.meta.dirname, "../..");
-const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)].filter((name) =>
-  name.endsWith(".md"),
-);
-
-interface CodeBlock {
-  readonly page: string;
-  readonly line: number;
-  readonly language: string;
-  readonly code: string;
-}
-
-function blocksOf(page: string): CodeBlock[] {
-  const text = readFileSync(join(root, page), "utf8");
-  return [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map((match) => ({
-    page,
-    line: text.slice(0, match.index).split("\n").length,
-    language: match[1]!,
-    code: match[2]!,
-  }));
-}
-
 const blocks = pages.flatMap(blocksOf);
-// Inside the repository, so that the packages are found; below node_modules, so that git does not see it.
-const folder = join(root, "node_modules/.cache/weft-docs");
+const at = ({ page, line }: CodeBlock) => `${page}:${line}`;
+const inLanguage = (name: string) => blocks.filter(({ language }) => language === name);
 
-function run(args: readonly string[], input = ""): { status: number | null; output: string } {
-  const { FORCE_COLOR: _, ...env } = process.env;
-  const result = spawnSync(process.execPath, args, {
-    cwd: root,
+const quotations = inLanguage("ts").filter(isQuotation);
+const programs = inLanguage("ts").filter((one) => !isQuotation(one));
+const executed = programs.filter(({ exempt }) => exempt === undefined);
+const folder = new BlockFolder("programs", programs);
+test.after(() => folder.remove());
+
+test("no block stands outside of what is checked", () => {
+  const faults = blocks.flatMap((block): string[] => {
+    const { language, exempt } = block;
+    if (!["ts", "sh", "output", "graph", "text"].includes(language))
+      return [`${at(block)}: blocks are ts, sh, output, graph or text, not "${language}"`];
+    if (language === "text" && exempt === undefined)
+      return [`${at(block)}: a block of text says why above it: <!-- not run: REASON -->`];
+    if (language === "ts" && exempt?.isTyped === false)
+      return [`${at(block)}: TypeScript is at least type-checked: <!-- types only: REASON -->`];
+    return [];
+  });
+  const owned = new Set(blocks.filter(({ output }) => output !== undefined).map((one) => one.output));
+  for (const block of inLanguage("output"))
+    if (!owned.has(block.code)) faults.push(`${at(block)}: no block before it could print this`);
+  assert.equal(faults, []);
+  assert.ok(executed.length > 20);
+});
+
+test("every program has the types that it says", () => {
+  const configuration = {
+    extends: join(root, "tsconfig.base.json"),
+    compilerOptions: {
+      composite: false,
+      declaration: false,
+      declarationMap: false,
+      sourceMap: false,
+      noEmit: true,
+      types: ["node"],
+      typeRoots: [join(root, "node_modules/@types")],
+      noUnusedLocals: false,
+      allowImportingTsExtensions: true,
+      rewriteRelativeImportExtensions: false,
+    },
+    files: programs.map((one) => folder.fileOf(one)),
+  };
+  writeFileSync(join(folder.path, "tsconfig.json"), JSON.stringify(configuration));
+  const { stdout } = spawnSync(process.execPath, [compiler, "-p", folder.path, "--pretty", "false"], {
+    cwd: folder.path,
     encoding: "utf8",
-    input,
+  });
+  // Errors are told at the lines of the page.
+  const places = new Map(programs.map((one) => [relative(folder.path, folder.fileOf(one)), one]));
+  const errors = stdout.replace(/^(\S+\.ts)\((\d+),/gm, (whole, file: string, line: string) => {
+    const block = places.get(file);
+    return block === undefined ? whole : `${block.page}:${block.line + Number(line)} (${line},`;
+  });
+  assert.is(errors.trim(), "");
+});
+
+/** What the programs of a page print, in one process. */
+function runPage(page: string): Promise<Map<string, Ran>> {
+  const files = executed.filter((one) => one.page === page).map((one) => folder.fileOf(one));
+  const { FORCE_COLOR: _, ...env } = process.env;
+  const child = fork(join(import.meta.dirname, "run-blocks.ts"), files, {
+    cwd: root,
+    execArgv: ["--conditions=source", "--import", "tsx"],
     env: { ...env, NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
-  return { status: result.status, output: `${result.stdout}${result.stderr}` };
-}
-
-test.before(() => {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-});
-test.after(() => rmSync(folder, { recursive: true, force: true }));
-
-test("there are blocks to run", () => {
-  assert.ok(blocks.filter((one) => one.language === "ts").length >= 3);
-  assert.ok(blocks.filter((one) => one.language === "sh").length >= 3);
-});
-
-for (const block of blocks.filter((one) => one.language === "ts")) {
-  test(`${block.page}:${block.line}`, () => {
-    const file = join(folder, `${block.page.replace(/\W/g, "-")}-${block.line}.ts`);
-    writeFileSync(file, block.code);
-    const { status, output } = run(["--conditions=source", "--import", "tsx", file]);
-    assert.is(status, 0, output);
+  const results = new Map<string, Ran>();
+  let complaints = "";
+  child.stderr!.on("data", (text) => {
+    complaints += text;
+  });
+  child.stdout!.resume();
+  child.on("message", (one: Ran) => results.set(one.file, one));
+  return new Promise((done) => {
+    child.on("close", () => {
+      const stopped = files.find((file) => !results.has(file));
+      if (stopped !== undefined)
+        results.set(stopped, { file: stopped, printed: "", error: complaints || "the process ended" });
+      done(results);
+    });
   });
 }
 
-test("the block of README prints as README says", () => {
-  const [block] = blocks.filter((one) => one.page === "README.md" && one.language === "ts");
-  const file = join(folder, "readme-block.ts");
-  writeFileSync(file, block!.code);
-  const { output } = run(["--conditions=source", "--import", "tsx", file]);
-  assert.ok(readFileSync(join(root, "README.md"), "utf8").includes(output.trim()), output);
-});
-
-// A checkpoint that the reader has, and a conversation that waits for the reader, are not run here.
-const commands = blocks
-  .filter((one) => one.language === "sh")
-  .flatMap((block) =>
-    block.code
-      .split("\n")
-      .map((line) => line.replace(/\s+#.*$/, "").trim())
-      .filter((line) => line.startsWith("npx weft ") && !line.includes("path/to/"))
-      .map((line) => ({ block, line })),
-  );
-
-for (const { block, line } of commands) {
-  test(`${block.page}:${block.line}: ${line}`, () => {
-    const words = [...line.slice("npx weft ".length).matchAll(/"([^"]*)"|(\S+)/g)].map(
-      (match) => match[1] ?? match[2]!,
-    );
-    const { status, output } = run([
-      "--conditions=source",
-      "--import",
-      "tsx",
-      "packages/cli/bin/weft.js",
-      ...words,
-    ]);
-    assert.is(status, 0, output);
-    assert.ok(output.trim().length > 0);
+const running = new Map<string, Promise<Map<string, Ran>>>();
+for (const block of executed) {
+  test(at(block), async () => {
+    const { page, output } = block;
+    if (!running.has(page)) running.set(page, runPage(page));
+    const ran = (await running.get(page)!).get(folder.fileOf(block));
+    assert.is(ran?.error, undefined, ran?.error);
+    assert.ok(ran !== undefined, "a program before it ended the process");
+    if (output !== undefined && !fitsOutput(ran.printed, output)) assert.is(ran.printed, output);
   });
 }
+
+for (const block of quotations) {
+  test(`${at(block)} is a part of ${namedFile(block)}`, () => {
+    const lines = (text: string) => text.split("\n").map((line) => line.trim());
+    const file = lines(readFileSync(join(root, namedFile(block)!), "utf8"));
+    let from = 0;
+    for (const part of block.code.slice(block.code.indexOf("\n") + 1).split(/^\s*\/\/ \.\.\.\n/m)) {
+      const wanted = lines(part.trim());
+      const found = file.findIndex(
+        (_, start) => start >= from && wanted.every((line, i) => file[start + i] === line),
+      );
+      assert.ok(found >= 0, `not there, or not in this order:\n${part}`);
+      from = found + wanted.length;
+    }
+  });
+}
+
+test("graphs read, are sound, and print the same", () => {
+  for (const block of inLanguage("graph"))
+    assert.is(printGraph(orThrow(parseGraph(block.code)), { origins: false }), block.code, at(block));
+});
+
+test("the rules themselves: what prints something else does not fit", () => {
+  assert.ok(fitsOutput("one\ntwo  \nthree\n", "one\n...\nthree\n"));
+  assert.ok(fitsOutput("one\n", "one\n...\n"));
+  for (const other of ["one\nthree\n", "...\ntwo\n", "one\ntwo\nthree\nfour\n", ""])
+    assert.not(fitsOutput("one\ntwo\nthree\n", other), JSON.stringify(other));
+});
 
 test.run();
