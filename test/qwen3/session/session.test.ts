@@ -342,6 +342,8 @@ function sessionsOn(device: Exclude<DeviceName, "interpreter">): void {
   });
 
   test("a foreign or damaged session file is refused", async () => {
+    const eights = [{ pattern: "model.layers.*.self_attn.*", format: "fp8" }] as const;
+    const blocks = [{ pattern: "model.layers.*.self_attn.*", format: "nvfp4" }] as const;
     await withModel(async (model, directory) => {
       const file = join(directory, "chat.session");
       const session = new Session(model, { ...chatml, ignoreEos: true });
@@ -358,12 +360,18 @@ function sessionsOn(device: Exclude<DeviceName, "interpreter">): void {
         "must be writable",
       );
       using rounded = await openOn("cpu", directory, { capacity: 64, dtype: "bf16" });
-      await refused(rounded, file, "same model and dtype");
+      await refused(rounded, file, "same model, dtype and quantisation");
+      using coded = await openOn("cpu", directory, { capacity: 64, quantize: eights });
+      await refused(coded, file, "same model, dtype and quantisation");
+      const ofCoded = join(directory, "coded.session");
+      await new Session(coded, { ...chatml, ignoreEos: true }).save(ofCoded);
+      using inBlocks = await openOn("cpu", directory, { capacity: 64, quantize: blocks });
+      await refused(inBlocks, ofCoded, "same model, dtype and quantisation");
       using narrow = await openOn("cpu", directory, { capacity: session.tokens.length - 1 });
       await refused(narrow, file, `capacity of ${session.tokens.length - 1} tokens`);
       writeCheckpoint(directory, { ...shape, seed: 99 });
       using other = await openOn("cpu", directory, { capacity: 64 });
-      await refused(other, file, "same model and dtype");
+      await refused(other, file, "same model, dtype and quantisation");
     });
   });
 

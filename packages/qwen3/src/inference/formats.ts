@@ -39,6 +39,8 @@ export interface Formats {
   /** How the plan reads a parameter that is quantised. */
   readonly quantizedAs: (parameter: string) => WeightFormat | undefined;
   readonly reasons: (parameter: string) => FormatReasons;
+  /** Of what is quantised, by parameter: all that decides the numbers of its products, in words. */
+  readonly encodings: ReadonlyMap<string, string>;
   /** Plain rows of a quantised head, by which its candidates are scored again; undefined where they are not. */
   readonly plainHead: PlainHead | undefined;
 }
@@ -85,7 +87,14 @@ export function decideFormats(
   const found = hasOwnHead ? plainRows(given, stored.right, encode) : undefined;
   const plainHead = rescore && logits === "last" ? found : undefined;
   const areQuantised = (parameter: string) => ruleOf(parameter)?.format === "nvfp4";
+  const encodingOf = (parameter: string): [string, string] => {
+    const made = encode.get(parameter);
+    const stored = made === undefined ? "stored" : made.format;
+    const search = made?.fourOverSix === true && made.format === "nvfp4" ? ", four over six" : "";
+    return [parameter, `${stored}${search}${areQuantised(parameter) ? ", activations in nvfp4" : ""}`];
+  };
   return Either.right({
+    encodings: new Map([...linears.keys(), ...encode.keys()].map(encodingOf)),
     config: hasOwnHead ? { ...given, tiedEmbeddings: false } : given,
     stored: stored.right,
     encode,

@@ -24,6 +24,8 @@ export interface LanguageModel {
   readonly cache: readonly StateTensor[];
   /** Where each weight is stored, by name; undefined where weights change. */
   readonly weights: ReadonlyMap<string, TensorEntry> | undefined;
+  /** Quantised linears by parameter, in words: how each is multiplied, as its file or the options have it. */
+  readonly encodings: ReadonlyMap<string, string>;
   /** @throws WeftError when it is absent, broken, or of another model. */
   tokenizer(): Tokenizer;
   /** @throws WeftError when there is none, or it is no valid Jinja. */

@@ -86,6 +86,11 @@ export class Qwen3 implements LanguageModel, Disposable {
     return this.#prepared.bound.tensors;
   }
 
+  /** Quantised linears by parameter, in words: how each is multiplied, as its file or the options have it. */
+  get encodings(): ReadonlyMap<string, string> {
+    return this.#prepared.formats.encodings;
+  }
+
   /** What it was opened with beside the checkpoint. */
   get adapter(): Adapter | undefined {
     return this.#prepared.adapter?.adapter;

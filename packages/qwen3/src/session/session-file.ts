@@ -82,9 +82,9 @@ export function loadSession(file: string, model: LanguageModel): Checked<SavedSe
   const fingerprint = fingerprintOf(model);
   if (fingerprint === undefined) return weightsChange(file);
   if (metadata.model !== fingerprint) {
-    return refuse(file, "must be a session of the same model and dtype", {
+    return refuse(file, "must be a session of the same model, dtype and quantisation", {
       given: "a session of another model",
-      remedy: "open the model that it was saved from, with the same dtype",
+      remedy: "open the model that it was saved from, with the same options",
     });
   }
   const tokensEntry = entries.find(({ name }) => name === "tokens");
@@ -123,6 +123,8 @@ const weightsChange = (file: string) =>
     remedy: "export the model, and save a session of that",
   });
 
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1);
+
 /**
  * Tells models apart whose rows must not be mixed: by architecture, by how rows are stored, and by their weights. Undefined
  * for weights that change.
@@ -131,8 +133,10 @@ function fingerprintOf(model: LanguageModel): string | undefined {
   if (model.weights === undefined) return undefined;
   const { file: _, ...architecture } = model.config;
   const hash = createHash("sha256").update(JSON.stringify([architecture, model.dtype]));
+  // What is encoded at load is stored as it was: only the options tell.
+  if (model.encodings.size > 0) hash.update(JSON.stringify([...model.encodings].sort(byName)));
   if (model.adapter !== undefined) hash.update(`scaled by ${model.adapter.alpha / model.adapter.rank}`);
-  for (const [name, entry] of [...model.weights].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [name, entry] of [...model.weights].sort(byName)) {
     hash.update(JSON.stringify([name, entry.dtype, entry.shape]));
     hash.update(readTensorBytes({ ...entry, end: Math.min(entry.end, entry.begin + sampleBytes) }));
   }

@@ -53,6 +53,7 @@ export class TrainingGenerator implements LanguageModel {
   readonly adapter: Adapter | undefined;
   /** A session cannot be saved: its rows are of weights that no file has. */
   readonly weights = undefined;
+  readonly encodings: ReadonlyMap<string, string> = new Map();
   readonly #parts: GeneratorParts;
   readonly #text: CheckpointText;
 
