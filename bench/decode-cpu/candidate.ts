@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { StepFigures } from "@weft/runtime";
 import type { GgufType } from "../model/gguf.ts";
 import type { FourBitFiles, ModelFiles } from "../model/make.ts";
 
@@ -80,15 +81,6 @@ export interface Generated {
   readonly processorSeconds: number;
 }
 
-export interface StepProfile {
-  readonly kernel: string;
-  readonly origins: readonly string[];
-  readonly seconds: number;
-  readonly readBytes: number;
-  readonly writtenBytes: number;
-  readonly operations: number;
-}
-
 export class Candidate implements Disposable {
   readonly name: string;
   readonly gguf: GgufType | undefined;
@@ -123,7 +115,7 @@ export class Candidate implements Disposable {
   }
 
   /** Ours only. */
-  profile(program: "prefill" | "decode", count: number, past: number): Promise<StepProfile[]> {
+  profile(program: "prefill" | "decode", count: number, past: number): Promise<StepFigures[]> {
     return this.#ask("profile", { program, count, past });
   }
 

@@ -1,5 +1,5 @@
 /** Runs the candidates in turns: A B C A B C, each phase between two measurements of the machine's bandwidth. */
-import type { Machine } from "../machine/machine.ts";
+import { measureReadBandwidth } from "@weft/runtime-cpu";
 import { disturbing, waitForQuiet, watchOthers } from "../machine/others.ts";
 import { type GgufType, ggufBytes } from "../model/gguf.ts";
 import { shapes, tensorsOf } from "../model/shapes.ts";
@@ -44,6 +44,8 @@ export interface MemorySample {
 }
 
 export interface MeasureOptions {
+  /** As many as the candidates use: the machine's bandwidth is read by so many. */
+  readonly threads: number;
   readonly rounds: number;
   /** Seconds to wait for a quiet machine before each sample; a disturbed sample is repeated as often as this is not used up. */
   readonly patience: number;
@@ -52,8 +54,7 @@ export interface MeasureOptions {
 
 export async function measureThroughput(
   descriptions: readonly CandidateDescription[],
-  machine: Machine,
-  { rounds, patience, say }: MeasureOptions,
+  { threads, rounds, patience, say }: MeasureOptions,
 ): Promise<{ samples: Sample[]; memory: MemorySample[] }> {
   using candidates = new DisposableList(descriptions.map((one) => new Candidate(one)));
   const samples: Sample[] = [];
@@ -67,7 +68,7 @@ export async function measureThroughput(
     for (const phase of phases) {
       for (const candidate of candidates.all) {
         say(`round ${round + 1} of ${rounds}: ${candidate.name}, prompt of ${phase.prompt}`);
-        samples.push(await calmest(() => sampleOf(candidate, phase, round, machine), patience));
+        samples.push(await calmest(() => sampleOf(candidate, phase, round, threads), patience));
       }
     }
   }
@@ -79,18 +80,13 @@ export async function measureThroughput(
   return { samples, memory };
 }
 
-async function sampleOf(
-  candidate: Candidate,
-  phase: Phase,
-  round: number,
-  machine: Machine,
-): Promise<Sample> {
-  const before = await machine.readBandwidth();
+async function sampleOf(candidate: Candidate, phase: Phase, round: number, threads: number): Promise<Sample> {
+  const before = await measureReadBandwidth(threads);
   const { value, others } = await watchOthers(
     () => candidate.generate(promptOf(phase.prompt), phase.count),
     (generated) => generated.processorSeconds,
   );
-  const after = await machine.readBandwidth();
+  const after = await measureReadBandwidth(threads);
   const gaps = value.gapSeconds.toSorted((a, b) => a - b);
   const past = Math.round(phase.prompt + phase.count / 2);
   return {

@@ -1,6 +1,7 @@
 /** Ours through the public API, as a user drives it: ours.mjs DIRECTORY DTYPE THREADS */
 import { costOf, totalCost } from "@weft/compiler";
 import { generate, openQwen3 } from "@weft/qwen3";
+import { stepFigures } from "@weft/runtime";
 import { peakMemory, serve, timeTokens } from "./child.mjs";
 
 const [directory, dtype, threads] = process.argv.slice(2);
@@ -32,14 +33,6 @@ serve({
     const { plan, executable } = model;
     const symbols = { seq: count, past, dropped: 0 };
     const inputs = { tokens: Int32Array.from({ length: count }, (_, i) => 1 + i) };
-    const { steps } = await executable.profile(program, { symbols, inputs });
-    const costs = costOf(
-      plan,
-      plan.programs.find(({ name }) => name === program),
-      symbols,
-    );
-    return steps.map(({ kernel, step, origins, nanoseconds }) => {
-      return { kernel, origins, seconds: nanoseconds / 1e9, ...costs[step] };
-    });
+    return stepFigures(plan, program, symbols, [await executable.profile(program, { symbols, inputs })]);
   },
 });

@@ -2,7 +2,7 @@
 import { disturbing } from "../machine/others.ts";
 import { digits, median, percent, showSpread, spreadOf } from "../support/statistics.ts";
 import { table } from "../support/table.ts";
-import { rivals, type StepProfile } from "./candidate.ts";
+import { rivals } from "./candidate.ts";
 import type { MemorySample, Sample } from "./measure.ts";
 import { bandwidthShare, type Measured, ratioToRivals, targetsOf, verdict } from "./targets.ts";
 
@@ -118,36 +118,4 @@ export function showDisturbance(samples: readonly Sample[]): string | undefined 
     `${disturbed.length} of ${samples.length} samples were taken while other programs kept more than ` +
     `${disturbing} processors busy: only ratios mean something; --patience SECONDS waits for a quiet machine.`
   );
-}
-
-/** Time by kernel, the slowest first, with the rates that the cost model gives. */
-export function showProfile(title: string, steps: readonly StepProfile[]): string {
-  const kernels = new Map<string, StepProfile & { count: number }>();
-  for (const step of steps) {
-    const sum = kernels.get(step.kernel);
-    kernels.set(step.kernel, {
-      ...step,
-      count: (sum?.count ?? 0) + 1,
-      seconds: step.seconds + (sum?.seconds ?? 0),
-      readBytes: step.readBytes + (sum?.readBytes ?? 0),
-      writtenBytes: step.writtenBytes + (sum?.writtenBytes ?? 0),
-      operations: step.operations + (sum?.operations ?? 0),
-    });
-  }
-  const total = steps.reduce((sum, step) => sum + step.seconds, 0);
-  const rows = [...kernels.values()]
-    .sort((a, b) => b.seconds - a.seconds)
-    .map((one) => [
-      one.kernel,
-      String(one.count),
-      digits(one.seconds * 1000),
-      percent(one.seconds / total),
-      digits((one.readBytes + one.writtenBytes) / 1e6),
-      digits((one.readBytes + one.writtenBytes) / one.seconds / 1e9),
-      digits(one.operations / one.seconds / 1e9),
-    ]);
-  return table([
-    [`${title}: ${digits(total * 1000)} ms`, "steps", "ms", "share", "MB", "GB/s", "GFLOP/s"],
-    ...rows,
-  ]);
 }

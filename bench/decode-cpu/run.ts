@@ -7,17 +7,18 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { Machine } from "../machine/machine.ts";
+import { type StepFigures, sharesOf, totalOf } from "@weft/runtime";
+import { measureMultiplyAddRate } from "@weft/runtime-cpu";
 import { ensureFourBit, ensureModel, type ModelFiles } from "../model/make.ts";
 import { writeResults } from "../support/results.ts";
 import { digits } from "../support/statistics.ts";
+import { shareTable } from "../support/table.ts";
 import {
   Candidate,
   type CandidateDescription,
   candidatesOf,
   howToInstallPeer,
   peerIsInstalled,
-  type StepProfile,
   type WeightKind,
   weightKinds,
 } from "./candidate.ts";
@@ -27,7 +28,6 @@ import {
   showBandwidth,
   showDisturbance,
   showMemory,
-  showProfile,
   showQuantizing,
   showStarts,
   showTargets,
@@ -95,10 +95,9 @@ async function profile(description: CandidateDescription) {
   await candidate.load(capacity, chunk);
   await candidate.generate(promptOf(1040), 2);
   const best = async (program: "prefill" | "decode", count: number, past: number) => {
-    const runs: StepProfile[][] = [];
+    const runs: StepFigures[][] = [];
     for (let i = 0; i < 5; i++) runs.push(await candidate.profile(program, count, past));
-    const total = (steps: StepProfile[]) => steps.reduce((sum, step) => sum + step.seconds, 0);
-    return runs.toSorted((a, b) => total(a) - total(b))[0]!;
+    return runs.toSorted((a, b) => totalOf({ steps: a }) - totalOf({ steps: b }))[0]!;
   };
   return {
     "decode at 128": await best("decode", 1, 128),
@@ -114,9 +113,8 @@ const candidates = candidatesOf(model, fourBit, threads);
 const descriptions = kinds
   .flatMap((kind: WeightKind) => candidates[kind])
   .filter(({ program }) => options.peer || program === "ours.mjs");
-using machine = new Machine(threads);
-const multiplyAdds = await machine.multiplyAddRate();
-const { samples, memory } = await measureThroughput(descriptions, machine, { rounds, patience, say });
+const multiplyAdds = await measureMultiplyAddRate(threads);
+const { samples, memory } = await measureThroughput(descriptions, { threads, rounds, patience, say });
 // The candidates' processes end before the next ones start.
 await sleep(500);
 const starts = options.start && kinds.includes("bf16") ? await measureStarts(model) : [];
@@ -133,7 +131,7 @@ if (disturbance) console.log(`\n${disturbance}`);
 // Of each kind of weights our first candidate, which the targets speak of.
 for (const description of options.profile ? kinds.map((kind) => candidates[kind][0]!) : []) {
   for (const [title, steps] of Object.entries(await profile(description))) {
-    console.log(`\n${showProfile(`${description.name}: ${title}`, steps)}`);
+    console.log(`\n${shareTable(`${description.name}: ${title}`, sharesOf(steps, "kernel"))}`);
   }
 }
 const file = writeResults("decode-cpu", {

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { StepProfile } from "./kernels.ts";
+import type { StepFigures } from "@weft/runtime";
 import { batch } from "./shapes.ts";
 
 export interface CandidateDescription {
@@ -85,7 +85,7 @@ export class Candidate implements Disposable {
   }
 
   /** Ours only. */
-  profile(steps: number): Promise<{ readonly steps: readonly StepProfile[] }> {
+  profile(steps: number): Promise<{ readonly steps: readonly StepFigures[] }> {
     return this.#ask({ profile: steps });
   }
 

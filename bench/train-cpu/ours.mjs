@@ -8,9 +8,10 @@
  * plan, `{"memory": true}` by bytes.
  */
 import { createInterface } from "node:readline";
-import { costOf, hyperparametersInput } from "@weft/compiler";
+import { hyperparametersInput } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
 import { batchOf, compileTrainingModel, openTrainingModel, readCheckpointWeights } from "@weft/qwen3";
+import { stepFigures } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 
 const [directory, ...numbers] = process.argv.slice(2);
@@ -49,15 +50,8 @@ async function profile(count) {
   const inputs = { tokens, targets, positions: places, starts, hyperparameters: new Float32Array(sizes[0]) };
   const profiles = [];
   for (let step = 0; step < count; step++)
-    profiles.push((await model.executable.profile("train", { symbols, inputs })).steps);
-  const costs = costOf(plan, program, symbols);
-  const steps = program.steps.map(({ kernel }, at) => ({
-    kernel: plan.kernels[kernel].name,
-    kind: plan.kernels[kernel].kind,
-    milliseconds: profiles.map((one) => one[at].nanoseconds / 1e6),
-    operations: costs[at].operations,
-    bytes: costs[at].readBytes + costs[at].writtenBytes,
-  }));
+    profiles.push(await model.executable.profile("train", { symbols, inputs }));
+  const steps = stepFigures(plan, "train", symbols, profiles);
   return { steps };
 }
 

@@ -9,13 +9,13 @@
  * all of them; ratios are taken within a round. Their losses are compared: they must train the same.
  */
 import { parseArgs } from "node:util";
+import { type Share, sharesOf } from "@weft/runtime";
 import { waitForQuiet } from "../machine/others.ts";
 import { DisposableList } from "../support/disposable-list.ts";
 import { writeResults } from "../support/results.ts";
 import { digits, median, showSpread, spreadOf } from "../support/statistics.ts";
-import { table } from "../support/table.ts";
+import { shareTable, table } from "../support/table.ts";
 import { Candidate, candidatesOf, howToInstallPeer, type MemoryUse } from "./candidate.ts";
-import { type KernelShare, sharesOf, tableOfShares } from "./kernels.ts";
 import { batch, makeCheckpoint, positions, trainShapes } from "./shapes.ts";
 
 const { values } = parseArgs({
@@ -107,10 +107,10 @@ for (const shape of shapes) {
   const { planned, kernels } = ours!.memory;
   console.log(`\nours: ${kernels} kernels; MiB: ${showMemory(planned ?? {})}`);
   for (const peer of peers) if (!sameLoss(peer)) missed.push(`${shape.name}: ${peer.name} has other losses`);
-  let shares: readonly KernelShare[] | undefined;
+  let shares: readonly Share[] | undefined;
   if (values.profile) {
-    shares = sharesOf((await all[0]!.candidate.profile(3)).steps);
-    console.log(`\n${tableOfShares(shares)}`);
+    shares = sharesOf((await all[0]!.candidate.profile(3)).steps, "kernel");
+    console.log(`\n${shareTable("kernel", shares)}`);
   }
   results.push({ shape: shape.name, parameters, candidates: [ours, ...peers], kernels: shares });
 }

@@ -104,6 +104,13 @@ test("measured times are those of this plan, step by step", async () => {
   });
 });
 
+test("units for FP4 are a GPU's", async () => {
+  const { code, stdout, stderr } = await weft("inspect", tiny, "--fp4=hardware", "--json");
+  assert.is(code, 2);
+  assert.is(stdout, "");
+  assert.is(stderr, "[--fp4] must go with a GPU; given --device cpu; add --device cuda, or leave it out\n");
+});
+
 test("a target that is not there or exports nothing usable leaves no page", async () => {
   await withFolder(async (folder) => {
     const out = join(folder, "page.html");

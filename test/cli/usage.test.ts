@@ -21,6 +21,7 @@ const commands = [
   "explain",
   "inspect",
   "memory",
+  "profile",
   "bench",
   "compile",
   "cache",

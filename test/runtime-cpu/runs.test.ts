@@ -1,4 +1,6 @@
 /** What a run promises beside its values: clear refusals, order, outputs, state, times. */
+import { compileBlock } from "@weft/compiler/testing";
+import { axis, linear } from "@weft/dsl";
 import { cpuDevice } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -146,6 +148,53 @@ test("profile: a time for each step", async () => {
   );
   assert.ok(steps.every(({ nanoseconds, origins }) => nanoseconds > 0 && origins.length === 1));
   assert.is(outputs.y!.length, 2 * shape.hidden);
+});
+
+test("profile: what each thread did of each step, one behind the other, and the outputs of a plain run", async () => {
+  const options = { symbols: { past: 0, seq: 3 }, inputs: { tokens: Int32Array.from([1, 2, 3]) } };
+  for (const threads of [1, 2, 5]) {
+    using device = cpuDevice({ threads });
+    using executable = await device.load(plan, weights);
+    const plain = await executable.run("step", options);
+    await executable.reset();
+    const { lanes, steps, outputs } = await executable.profile("step", options);
+    assert.equal(outputs, plain.outputs);
+    assert.equal(
+      lanes,
+      Array.from({ length: threads }, (_, thread) => `thread ${thread}`),
+    );
+    for (const { spans } of steps) {
+      assert.is(spans.length, threads);
+      for (const { begin, end, waited } of spans) {
+        assert.ok(begin >= 0 && end > begin, `${begin} to ${end}`);
+        assert.ok(waited >= 0 && waited <= end - begin, `${waited} of ${end - begin}`);
+      }
+    }
+    // The first thread's steps follow each other without a gap, and no other one works behind the end of a step.
+    for (const [index, { nanoseconds, spans }] of steps.entries()) {
+      const [first] = spans;
+      const end = first!.begin + nanoseconds;
+      const next = steps[index + 1];
+      if (next !== undefined) assert.is(next.spans[0]!.begin, end);
+      assert.ok(spans.every((one) => one.end <= end));
+      assert.ok(next === undefined || spans.every((one, thread) => next.spans[thread]!.begin >= one.end));
+    }
+  }
+});
+
+test("profile: what a thread waits for the others within a step is no work of its own", async () => {
+  const [from, to] = [axis("from", 64), axis("to", 64)];
+  const seq = axis("seq", { symbol: "seq", max: 64 });
+  const { plan } = compileBlock(linear("up", from, to), { lead: [seq] });
+  using device = cpuDevice({ threads: 2 });
+  const data = new Float32Array(64 * 64);
+  using executable = await device.load(plan, {
+    "up.weight": { kind: "data", data, dtype: "f32", shape: [64, 64] },
+  });
+  const { steps } = await executable.profile("main", { symbols: { seq: 64 }, inputs: { input: data } });
+  // Rows are packed by all threads before any multiplies.
+  for (const { begin, end, waited } of steps[0]!.spans)
+    assert.ok(waited > 0 && waited < end - begin, `${waited} of ${end - begin}`);
 });
 
 test("an output of another float dtype arrives as f32, an i32 output as Int32Array", async () => {

@@ -228,7 +228,7 @@ test("times are summed over the launches of a step", async () => {
   };
   using device = await open({ prepare });
   using executable = await device.load(plan, exampleWeights);
-  const { steps } = await executable.profile("chunk", chunkRun(0, 2));
+  const { lanes, steps } = await executable.profile("chunk", chunkRun(0, 2));
   assert.equal(
     steps.map(({ kernel, nanoseconds }) => [kernel, Math.round(nanoseconds / 1000)]),
     [
@@ -236,6 +236,11 @@ test("times are summed over the launches of a step", async () => {
       ["append_chunk", 1],
       ["add_chunk", 1],
     ],
+  );
+  assert.equal(lanes, ["stream 0"]);
+  assert.equal(
+    steps.map(({ spans }) => spans.map(({ begin, end, waited }) => [begin, end, waited])),
+    [[[0, 2000, 0]], [[2000, 3000, 0]], [[3000, 4000, 0]]],
   );
 });
 

@@ -123,7 +123,7 @@ class InterpreterExecutable implements Executable {
   }
 
   async profile(program: string, options: RunOptions) {
-    return { ...(await this.run(program, options)), steps: [] };
+    return { ...(await this.run(program, options)), lanes: [], steps: [] };
   }
 
   memory(): MemoryTable {

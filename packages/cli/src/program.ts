@@ -16,6 +16,7 @@ import { lossCommand } from "./commands/loss.ts";
 import { memoryCommand } from "./commands/memory.ts";
 import { mergeCommand } from "./commands/merge.ts";
 import { newCommand } from "./commands/new.ts";
+import { profileCommand } from "./commands/profile.ts";
 import { quantizeCommand } from "./commands/quantize.ts";
 import { summaryCommand } from "./commands/summary.ts";
 import { trainCommand } from "./commands/train.ts";
@@ -57,6 +58,7 @@ export function createProgram(): Command {
     explainCommand(),
     inspectCommand(),
     memoryCommand(),
+    profileCommand(),
     benchCommand(),
     compileCommand(),
     cacheCommand(),

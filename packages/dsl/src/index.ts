@@ -25,3 +25,4 @@ export { constantValue } from "./ops/structure.ts";
 export * from "./ops/table.ts";
 export * from "./random/philox.ts";
 export * from "./random/rounding.ts";
+export { seededTensor } from "./random/seeded-values.ts";

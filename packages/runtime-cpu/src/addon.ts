@@ -49,6 +49,8 @@ export interface Addon extends SharedAddon {
     tensorScale: number,
   ): { zeroBlocks: number; amax: number; error: number; power: number };
   amax(values: Uint8Array, dtype: string): number;
+  measureReadBandwidth(threads: number, bytes: number): Promise<number>;
+  measureMultiplyAddRate(threads: number): Promise<number>;
   load(
     device: DeviceHandle,
     plan: PlanHandle,

@@ -79,7 +79,7 @@ class CpuDevice implements Device {
         checkWeights: options.checkWeights ?? this.#options.checkWeights ?? true,
       }),
     );
-    return new NativeExecutable(source, this.#native, handle, plan);
+    return new NativeExecutable(source, this.#native, handle, plan, "thread");
   }
 
   predictMemory(plan: Plan, options: PredictOptions = {}): MemoryTable {

@@ -8,3 +8,4 @@ export {
   nvfp4Encode,
   nvfp4Statistics,
 } from "./formats.ts";
+export { measureMultiplyAddRate, measureReadBandwidth } from "./limits.ts";

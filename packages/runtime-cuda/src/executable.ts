@@ -24,7 +24,7 @@ export class NativeCudaExecutable extends NativeExecutable implements CudaExecut
   readonly matmulSteps: readonly MatmulStep[];
 
   constructor(source: string, native: Addon, handle: ExecutableHandle, plan: Plan) {
-    super(source, native, handle, plan);
+    super(source, native, handle, plan, "stream");
     const kernelOf = (program: string, step: number): string => {
       const planned = plan.programs.find(({ name }) => name === program)?.steps[step];
       return planned === undefined ? "" : plan.kernels[planned.kernel]!.name;

@@ -57,16 +57,29 @@ export interface RunResult {
   readonly outputs: Readonly<Record<string, OutputArray>>;
 }
 
+/** What one lane did of one step. Times are nanoseconds since the run began. */
+export interface StepSpan {
+  readonly begin: number;
+  readonly end: number;
+  /** Of that time, at barriers within the step, for the other lanes. */
+  readonly waited: number;
+}
+
 export interface StepTime {
   /** Name of the kernel. */
   readonly kernel: string;
   /** Index into the program's steps. */
   readonly step: number;
   readonly origins: readonly string[];
+  /** From the end of the step before to the end of this one, for all lanes. */
   readonly nanoseconds: number;
+  /** One for each lane of the profile. What is left of the step behind `end`, the lane waits for the others. */
+  readonly spans: readonly StepSpan[];
 }
 
 export interface Profile extends RunResult {
+  /** What executes a step side by side: `thread 0`, `thread 1`, ... of the CPU's team; `stream 0` of a GPU. */
+  readonly lanes: readonly string[];
   readonly steps: readonly StepTime[];
 }
 
@@ -87,7 +100,7 @@ export interface Executable {
    * does not fit. When a run fails while it is executed, those under way behind it reject as well, with its error.
    */
   run(program: string, options: RunOptions): Promise<RunResult>;
-  /** As run, with the time of each step. */
+  /** As run, alone on the device, with the time of each step. The outputs are the same to the bit. */
   profile(program: string, options: RunOptions): Promise<Profile>;
   memory(): MemoryTable;
   /** Fills all states with zeros, weights under training included. */

@@ -3,6 +3,7 @@ import { costOf, formatBytes, totalCost } from "@weft/compiler";
 import { type GenerationTiming, generate, type Qwen3 } from "@weft/qwen3";
 import type { BenchOptions } from "../commands/bench.ts";
 import { openModel } from "../model/open.ts";
+import { promptOf } from "../model/prompt.ts";
 import { interruption, stopsInOrder } from "../terminal/interrupt.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
@@ -54,11 +55,6 @@ export async function bench(directory: string, options: BenchOptions): Promise<v
   const figures = figuresOf(model, directory, options, timings);
   if (options.json === true) await printJson(figures);
   else await print(report(figures));
-}
-
-/** Ids all over the table, the same on every run. */
-function promptOf(count: number, vocabSize: number): number[] {
-  return Array.from({ length: count }, (_, index) => (index * 7919 + 1) % vocabSize);
 }
 
 function figuresOf(

@@ -1,37 +1,39 @@
 /** `weft inspect`: everything that the compiler made of a target, on one page. */
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, extname, join, resolve } from "node:path";
+import { readFileSync, statSync } from "node:fs";
+import { basename, extname, resolve } from "node:path";
 import { formatBytes, type Plan } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
 import { loadPlan } from "@weft/runtime";
-import { pageOf, type RooflineView, readMeasured, type View, viewOf } from "@weft/viewer";
+import { pageOf, readMeasured, type View, viewOf } from "@weft/viewer";
 import type { InspectOptions } from "../commands/inspect.ts";
-import { compileTarget } from "../target/compile-target.ts";
+import { compileTarget, refuseFp4OnCpu } from "../target/compile-target.ts";
+import { usualRoofline } from "../target/roofline.ts";
 import { openTarget } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
+import { checkOutputFile, writeOutputFile } from "../terminal/output-file.ts";
 import { refuse } from "../terminal/refuse.ts";
-
-/** Peak rates where none are given: an H100 SXM's as its data sheet has them, and a desktop CPU's as a guess. */
-const usual = {
-  cuda: { bandwidth: 3350, arithmetic: 989, source: "peaks of an H100 SXM, dense bf16" },
-  cpu: { bandwidth: 40, arithmetic: 0.5, source: "a guess: give --bandwidth and --arithmetic" },
-} as const;
 
 export async function inspect(path: string, options: InspectOptions): Promise<void> {
   const file = resolve(options.out ?? `${nameOf(path)}.inspect.html`);
   // Before minutes are spent on a large model.
-  if (options.json !== true) checkOutput(file);
+  if (options.json !== true) checkOutputFile("--out", file, "page.html");
+  refuseFp4OnCpu(options);
   const view = await look(path, options);
   if (options.json === true) return printJson(view);
   const page = pageOf(view);
-  write(file, page);
+  writeOutputFile("--out", file, page);
   const steps = view.programs.map(({ name, memory }) => `${name} of ${memory.alive.length} steps`);
   await print(`${file}: ${formatBytes(Buffer.byteLength(page))}; ${steps.join(", ")}`);
 }
 
 async function look(path: string, options: InspectOptions): Promise<View> {
   const device = options.device === "cpu" ? "cpu" : "cuda";
-  const common = { target: path, device, roofline: rooflineOf(device, options), fp4: options.fp4 } as const;
+  const common = {
+    target: path,
+    device,
+    roofline: usualRoofline(device, options),
+    fp4: options.fp4,
+  } as const;
   const measured = (plan: Plan) =>
     options.profile === undefined
       ? undefined
@@ -46,16 +48,6 @@ async function look(path: string, options: InspectOptions): Promise<View> {
   return viewOf(compiled, { ...common, block, measured: measured(compiled.plan) });
 }
 
-function rooflineOf(device: "cpu" | "cuda", { bandwidth, arithmetic }: InspectOptions): RooflineView {
-  const known = usual[device];
-  const isGiven = bandwidth !== undefined && arithmetic !== undefined;
-  return {
-    bytesPerSecond: (bandwidth ?? known.bandwidth) * 1e9,
-    operationsPerSecond: (arithmetic ?? known.arithmetic) * 1e12,
-    source: isGiven ? "as given" : known.source,
-  };
-}
-
 const nameOf = (path: string) => basename(resolve(path), extname(path));
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
@@ -64,46 +56,6 @@ function readProfile(file: string): string {
     return readFileSync(file, "utf8");
   } catch (error) {
     refuse("--profile", "the file must be readable", { given: messageOf(error), location: file });
-  }
-}
-
-function checkOutput(file: string): void {
-  attempt(file, () => mkdirSync(dirname(file), { recursive: true }));
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
-    refuse("--out", "must name a file", {
-      given: `the folder ${file}`,
-      remedy: `use ${join(file, "page.html")}`,
-    });
-  const probe = `${file}.${process.pid}.part`;
-  attempt(file, () => {
-    writeFileSync(probe, "");
-    rmSync(probe);
-  });
-}
-
-/** Whole or not at all: a page that was cut short would open, and show nothing. */
-function write(file: string, page: string): void {
-  attempt(file, () => {
-    const part = `${file}.${process.pid}.part`;
-    try {
-      writeFileSync(part, page);
-      renameSync(part, file);
-    } catch (error) {
-      rmSync(part, { force: true });
-      throw error;
-    }
-  });
-}
-
-function attempt(file: string, action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    refuse("--out", "the folder must be writable", {
-      given: messageOf(error),
-      location: file,
-      remedy: "name another file with --out",
-    });
   }
 }
 

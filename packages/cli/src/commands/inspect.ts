@@ -52,7 +52,10 @@ export function inspectCommand(): Command {
         "TFLOP/s, for the least time of each step (default: 989 for CUDA, 0.5 for the CPU)",
       ).argParser(positive),
     )
-    .option("--profile <FILE>", "measured times of this plan's steps, in JSON: shown beside the least times")
+    .option(
+      "--profile <FILE>",
+      "measured times of this plan's steps, as weft profile --out writes them: shown beside the least times",
+    )
     .addOption(exportOption())
     .addOption(leadOption())
     .addOption(dtypeOption())

@@ -27,17 +27,12 @@ export async function openModel(
   }: ModelOptions,
   more: Pick<OpenOptions, "logits" | "observe" | "withTokenizer"> = {},
 ): Promise<Qwen3> {
-  if (gpuLimitGb !== undefined && device === "cpu") {
-    refuse("--gpu-limit-gb", "must go with a GPU", {
-      given: "--device cpu",
-      remedy: "add --device cuda, or leave it out",
-    });
-  }
+  const memoryLimitBytes = gpuLimitOf({ device, gpuLimitGb });
   const progress = new Progress();
   try {
     const model = await openQwen3(directory, {
       device,
-      memoryLimitBytes: gpuLimitGb === undefined ? undefined : Math.floor(gpuLimitGb * 1e9),
+      memoryLimitBytes,
       threads,
       dtype,
       capacity,
@@ -63,6 +58,19 @@ export async function openModel(
   } finally {
     progress.clear();
   }
+}
+
+/** Bytes that may be taken of a GPU; undefined for no limit. */
+export function gpuLimitOf({
+  device,
+  gpuLimitGb,
+}: Pick<ModelOptions, "device" | "gpuLimitGb">): number | undefined {
+  if (gpuLimitGb === undefined) return undefined;
+  if (device !== "cpu") return Math.floor(gpuLimitGb * 1e9);
+  return refuse("--gpu-limit-gb", "must go with a GPU", {
+    given: "--device cpu",
+    remedy: "add --device cuda, or leave it out",
+  });
 }
 
 /** The sampling options among a command's flags; what is undefined comes from the checkpoint. */

@@ -5,7 +5,7 @@ import { type Compiled, compile, expandBlock, type Pass, type ProgramInput, prec
 import { type Axis, axis, type Dtype, type Graph, orThrow } from "@weft/dsl";
 import { compileQwen3, type DeviceName, prepareQwen3, usualOn, weightsToPredict } from "@weft/qwen3";
 import type { WeightSource } from "@weft/runtime";
-import type { Lead, TargetOptions } from "../commands/options.ts";
+import type { Lead, ModelOptions, TargetOptions } from "../commands/options.ts";
 import { remark } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
 import type { ModelTarget, Target } from "./target.ts";
@@ -97,7 +97,17 @@ function compileModel(target: ModelTarget, options: TargetOptions, device: Devic
   return { compiled, weights: undefined };
 }
 
-function refuseOption(option: string, value: unknown, remedy: string): void {
+/** Units for FP4 are a GPU's: a plan for the CPU has nothing to choose. */
+export function refuseFp4OnCpu({ device, fp4 }: Pick<ModelOptions, "device" | "fp4">): void {
+  if (device !== "cpu" || fp4 === undefined) return;
+  refuse("--fp4", "must go with a GPU", {
+    given: "--device cpu",
+    remedy: "add --device cuda, or leave it out",
+  });
+}
+
+/** @param remedy why the option has no meaning for this TARGET, or what has */
+export function refuseOption(option: string, value: unknown, remedy: string): void {
   if (value !== undefined)
     refuse(option, "must be left out for this TARGET", { given: shown(value), remedy });
 }

@@ -48,7 +48,8 @@ const isAsDrawn = (tokens: Int32Array) => tokens[0] === asDrawn;
 
 const nothing = () => {};
 
-const drawLikeliest = new Float32Array(drawFields.length);
+/** A value of the input `draw` with which the device draws the likeliest token. */
+export const drawLikeliest = new Float32Array(drawFields.length);
 drawLikeliest[drawFields.indexOf("count")] = 1;
 drawLikeliest[drawFields.indexOf("nucleus")] = 1;
 

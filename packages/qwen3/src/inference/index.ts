@@ -1,5 +1,6 @@
 export { type Advanced, advanceTo, type Clip } from "./advance.ts";
 export { type AppendOptions, ContextCache, type ContextSnapshot, type StepOutputs } from "./context.ts";
+export { drawLikeliest } from "./engine.ts";
 export {
   type FinishReason,
   type GeneratedToken,
@@ -24,6 +25,7 @@ export {
   type OpenOptions,
   type OpenProgress,
   type ResolvedOpenOptions,
+  resolveOpenOptions,
   usualOn,
 } from "./options.ts";
 export {

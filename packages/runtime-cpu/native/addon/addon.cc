@@ -3,6 +3,7 @@
 
 #include "addon/formats.h"
 #include "addon/handles.h"
+#include "addon/limits.h"
 #include "addon/processor.h"
 #include "error.h"
 #include "loaded/free_memory.h"
@@ -104,6 +105,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("nvfp4Statistics", Napi::Function::New<entry<nvfp4_statistics_entry>>(env));
   exports.Set("nvfp4Decode", Napi::Function::New<entry<decode_nvfp4_entry>>(env));
   exports.Set("amax", Napi::Function::New<entry<amax_entry>>(env));
+  exports.Set("measureReadBandwidth", Napi::Function::New<entry<measure_read_bandwidth_entry>>(env));
+  exports.Set("measureMultiplyAddRate", Napi::Function::New<entry<measure_multiply_add_rate_entry>>(env));
   exports.Set("load", Napi::Function::New<entry<load>>(env));
   return exports;
 }

@@ -35,6 +35,7 @@ class Executable final : public LoadedPlan {
 
   const PreparedPlan& prepared() const override { return *compiled_.prepared; }
   MemoryTable memory() const override;
+  size_t lanes() const override { return static_cast<size_t>(compiled_.threads); }
 
   char* input_data(size_t program, size_t port, size_t) const override {
     return buffer(plan().programs[program].inputs[port].buffer);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,9 +25,9 @@ struct TeamState {
 class Worker {
  public:
   Worker(ThreadPool& pool, TeamState& team, const KernelTable& kernels, int thread, const int64_t* symbols, char* scratch,
-         char* shared, const std::atomic<bool>& stop)
+         char* shared, const std::atomic<bool>& stop, bool is_timed)
       : kernels(kernels), symbols(symbols), scratch(scratch), shared(shared), team(team), thread(thread),
-        threads(pool.size()), pool_(pool), stop_(stop) {}
+        threads(pool.size()), pool_(pool), stop_(stop), is_timed_(is_timed) {}
 
   const KernelTable& kernels;
   const int64_t* symbols;
@@ -44,10 +45,14 @@ class Worker {
       team.counters[now ^ 1].reset();
       team.halt[now].store(stop_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     }
-    pool_.barrier();
+    if (is_timed_) timed_barrier();
+    else pool_.barrier();
     ++phase_;
     return team.halt[now].load(std::memory_order_relaxed);
   }
+
+  // Nanoseconds at barriers so far; 0 in a run that is not timed.
+  int64_t waited() const noexcept { return waited_; }
 
   // Takes the next at most `grain` of `count` items of this phase; false when nothing is left or the run is stopped.
   bool take(int64_t count, int64_t grain, int64_t& begin, int64_t& end) noexcept {
@@ -72,9 +77,17 @@ class Worker {
   }
 
  private:
+  void timed_barrier() noexcept {
+    const auto arrived = std::chrono::steady_clock::now();
+    pool_.barrier();
+    waited_ += std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - arrived).count();
+  }
+
   ThreadPool& pool_;
   const std::atomic<bool>& stop_;
   size_t phase_ = 0;
+  const bool is_timed_;
+  int64_t waited_ = 0;
 };
 
 }  // namespace weft::cpu

@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "kernels.h"
-#include "machine_peak.h"
+#include "machine/multiply_adds.h"
+#include "machine/read_walks.h"
 #include "thread_pool.h"
 
 namespace weft::cpu::bench {
@@ -75,11 +76,11 @@ void report(const char* what, double seconds, double bytes, double operations) {
 }
 
 void measure_machine(const char* memory) {
-  const size_t threads = static_cast<size_t>(pool->size()), part = pool_bytes / threads / 65536 * 65536;
+  const size_t threads = static_cast<size_t>(pool->size()), part = pool_bytes / threads / slice_bytes * slice_bytes;
   volatile uint64_t keep = 0;
-  for (auto* walk : {read_forward, read_prefetched, read_four_rows}) {
+  for (size_t walk = 0; walk < walk_count; ++walk) {
     const double seconds = best_of([&] {
-      pool->run([&](int t) noexcept { keep = keep + walk(memory + static_cast<size_t>(t) * part, part); });
+      pool->run([&](int t) noexcept { keep = keep + best_walks()[walk].read(memory + static_cast<size_t>(t) * part, part); });
     });
     peak_bandwidth = std::max(peak_bandwidth, static_cast<double>(part * threads) / seconds);
   }

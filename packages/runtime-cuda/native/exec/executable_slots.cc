@@ -1,6 +1,5 @@
 // The two phases of a run, and the slots of page-locked memory that let the next runs of a steady program be put on the
 // stream before the first has ended: a device that is done with one finds the next one there.
-#include <algorithm>
 #include <cstring>
 
 #include "error.h"
@@ -67,12 +66,20 @@ bool Executable::finish(const Run& run, const Interrupted& interrupted) {
 }
 
 void Executable::read_times(const Run& run) {
-  std::fill_n(run.times, plan().programs[run.program].steps.size(), 0);
-  for (size_t i = 0; i < marked_steps_.size(); ++i) {
-    float milliseconds = 0;
-    gpu_->check(gpu_->driver().elapsed(milliseconds, marks_[i].get(), marks_[i + 1].get()), "cuEventElapsedTime",
-                [&] { return "profiling " + plan().programs[run.program].name; });
-    run.times[marked_steps_[i]] += static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6);
+  // Marks follow the steps; each begins where the one before has ended, so times add up.
+  size_t mark = 0;
+  int64_t now = 0;
+  for (size_t step = 0; step < run.times->steps.size(); ++step) {
+    StepSpan& span = run.times->span(0, step);
+    span.begin = now;
+    for (; mark < marked_steps_.size() && marked_steps_[mark] == static_cast<int64_t>(step); ++mark) {
+      float milliseconds = 0;
+      gpu_->check(gpu_->driver().elapsed(milliseconds, marks_[mark].get(), marks_[mark + 1].get()), "cuEventElapsedTime",
+                  [&] { return "profiling " + plan().programs[run.program].name; });
+      now += static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6);
+    }
+    span.end = now;
+    run.times->steps[step] = now - span.begin;
   }
 }
 

@@ -22,13 +22,32 @@ struct LoadOptions {
   bool check_finite = true;
 };
 
+// What one lane of a device did of one step: a thread of the team, or the stream. Nanoseconds since the run began.
+struct StepSpan {
+  int64_t begin = 0;
+  int64_t end = 0;
+  // Of that time, at barriers within the step, for the other lanes.
+  int64_t waited = 0;
+};
+
+// The times of one run, sized before it.
+struct RunTimes {
+  RunTimes(size_t steps, size_t lanes) : steps(steps), spans(steps * lanes) {}
+
+  // Lanes write to stretches of their own.
+  StepSpan& span(size_t lane, size_t step) { return spans[lane * steps.size() + step]; }
+
+  std::vector<int64_t> steps;  // nanoseconds of each, from barrier to barrier
+  std::vector<StepSpan> spans;  // [lane][step]
+};
+
 // One run of a program. What it points to lives until the run has ended.
 struct Run {
   size_t program = 0;
   size_t slot = 0;
   const int64_t* symbols = nullptr;  // resolved
   const std::vector<bool>* outputs = nullptr;  // which ports the caller will read
-  int64_t* times = nullptr;  // nanoseconds per step, or nullptr
+  RunTimes* times = nullptr;  // nullptr: none are taken
 };
 
 // Whether there is something else to do than to wait. Once true, it stays so.
@@ -42,6 +61,9 @@ class LoadedPlan {
   const plan::Plan& plan() const { return prepared().plan; }
   // As allocated.
   virtual MemoryTable memory() const = 0;
+
+  // How many threads execute a step side by side; 1 for a stream.
+  virtual size_t lanes() const { return 1; }
 
   // How many runs of the program may be under way, put in the order of the calls. With 1, a run is under way alone.
   virtual size_t runs_ahead(size_t) const { return 1; }

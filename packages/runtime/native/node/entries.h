@@ -20,7 +20,7 @@ void add_shared_entries(Napi::Env env, Napi::Object exports);
 // { memoryLimitBytes, checkWeights }.
 LoadOptions load_options(const Napi::Value& value);
 
-// { executable, program, symbols, inputs, outputs?, profile } as arguments; resolves to { outputs, times? }.
+// { executable, program, symbols, inputs, outputs?, profile } as arguments; resolves to { outputs, times?, spans? }.
 Napi::Value start_run(const Napi::CallbackInfo& info);
 
 }  // namespace weft

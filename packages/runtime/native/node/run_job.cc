@@ -13,10 +13,10 @@ RunJob::RunJob(Napi::Env env, ExecutableHandle& handle, size_t program, std::vec
                std::vector<Output> outputs, bool profile)
     : Job(env), executable_(handle.open()), flight_(handle.flight), symbols_(std::move(symbols)),
       outputs_(std::move(outputs)), wanted_(executable_->plan().programs[program].outputs.size(), false),
-      times_(profile ? executable_->plan().programs[program].steps.size() : 0), profile_(profile),
       failures_told_(flight_->failures_told()) {
   for (const Output& output : outputs_) wanted_[output.index] = true;
-  run_ = {program, 0, symbols_.data(), &wanted_, times_.empty() ? nullptr : times_.data()};
+  if (profile) times_.emplace(executable_->plan().programs[program].steps.size(), executable_->lanes());
+  run_ = {program, 0, symbols_.data(), &wanted_, times_ ? &*times_ : nullptr};
   // Times are those of a run that is alone.
   if (!(profile ? flight_->is_idle() : flight_->admits(program, executable_->runs_ahead(program))))
     throw Error("internal: [runtime] the executable is busy");
@@ -27,7 +27,7 @@ RunJob::RunJob(Napi::Env env, ExecutableHandle& handle, size_t program, std::vec
 
 void RunJob::leave() noexcept {
   if (!std::exchange(is_in_flight_, false)) return;
-  if (profile_) flight_->leave_alone();
+  if (times_) flight_->leave_alone();
   else flight_->leave(run_.slot);
 }
 
@@ -70,7 +70,7 @@ bool RunJob::finish(const std::function<bool()>& interrupted) {
 
 bool RunJob::may_follow(const Job& earlier) const {
   const auto* run = dynamic_cast<const RunJob*>(&earlier);
-  return run && run->executable_ == executable_ && run->run_.program == run_.program && !run->profile_ && !profile_ &&
+  return run && run->executable_ == executable_ && run->run_.program == run_.program && !run->times_ && !times_ &&
          executable_->runs_ahead(run_.program) > 1;
 }
 
@@ -109,11 +109,20 @@ Napi::Value RunJob::result(Napi::Env env) {
   }
   Napi::Object result = Napi::Object::New(env);
   result.Set("outputs", arrays);
-  if (!profile_) return result;
-  Napi::Float64Array times = Napi::Float64Array::New(env, times_.size());
-  for (size_t i = 0; i < times_.size(); ++i) times[i] = static_cast<double>(times_[i]);
-  result.Set("times", times);
+  if (times_) set_times(env, result);
   return result;
+}
+
+// { times: nanoseconds by step, spans: begin, end and waited of [lane][step] }
+void RunJob::set_times(Napi::Env env, Napi::Object& result) const {
+  Napi::Float64Array times = Napi::Float64Array::New(env, times_->steps.size());
+  for (size_t i = 0; i < times_->steps.size(); ++i) times[i] = static_cast<double>(times_->steps[i]);
+  result.Set("times", times);
+  Napi::Float64Array spans = Napi::Float64Array::New(env, times_->spans.size() * 3);
+  size_t at = 0;
+  for (const StepSpan& span : times_->spans)
+    for (const int64_t nanoseconds : {span.begin, span.end, span.waited}) spans[at++] = static_cast<double>(nanoseconds);
+  result.Set("spans", spans);
 }
 
 void RunJob::copy(const Napi::TypedArray& array, const plan::PlanBuffer& buffer, const Output& output) const {

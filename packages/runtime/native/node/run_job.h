@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ class RunJob final : public Job {
   // Those under way behind it fail with it.
   void fail_flight(const std::string& message);
   [[noreturn]] void throw_earlier_failure() const;
+  void set_times(Napi::Env env, Napi::Object& result) const;
   void copy(const Napi::TypedArray& array, const plan::PlanBuffer& buffer, const Output& output) const;
 
   std::shared_ptr<LoadedPlan> executable_;
@@ -48,8 +50,7 @@ class RunJob final : public Job {
   std::vector<int64_t> symbols_;
   std::vector<Output> outputs_;
   std::vector<bool> wanted_;
-  std::vector<int64_t> times_;
-  bool profile_;
+  std::optional<RunTimes> times_;  // of a profile
   bool is_in_flight_ = false;
   Run run_;
   // When it was called: with failures that JavaScript did not know of, it is not executed.

@@ -17,7 +17,10 @@ export interface ExecutableHandle {
 
 export interface NativeRun {
   readonly outputs: Record<string, OutputArray>;
+  /** Of a profile: nanoseconds by step. */
   readonly times?: Float64Array;
+  /** Of a profile: begin, end and waited, [lane][step]. */
+  readonly spans?: Float64Array;
 }
 
 export interface SharedAddon {

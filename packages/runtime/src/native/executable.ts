@@ -12,6 +12,7 @@ import type {
   RunOptions,
   RunResult,
   StateArray,
+  StepSpan,
   StepTime,
   WriteStateOptions,
 } from "../device.ts";
@@ -27,14 +28,25 @@ export class NativeExecutable implements Executable {
   readonly #source: string;
   readonly #call: NativeCall;
   readonly #handle: ExecutableHandle;
+  readonly #lane: "thread" | "stream";
   /** How many runs may be under way, by the program's name. */
   readonly #ahead: ReadonlyMap<string, number>;
   readonly #calls = new CallQueue();
   #disposed = false;
 
-  /** `source`: the package's name in errors. */
-  constructor(source: string, native: SharedAddon, handle: ExecutableHandle, plan: Plan) {
+  /**
+   * @param source the package's name in errors
+   * @param lane what executes steps side by side, or one after the other
+   */
+  constructor(
+    source: string,
+    native: SharedAddon,
+    handle: ExecutableHandle,
+    plan: Plan,
+    lane: "thread" | "stream",
+  ) {
     this.#source = source;
+    this.#lane = lane;
     this.#call = nativeCall(source);
     this.#native = native;
     this.#handle = handle;
@@ -50,17 +62,24 @@ export class NativeExecutable implements Executable {
   }
 
   async profile(program: string, options: RunOptions): Promise<Profile> {
-    const { outputs, times } = await this.#start(program, options, true);
-    const planned = this.plan.programs.find(({ name }) => name === program)?.steps ?? [];
+    const { outputs, times, spans } = await this.#start(program, options, true);
+    const planned = this.plan.programs.find(({ name }) => name === program)!.steps;
+    const count = planned.length === 0 ? 0 : spans!.length / (3 * planned.length);
+    const lanes = Array.from({ length: count }, (_, lane) => `${this.#lane} ${lane}`);
+    const spanAt = (lane: number, step: number): StepSpan => {
+      const [begin, end, waited] = spans!.subarray(3 * (lane * planned.length + step));
+      return { begin: begin!, end: end!, waited: waited! };
+    };
     const steps = planned.map(
       (step, index): StepTime => ({
-        kernel: this.plan.kernels[step.kernel]?.name ?? "",
+        kernel: this.plan.kernels[step.kernel]!.name,
         step: index,
         origins: step.origins,
-        nanoseconds: times?.[index] ?? 0,
+        nanoseconds: times![index]!,
+        spans: lanes.map((_, lane) => spanAt(lane, index)),
       }),
     );
-    return { outputs, steps };
+    return { outputs, lanes, steps };
   }
 
   memory(): MemoryTable {

@@ -1,52 +1,13 @@
-// What the machine can do at best, measured in the same run as the kernels: read bandwidth and multiply-add rate.
+// Multiply-adds with nothing to wait for: the most arithmetic that a processor does in f32.
 #pragma once
 
-#include <cstdint>
-#include <cstring>
+#include <cstddef>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-namespace weft::cpu::bench {
-
-// Reads `bytes` (a multiple of 64) forward; the result only keeps the loads alive.
-inline uint64_t read_forward(const char* p, size_t bytes) {
-  typedef uint64_t V __attribute__((vector_size(16)));
-  V a{}, b{}, c{}, d{};
-  for (size_t i = 0; i + 64 <= bytes; i += 64) {
-    V v[4];
-    std::memcpy(v, p + i, 64);
-    a ^= v[0], b ^= v[1], c ^= v[2], d ^= v[3];
-  }
-  a ^= b ^ c ^ d;
-  return a[0] ^ a[1];
-}
-
-// Forward, fetching 2 KB ahead.
-inline uint64_t read_prefetched(const char* p, size_t bytes) {
-  uint64_t sum = 0;
-  for (size_t i = 0; i + 4096 <= bytes; i += 64) {
-    __builtin_prefetch(p + i + 2048, 0, 3);
-    sum ^= read_forward(p + i, 64);
-  }
-  return sum;
-}
-
-// Four adjacent rows of 4096 bytes side by side, as a matrix-vector product walks.
-inline uint64_t read_four_rows(const char* p, size_t bytes) {
-  typedef uint64_t V __attribute__((vector_size(16)));
-  V sum[4] = {};
-  for (size_t base = 0; base + 4 * 4096 <= bytes; base += 4 * 4096)
-    for (size_t i = 0; i < 4096; i += 64)
-      for (size_t r = 0; r < 4; ++r) {
-        V v[4];
-        std::memcpy(v, p + base + r * 4096 + i, 64);
-        sum[r] ^= v[0] ^ v[1] ^ v[2] ^ v[3];
-      }
-  sum[0] ^= sum[1] ^ sum[2] ^ sum[3];
-  return sum[0][0] ^ sum[0][1];
-}
+namespace weft::cpu {
 
 // Runs `steps` steps of independent multiply-adds of a table's vectors; returns the number of f32 operations done.
 // `lanes` 16 and 8 are AVX-512 and AVX2; anything else is the compiler's generic vector of four.
@@ -104,4 +65,4 @@ inline double multiply_adds(size_t lanes, long steps) {
   return multiply_adds_4(steps);
 }
 
-}  // namespace weft::cpu::bench
+}  // namespace weft::cpu

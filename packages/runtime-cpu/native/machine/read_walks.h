@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace weft::bench {
+namespace weft::cpu {
 
 // Reads `bytes`, a multiple of rows * row_bytes, `rows` adjacent rows side by side; the result keeps the loads alive.
 template <size_t rows, size_t row_bytes, class Vector>
@@ -68,4 +68,4 @@ inline const Walk* best_walks() {
   return walks_portable;
 }
 
-}  // namespace weft::bench
+}  // namespace weft::cpu

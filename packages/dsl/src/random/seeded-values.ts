@@ -99,14 +99,28 @@ export function seededValues(graph: Graph, seed: number, options: SeededValuesOp
   const symbols = randomSymbols({ symbols: bounded }, randomNumbers(seed), options.symbols);
   const inputs = new Map<string, TensorArray>();
   const weights = new Map<string, TensorArray>();
-  for (const { id, op, type, attributes } of graph.nodes) {
+  for (const { id, op, attributes } of graph.nodes) {
     if (op !== "input" && op !== "parameter") continue;
     const name = attributes.name as string;
-    const range = options.range?.(name) ?? defaultRange(graph, id);
-    const tensor = randomTensor(type, range, symbols, randomNumbers(seed ^ hash(name)));
+    const tensor = seededTensor(graph, id, seed, symbols, options.range?.(name));
     (op === "input" ? inputs : weights).set(name, tensor);
   }
   return { symbols, inputs, weights, parameters: (name) => weights.get(name) };
+}
+
+/**
+ * What `seededValues` gives an input or a parameter, by itself: of a large graph, one after the other.
+ * @param id its node
+ */
+export function seededTensor(
+  graph: Graph,
+  id: NodeId,
+  seed: number,
+  symbols: ReadonlyMap<string, number>,
+  range: ValueRange = defaultRange(graph, id),
+): TensorArray {
+  const { type, attributes } = graph.nodes[id]!;
+  return randomTensor(type, range, symbols, randomNumbers(seed ^ hash(attributes.name as string)));
 }
 
 /** Weights of products keep sums near 1, as those of a model do: else rounding alone tells two devices apart. */

@@ -1,6 +1,6 @@
-// Measures read bandwidth and multiply-add rate on demand, so that a benchmark can do it around each of its rows.
-//   limits THREADS [MIB]
-// Reads one command per line, `read` or `multiply-add`, and answers each with one line of JSON. Idle in between.
+// Threads of its own, each on a processor: it asks what the machine can do, not what a loaded plan leaves of it.
+#include "machine/limits.h"
+
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -8,24 +8,20 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
+#include <cstdint>
 #include <cstdlib>
-#include <cstring>
-#include <iostream>
+#include <memory>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
-#include "machine_peak.h"
-#include "read_walks.h"
+#include "error.h"
+#include "machine/multiply_adds.h"
+#include "machine/read_walks.h"
 
+namespace weft::cpu {
 namespace {
-
-using weft::bench::best_walks;
-using weft::bench::slice_bytes;
-using weft::bench::Walk;
-using weft::bench::walk_count;
-using weft::cpu::bench::multiply_adds;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -55,16 +51,26 @@ double together(int threads, Function&& function) {
   std::atomic<int> waiting{threads};
   std::vector<double> starts(static_cast<size_t>(threads)), ends(starts);
   std::vector<std::thread> team;
-  for (int t = 0; t < threads; ++t)
-    team.emplace_back([&, t] {
-      pin_to_processor(t);
-      --waiting;
-      while (waiting.load() > 0) std::this_thread::yield();
-      starts[static_cast<size_t>(t)] = now();
-      function(t);
-      ends[static_cast<size_t>(t)] = now();
-    });
-  for (std::thread& thread : team) thread.join();
+  team.reserve(static_cast<size_t>(threads));
+  const auto join = [&] {
+    for (std::thread& thread : team) thread.join();
+  };
+  try {
+    for (int t = 0; t < threads; ++t)
+      team.emplace_back([&, t] {
+        pin_to_processor(t);
+        --waiting;
+        while (waiting.load() > 0) std::this_thread::yield();
+        starts[static_cast<size_t>(t)] = now();
+        function(t);
+        ends[static_cast<size_t>(t)] = now();
+      });
+  } catch (const std::system_error& error) {
+    waiting.store(0);  // those that have started wait for no more
+    join();
+    throw Error("[threads] the system refused to start " + std::to_string(threads) + " threads (" + error.what() + ")");
+  }
+  join();
   return *std::max_element(ends.begin(), ends.end()) - *std::min_element(starts.begin(), starts.end());
 }
 
@@ -73,11 +79,30 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+size_t vector_lanes() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return 16;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 8;
+#endif
+  return 4;
+}
+
+struct Free {
+  void operator()(char* memory) const { std::free(memory); }
+};
+
+}  // namespace
+
 // The best walk by the median of its repeats. Threads take turns over slices, as they share a matrix's rows.
-void answer_read(int threads, const char* buffer, size_t bytes, int repeats) {
+double measure_read_bandwidth(int threads, size_t bytes) {
+  constexpr int repeats = 3;
+  constexpr size_t page = 4096;
+  const std::unique_ptr<char, Free> memory(static_cast<char*>(std::aligned_alloc(page, (bytes + page - 1) / page * page)));
+  if (!memory) throw Error("[memory] there must be room for " + std::to_string(bytes) + " bytes to measure how fast memory is read");
+  char* buffer = memory.get();
+  for (size_t i = 0; i < bytes; i += 64) buffer[i] = static_cast<char>(i >> 6);  // each page is really there
   std::atomic<uint64_t> keep{0};
   double best = 0;
-  const char* name = "";
   for (size_t w = 0; w < walk_count; ++w) {
     const Walk& walk = best_walks()[w];
     std::vector<double> rates;
@@ -91,20 +116,13 @@ void answer_read(int threads, const char* buffer, size_t bytes, int repeats) {
       });
       rates.push_back(static_cast<double>(bytes / slice_bytes * slice_bytes) / seconds);
     }
-    if (median(rates) > best) best = median(rates), name = walk.name;
+    best = std::max(best, median(rates));
   }
-  std::printf("{\"bytesPerSecond\": %.0f, \"walk\": \"%s\"}\n", best, name);
+  return best;
 }
 
-size_t vector_lanes() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return 16;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 8;
-#endif
-  return 4;
-}
-
-void answer_multiply_add(int threads, int repeats) {
+double measure_multiply_add_rate(int threads) {
+  constexpr int repeats = 5;
   constexpr long steps = 300'000;
   const size_t lanes = vector_lanes();
   std::vector<double> rates;
@@ -116,28 +134,7 @@ void answer_multiply_add(int threads, int repeats) {
     });
     rates.push_back(operations * threads / seconds);
   }
-  std::printf("{\"operationsPerSecond\": %.0f, \"lanes\": %zu}\n", median(rates), lanes);
+  return median(rates);
 }
 
-}  // namespace
-
-int main(int count, char** arguments) {
-  const int threads = count > 1 ? std::atoi(arguments[1]) : 2;
-  const size_t bytes = (count > 2 ? static_cast<size_t>(std::atol(arguments[2])) : 256) << 20;
-  if (threads < 1 || bytes == 0) {
-    std::fputs("usage: limits THREADS [MIB]\n", stderr);
-    return 2;
-  }
-  char* buffer = static_cast<char*>(std::aligned_alloc(4096, bytes));
-  if (buffer == nullptr) {
-    std::fputs("out of memory\n", stderr);
-    return 1;
-  }
-  for (size_t i = 0; i < bytes; i += 64) buffer[i] = static_cast<char>(i >> 6);  // each page is really there
-  for (std::string command; std::getline(std::cin, command);) {
-    if (command == "read") answer_read(threads, buffer, bytes, 3);
-    else if (command == "multiply-add") answer_multiply_add(threads, 5);
-    else std::puts("{\"error\": \"unknown command\"}");
-    std::fflush(stdout);
-  }
-}
+}  // namespace weft::cpu
