@@ -32,22 +32,8 @@ export interface StepCost {
 /** Symbol values by name; sums may be left out. */
 export type SymbolValues = Readonly<Record<string, number>>;
 
-const unaryCost: Readonly<Record<UnaryName, number>> = {
-  neg: 1,
-  abs: 1,
-  exp: 8,
-  log: 8,
-  sqrt: 1,
-  rsqrt: 2,
-  reciprocal: 1,
-  sin: 16,
-  cos: 16,
-  tanh: 12,
-  sigmoid: 10,
-  floor: 1,
-};
-
-const binaryCost: Partial<Record<BinaryName, number>> = { pow: 16 };
+/** Of one element: what the op table says of the op that an instruction is named after. */
+const perElement = (name: UnaryName | BinaryName): number => opTable[name].cost.perResult;
 
 export function dtypeSize(dtype: Slot["dtype"]): number {
   return elementBytes[dtype];
@@ -200,7 +186,7 @@ function kernelCost(kernel: Kernel, symbols: readonly number[]): StepCost {
       for (const one of kernel.inputGradients) tally.touch("write", one, positions * contracted);
       for (const one of kernel.losses) tally.touch("write", one, positions);
       for (const one of kernel.cotangents) tally.touch("read", one, positions);
-      tally.operations += positions * classes * (2 * contracted * products + unaryCost.exp + 6);
+      tally.operations += positions * classes * (2 * contracted * products + perElement("exp") + 6);
       break;
     }
     case "scatterAdd": {
@@ -251,7 +237,7 @@ function addAttention(tally: Tally, kernel: AnyAttention, products: number): voi
   ];
   const pairs = kernel.causal ? queries * past + (queries * (queries + 1)) / 2 : queries * keys;
   // Beside the products the exponential of every score.
-  tally.operations += pairs * kernel.heads * (products * kernel.headDim + unaryCost.exp + 3);
+  tally.operations += pairs * kernel.heads * (products * kernel.headDim + perElement("exp") + 3);
   tally.heads("read", kernel.query, queryElements(tally, kernel));
   tally.heads("read", kernel.key, keyElements(tally, kernel));
   tally.heads("read", kernel.value, keyElements(tally, kernel));
@@ -294,11 +280,11 @@ function addInstruction(
     case "accumulator":
       return tally.size(one.length);
     case "unary":
-      tally.operations += rows * lengths[one.operand]! * unaryCost[one.function];
+      tally.operations += rows * lengths[one.operand]! * perElement(one.function);
       return lengths[one.operand]!;
     case "binary": {
       const length = Math.max(lengths[one.left]!, lengths[one.right]!);
-      tally.operations += rows * length * (binaryCost[one.function] ?? 1);
+      tally.operations += rows * length * perElement(one.function);
       return length;
     }
     case "select": {
