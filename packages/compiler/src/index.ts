@@ -11,6 +11,7 @@ export {
 } from "./compile.ts";
 export * from "./cost/cost.ts";
 export * from "./cuda/index.ts";
+export * from "./diff/index.ts";
 export * from "./explain/boundaries.ts";
 export * from "./explain/explain.ts";
 export * from "./explain/linear-paths.ts";

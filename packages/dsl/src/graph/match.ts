@@ -63,6 +63,12 @@ function pair(
 
 const placeKey = (node: GraphNode) => JSON.stringify([node.op, node.origin.path, node.origin.composite]);
 
+/** JSON has no words for these numbers. */
+function spelled(_: string, value: unknown): unknown {
+  if (Object.is(value, -0)) return "-0";
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+}
+
 /** A graph is often looked at twice, before one pass and after the other, and passes hand on most of its nodes. */
 const exactKeys = new WeakMap<GraphNode, string>();
 
@@ -70,7 +76,9 @@ function exactKey(node: GraphNode): string {
   const known = exactKeys.get(node);
   if (known !== undefined) return known;
   const { op, origin, type, attributes } = node;
-  const key = JSON.stringify([op, origin.path, origin.composite, formatType(type), attributes]);
+  // A graph that was read from a text has the attributes of some nodes in another order.
+  const entries = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+  const key = JSON.stringify([op, origin.path, origin.composite, formatType(type), entries], spelled);
   exactKeys.set(node, key);
   return key;
 }
