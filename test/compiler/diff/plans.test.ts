@@ -250,8 +250,8 @@ test("lines are cut where there are many", () => {
   const difference = differenceOfPlans(exact, narrow);
   const lines = (most: number) => printPlanDifference(difference, { lines: most }).split("\n");
   assert.not.ok(lines(0).some((line) => /^ {6}[-+] /.test(line)));
-  assert.ok(lines(2).some((line) => /^ {6}\.\.\. and \d+ more lines$/.test(line)));
-  assert.not.ok(lines(10000).some((line) => line.includes("more lines")));
+  assert.ok(lines(2).some((line) => /^ {6}\.\.\. and \d+ more lines?$/.test(line)));
+  assert.not.ok(lines(10000).some((line) => line.includes("more line")));
 });
 
 /** The cost model knows no sums of sums. */

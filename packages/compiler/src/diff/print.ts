@@ -116,7 +116,8 @@ function blockLines(block: BlockChange, most: number): string[] {
 
 function cut(lines: readonly SignedLine[], most: number): string[] {
   const shown = lines.slice(0, most).map(({ sign, line }) => `      ${sign} ${shortened(line)}`);
-  return lines.length > most ? [...shown, `      ... and ${lines.length - most} more lines`] : shown;
+  const more = lines.length - most;
+  return more > 0 ? [...shown, `      ... and ${more} more line${more === 1 ? "" : "s"}`] : shown;
 }
 
 const shortened = (line: string) => (line.length > longestLine ? `${line.slice(0, longestLine)}...` : line);
