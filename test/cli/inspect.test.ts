@@ -164,6 +164,29 @@ test("explain names kernels, neighbours, buffers and refusals", async () => {
   assert.ok(json.programs[0].refusals.length > 0);
 });
 
+test("explain says why a kernel is not one with those before and behind it", async () => {
+  const argv = ["explain", tiny, "model.layers.0.self_attn.o_proj", "--program=decode"];
+  const { code, stdout } = await weft(...argv);
+  assert.is(code, 0);
+  assert.match(
+    stdout,
+    [
+      "      begins with dot of model.layers.0.self_attn.o_proj",
+      "      from step 3 (attend_3): attend of model.layers.0, f32[seq=1, heads=4, headDim=16], 256 B; for dot of model.layers.0.self_attn.o_proj",
+      "        not one kernel: attention kernel: the kernel of attention takes in nothing that follows",
+    ].join("\n"),
+  );
+  // Bytes decided that the next norm is computed by the product that reads it.
+  assert.match(stdout, /mul: its value would take 256 B to store, what it is computed from is stored anyway/);
+  const [{ steps }] = JSON.parse((await weft(...argv, "--json")).stdout).programs;
+  assert.equal(steps[0].begins, { op: "dot", path: "model.layers.0.self_attn.o_proj" });
+  const [before] = steps[0].boundaries;
+  assert.equal([before.side, before.step, before.value.bytes], ["from", 3, 256]);
+  assert.equal(before.reasons, [
+    { rule: "attention kernel", reason: "the kernel of attention takes in nothing that follows" },
+  ]);
+});
+
 test("explain says which path each linear takes, and who decided it", async () => {
   const quantized = join(root, "test/fixtures/nvfp4/compressed-tensors");
   const mlp = ["explain", quantized, "model.layers.0.mlp", "--program=decode"];

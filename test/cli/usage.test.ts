@@ -19,6 +19,7 @@ const commands = [
   "summary",
   "dump",
   "explain",
+  "diff",
   "inspect",
   "memory",
   "profile",

@@ -91,6 +91,34 @@ test("steps name their nodes, buffers and costs", () => {
   });
 });
 
+test("steps say what they were grown from, and why others are not in them", () => {
+  const rows = unpackRows(view.programs[1]!.steps);
+  const textsOf = (row: Row) => {
+    const [, buffers, nodes, origins, reasons, boundaries] = row as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const start = stepColumns.lists + buffers + nodes + 2 * origins;
+    return Array.from({ length: reasons + boundaries }, (_, at) =>
+      textOf(view.texts, [row[start + 2 * at]!, row[start + 2 * at + 1]!]),
+    );
+  };
+  const outputs = rows
+    .map(textsOf)
+    .find((texts) => texts.some((one) => one.endsWith("layers.1.self_attn.o_proj")))!;
+  assert.ok(outputs.includes("it was grown from dot of model.layers.1.self_attn.o_proj"), outputs.join("\n"));
+  assert.ok(
+    outputs.includes(
+      "reads attend of model.layers.1; attention kernel: the kernel of attention takes in nothing that follows",
+    ),
+    outputs.join("\n"),
+  );
+});
+
 test("the arena over the steps is what the plan needs", () => {
   view.programs.forEach(({ memory }, index) => {
     const planned = compiled.programs[index]!;

@@ -4,6 +4,7 @@ import { benchCommand } from "./commands/bench.ts";
 import { cacheCommand } from "./commands/cache.ts";
 import { chatCommand } from "./commands/chat.ts";
 import { compileCommand } from "./commands/compile.ts";
+import { diffCommand } from "./commands/diff.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { dumpCommand } from "./commands/dump.ts";
 import { explainCommand } from "./commands/explain.ts";
@@ -56,6 +57,7 @@ export function createProgram(): Command {
     summaryCommand(),
     dumpCommand(),
     explainCommand(),
+    diffCommand(),
     inspectCommand(),
     memoryCommand(),
     profileCommand(),

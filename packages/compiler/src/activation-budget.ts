@@ -7,7 +7,7 @@ import { type Either, isLeft, left, map, right } from "fp-ts/lib/Either.js";
 import type { Compiled } from "./compile.ts";
 import type { Recomputation } from "./passes/checkpoint/keep.ts";
 import { describeRung, type RecomputationRung, rungAt, rungCount } from "./passes/checkpoint/ladder.ts";
-import { formatBytes } from "./print/plan.ts";
+import { formatBytes } from "./print/amounts.ts";
 
 export interface BudgetOptions {
   /** The most bytes of the arena of activations, in which gradients and temporary values lie too. */

@@ -11,10 +11,13 @@ export {
 } from "./compile.ts";
 export * from "./cost/cost.ts";
 export * from "./cuda/index.ts";
+export * from "./diff/index.ts";
+export * from "./explain/boundaries.ts";
 export * from "./explain/explain.ts";
 export * from "./explain/linear-paths.ts";
 export * from "./explain/product-ways.ts";
 export { rolesOf } from "./explain/roles.ts";
+export * from "./explain/step-boundaries.ts";
 export { type FuseOptions, fuse } from "./fusion/fuse.ts";
 export * from "./fusion/types.ts";
 export * from "./interpreter/index.ts";
@@ -49,14 +52,13 @@ export { type ArenaPeak, arenaPeak, bytesCovered } from "./plan/peak.ts";
 export { type LayerRepeat, patternLayers } from "./plan/repeat/repeat-layers.ts";
 export * from "./plan/types.ts";
 export { verifyPlan } from "./plan/verify.ts";
+export { formatBytes, formatCount } from "./print/amounts.ts";
 export { programToDot, programToMermaid } from "./print/diagram.ts";
 export { foldRuns, type Run } from "./print/fold.ts";
 export { printFused } from "./print/fused.ts";
 export { formatAffine, printKernel, printKernels } from "./print/kernel.ts";
 export {
   exampleSymbols,
-  formatBytes,
-  formatCount,
   type PrintPlanOptions,
   printMemory,
   printPlan,

@@ -102,6 +102,14 @@ export class Detail {
       ...(step.reasons.length === 0
         ? []
         : [section("why these are one kernel", ...step.reasons.map((text) => element("p", { text })))]),
+      ...(step.boundaries.length === 0
+        ? []
+        : [
+            section(
+              "why others are not in it",
+              ...this.#cut(step.boundaries, (text) => element("p", { text })),
+            ),
+          ]),
       ...this.#refusals(step.origins),
       section(
         "buffers",

@@ -36,6 +36,8 @@ export interface Step {
   readonly nodes: readonly number[];
   readonly origins: readonly string[];
   readonly reasons: readonly string[];
+  /** Where the kernel ends: what it reads of others or gives to them, and why they are not one. */
+  readonly boundaries: readonly string[];
 }
 
 export interface Buffer {
@@ -126,7 +128,8 @@ export class Program {
 }
 
 function stepOf(texts: readonly string[], row: Row, index: number): Step {
-  const [kernel, buffers, nodes, origins, reasons] = row as readonly [number, number, number, number, number];
+  const [kernel, ...counts] = row as readonly [number, ...number[]];
+  const [buffers, nodes, origins, reasons, boundaries] = counts as [number, number, number, number, number];
   let at: number = stepColumns.lists;
   const take = (count: number) => {
     at += count;
@@ -146,6 +149,7 @@ function stepOf(texts: readonly string[], row: Row, index: number): Step {
     nodes: take(nodes),
     origins: takeTexts(origins),
     reasons: takeTexts(reasons),
+    boundaries: takeTexts(boundaries),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Graphs as JSON: exact round trips, and messages for files that are broken, old or wrong. */
-import { axis, formatProblems, GraphBuilder, graphFromJson, graphToJson } from "@weft/dsl";
+import { axis, formatProblems, GraphBuilder, graphFromJson, graphsFromJson, graphToJson } from "@weft/dsl";
 import { isLeft, isRight } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -44,6 +44,19 @@ test("fromJson(toJson(g)) = g", () => {
       assert.equal((result as { right: unknown }).right, graph);
     }),
   );
+});
+
+test("graphs of several programs stand in an array, or one alone", () => {
+  const texts = [2, 3].map((count) => graphToJson(layeredGraph(count)));
+  const sizes = (source: string) => {
+    const graphs = graphsFromJson(source);
+    return isRight(graphs) ? graphs.right.map(({ nodes }) => nodes.length) : formatProblems(graphs.left);
+  };
+  const lengths = [2, 3].map((count) => layeredGraph(count).nodes.length);
+  assert.equal(sizes(`[${texts.join(",")}]`), lengths);
+  assert.equal(sizes(texts[0]!), [lengths[0]]);
+  assert.match(String(sizes(`[${texts[0]}, 7]`)), "[graph json] the text must hold an object; given 7");
+  assert.match(String(sizes("[")), "[graph json] the text must be JSON");
 });
 
 test("keeps infinities and negative zero", () => {

@@ -27,6 +27,7 @@ import {
 } from "@weft/dsl";
 import type { DumpOptions, Format, Stage } from "../commands/dump.ts";
 import { compileTarget } from "../target/compile-target.ts";
+import { graphAfter } from "../target/graph-after.ts";
 import { openTarget, type Target } from "../target/target.ts";
 import { print } from "../terminal/output.ts";
 import { refuse, refuseUnsupported } from "../terminal/refuse.ts";
@@ -121,18 +122,9 @@ function cudaStage({ plan }: Compiled, { format, program, fp4 }: DumpOptions): s
 /** The graph of each program as it entered the passes, or as one of them left it. */
 function graphsOf(compiled: Compiled, pass: string | undefined, names: readonly string[]): readonly Graph[] {
   const programs = compiled.compiled.filter((one) => names.includes(one.name));
-  return programs.map(({ name, records }) => {
-    if (pass === undefined) return records[0]!.before;
-    // A pass that runs twice is printed after its last run.
-    const record = records.findLast((one) => one.pass === pass);
-    if (record !== undefined) return record.after;
-    const passes = [...new Set(records.map((one) => one.pass))];
-    const near = nearestName(pass, passes);
-    return refuse("--print-after", `must name a pass of ${name}: ${passes.join(", ")}`, {
-      given: pass,
-      ...(near === undefined ? {} : { remedy: `did you mean ${near}?` }),
-    });
-  });
+  return programs.map((one) =>
+    pass === undefined ? one.records[0]!.before : graphAfter(one, pass, "--print-after"),
+  );
 }
 
 function graphStage(graphs: readonly Graph[], { format, fold, program }: DumpOptions): string {

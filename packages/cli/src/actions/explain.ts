@@ -2,6 +2,7 @@
 import {
   type Compiled,
   costOf,
+  describeGrowth,
   describeLinearPath,
   exampleSymbols,
   explain as explainPath,
@@ -120,6 +121,7 @@ function formatProgram(
       lines.push(`      products of two NVFP4 matrices: ${formatFp4(step.fp4, way)}`);
     if (step.together.length > 0) lines.push(`      together with ${step.together.join(", ")}`);
     lines.push(
+      ...describeGrowth(step).map((line) => `      ${line}`),
       step.stored.length === 0
         ? "      stores nothing of it: its values stay in registers"
         : `      stores ${step.stored.join("; ")}`,

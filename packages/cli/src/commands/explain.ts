@@ -21,6 +21,9 @@ export interface ExplainOptions extends TargetOptions {
 }
 
 const examples = `
+Of each kernel that computes a part of the block: what it was grown from, and for each value that it reads of another kernel
+(from step) or gives to one (to step) why the two are not one: the rule that refused, and the bytes where these decided.
+
 Examples:
   $ weft explain models/Qwen3-0.6B model.layers.0.self_attn.q_norm
   $ weft explain models/Qwen3-0.6B-nvfp4 model.layers.0.mlp --device cuda
@@ -29,7 +32,7 @@ Examples:
 export function explainCommand(): Command {
   return new Command("explain")
     .description(
-      "what became of a block: its kernels, buffers and bytes, the path of each linear, rules that worked on it and that refused",
+      "what became of a block: its kernels and why each ends where it does, buffers and bytes, the path of each linear, rules that worked on it and that refused",
     )
     .argument("<TARGET>", "model directory, or a file that exports a block or a graph")
     .argument("<PATH>", "path of a block, like model.layers.0.mlp")

@@ -8,7 +8,7 @@ import type { Problems } from "@weft/dsl";
  */
 export const exitCodes = { success: 0, failure: 1, usage: 2, overLimit: 124, interrupted: 130 } as const;
 
-/** Ends with the exit code of a command that was run for the user; whatever there is to say has been said. */
+/** Ends with this exit code, of a command that was run for the user or as one that answers by it; all has been said. */
 export class ChildExit extends Error {
   override readonly name = "ChildExit";
   readonly exitCode: number;

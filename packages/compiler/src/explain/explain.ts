@@ -5,8 +5,9 @@ import { nodesOf } from "../fusion/types.ts";
 import type { Refusal } from "../passes/pass.ts";
 import { describeLinearPath, type LinearPath, linearPaths } from "./linear-paths.ts";
 import type { DeviceKind } from "./product-ways.ts";
+import { describeBoundaries, placed, type StepGrowth, stepGrowths } from "./step-boundaries.ts";
 
-export interface StepExplanation {
+export interface StepExplanation extends StepGrowth {
   readonly step: number;
   readonly kernel: string;
   /** What the kernel computes of this block, as `op: type`. */
@@ -82,6 +83,8 @@ function explainProgram(
   const { fused, records } = program;
   const groups = compiled.groups[index]!;
   const plan = compiled.plan.programs[index]!;
+  const kernels = plan.steps.map((step) => compiled.plan.kernels[step.kernel]!.name);
+  const growths = stepGrowths(fused, groups, kernels);
   const describe = (id: NodeId) => `${fused.graph.nodes[id]!.op}: ${formatType(fused.graph.nodes[id]!.type)}`;
   const steps = groups.flatMap((group, step): StepExplanation[] => {
     const nodes = nodesOf(group);
@@ -90,10 +93,11 @@ function explainProgram(
     return [
       {
         step,
-        kernel: compiled.plan.kernels[plan.steps[step]!.kernel]!.name,
+        kernel: kernels[step]!,
         own: own.map(describe),
         together: plan.steps[step]!.origins.filter((origin) => !within(path, origin)),
         stored: own.filter((id) => fused.stored.has(id)).map(describe),
+        ...growths[step]!,
       },
     ];
   });
@@ -108,6 +112,12 @@ function explainProgram(
   return { program: program.name, steps, fired, refusals };
 }
 
+/** What a kernel began with, and for each value that it reads or gives, why the kernel on the other side is another one. */
+export const describeGrowth = ({ begins, boundaries }: StepGrowth): readonly string[] => [
+  `begins with ${placed(begins)}`,
+  ...describeBoundaries(boundaries),
+];
+
 export function printExplanation(explanation: Explanation): string {
   const lines = [explanation.path];
   for (const program of explanation.programs) {
@@ -119,6 +129,7 @@ export function printExplanation(explanation: Explanation): string {
       lines.push(
         `      stores ${step.stored.length === 0 ? "nothing of it: its values stay in registers" : step.stored.join("; ")}`,
       );
+      lines.push(...describeGrowth(step).map((line) => `      ${line}`));
     }
     if (program.steps.length === 0) lines.push("    no kernel: nothing of it is needed here");
     lines.push(...program.linears.flatMap(describeLinearPath).map((line) => `    ${line}`));

@@ -15,7 +15,7 @@ import { type Graph, type GraphNode, holdsFloats, isFloat, type NodeId } from "@
 import { PassRecorder, placeOf, type Refusal } from "../passes/pass.ts";
 import { formAttention } from "./attention.ts";
 import { classify } from "./classify.ts";
-import { type Growth, growBackward, growForward, prune } from "./grow.ts";
+import { type Grower, type Growth, growBackward, growForward, prune } from "./grow.ts";
 import { type FusionContext, ownSpace } from "./legality.ts";
 import { formLossHead } from "./loss-head.ts";
 import { formMatmul, growPrologue } from "./matmul.ts";
@@ -24,7 +24,14 @@ import { Partition } from "./partition.ts";
 import { sumBehind } from "./scatter-add.ts";
 import { joinSiblings } from "./siblings.ts";
 import { settleStates } from "./state-order.ts";
-import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
+import {
+  type FusedGraph,
+  type FusedGroup,
+  type FusedMatmul,
+  type FusedRows,
+  type GrowthRefusal,
+  nodesOf,
+} from "./types.ts";
 import { isWrittenWhereMade, joinUpdate, readBeforeUpdate } from "./update-in-place.ts";
 
 export interface FuseOptions {
@@ -46,10 +53,15 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     outputs: new Set(graph.outputs.map((one) => one.node)),
   };
   const partition = new Partition(graph, classified.waits);
+  const growthRefusals: GrowthRefusal[] = [];
   const growth: Growth = {
     context,
     partition,
-    refuse: (rule, path, reason) => recorder.refused(rule, path, reason),
+    refuse: (rule, node, seed, reason) => {
+      growthRefusals.push({ rule, node, seed, reason });
+      // A view costs nothing wherever it is; what stands behind it is what a reader asks for.
+      if (classified.kinds[node] !== "view") recorder.refused(rule, placeOf(graph.nodes[node]!), reason);
+    },
   };
   const groups: FusedGroup[] = [];
 
@@ -80,7 +92,7 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
     if (node.op !== "dot" || !partition.isFree(node.id)) continue;
     const formed = formMatmul(growth, node.id);
     if (typeof formed === "string") {
-      recorder.refused("matmul template", placeOf(node), formed);
+      growth.refuse("matmul template", node.id, node.id, formed);
       add({ kind: "contract", node: node.id });
     } else add(formed.group);
   }
@@ -95,7 +107,8 @@ export function fuse(given: Graph, options: FuseOptions = { enabled: true }): Fu
   for (const { write, read } of updates) {
     if (!joinUpdate(growth, groups, write, read)) add({ kind: "state", node: write.id });
   }
-  return finish(context, options.enabled ? joinSiblings(growth, groups) : groups, recorder);
+  const fused = finish(context, options.enabled ? joinSiblings(growth, groups) : groups, recorder);
+  return { ...fused, growthRefusals, isFused: options.enabled };
 }
 
 /** For each node, the nodes that read its value (each once). An `after` only waits for its second input. */
@@ -116,6 +129,7 @@ function withPrologue(growth: Growth, group: FusedMatmul, index: number): FusedM
 function formRows(growth: Growth, seed: NodeId, grow: boolean): FusedRows {
   const space = ownSpace(growth.context, seed);
   const nodes = new Set([seed]);
+  const grower: Grower = { rule: "row program", seed };
   const { graph, consumers } = growth.context;
   // What only holds floats is no value of its own: what reads it as floats goes with it.
   const { dtype } = graph.nodes[seed]!.type;
@@ -124,17 +138,21 @@ function formRows(growth: Growth, seed: NodeId, grow: boolean): FusedRows {
   if (grow) {
     for (let before = 0; before !== nodes.size; ) {
       before = nodes.size;
-      growForward(growth, nodes, () => space, "row program");
+      growForward(growth, nodes, () => space, grower);
       const producers = [...nodes].flatMap((id) => growth.context.graph.nodes[id]!.inputs);
-      growBackward(growth, nodes, nodes, producers, space, "row program");
+      growBackward(growth, nodes, nodes, producers, space, grower);
     }
-    prune(growth, nodes, new Set([seed]));
+    prune(growth, nodes, new Set([seed]), grower);
   }
-  return { kind: "rows", space, nodes };
+  return { kind: "rows", seed, space, nodes };
 }
 
 /** Which values need a buffer, what must be moved for it, and the order of everything. */
-function finish(context: FusionContext, formed: readonly FusedGroup[], recorder: PassRecorder): FusedGraph {
+function finish(
+  context: FusionContext,
+  formed: readonly FusedGroup[],
+  recorder: PassRecorder,
+): Omit<FusedGraph, "growthRefusals" | "isFused"> {
   const { graph, classified } = context;
   const groups: FusedGroup[] = [...formed];
   const groupOf = new Int32Array(graph.nodes.length).fill(-1);

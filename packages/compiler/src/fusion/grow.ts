@@ -3,7 +3,7 @@
  * storing an earlier value moves fewer bytes.
  */
 import type { NodeId } from "@weft/dsl";
-import { placeOf } from "../passes/pass.ts";
+import { formatBytes } from "../print/amounts.ts";
 import { storedBytes } from "./classify.ts";
 import { type FusionContext, refuseInSpace } from "./legality.ts";
 import type { Partition } from "./partition.ts";
@@ -12,7 +12,14 @@ import type { Space } from "./types.ts";
 export interface Growth {
   readonly context: FusionContext;
   readonly partition: Partition;
-  readonly refuse: (rule: string, path: string, reason: string) => void;
+  /** Keeps why the kernel that grows from `seed` does not take a node in. */
+  readonly refuse: (rule: string, node: NodeId, seed: NodeId, reason: string) => void;
+}
+
+/** What grows, for the records: under which rule, and from which node. */
+export interface Grower {
+  readonly rule: string;
+  readonly seed: NodeId;
 }
 
 /** Ids in ascending order, each once. */
@@ -48,7 +55,7 @@ export function growForward(
   growth: Growth,
   nodes: Set<NodeId>,
   spaceFor: (candidate: NodeId) => Space | string,
-  rule: string,
+  { rule, seed }: Grower,
   reduces?: (space: Space) => string | undefined,
   joined?: (id: NodeId) => void,
 ): void {
@@ -62,16 +69,16 @@ export function growForward(
     const space = spaceFor(id);
     const reason =
       typeof space === "string" ? space : refuseInSpace(context, id, nodes, space, reduces?.(space));
-    const node = context.graph.nodes[id]!;
+    const { op } = context.graph.nodes[id]!;
     if (reason !== undefined) {
-      if (kind !== "view") growth.refuse(rule, placeOf(node), `${node.op}: ${reason}`);
+      growth.refuse(rule, id, seed, `${op}: ${reason}`);
       continue;
     }
     nodes.add(id);
     const unfit = partition.refuseTogether(nodes) ?? refuseBuffers(context, nodes);
     if (unfit !== undefined) {
       nodes.delete(id);
-      growth.refuse(rule, placeOf(node), `${node.op}: ${unfit}`);
+      growth.refuse(rule, id, seed, `${op}: ${unfit}`);
       continue;
     }
     joined?.(id);
@@ -107,7 +114,7 @@ export function growBackward(
   readers: ReadonlySet<NodeId>,
   from: Iterable<NodeId>,
   space: Space,
-  rule: string,
+  { rule, seed }: Grower,
 ): void {
   const { context, partition } = growth;
   const inside = new Set([...nodes, ...readers]);
@@ -119,14 +126,14 @@ export function growBackward(
       continue;
     const node = context.graph.nodes[id]!;
     if (!isPrivate(context, id, inside)) {
-      growth.refuse(rule, placeOf(node), `${node.op}: its value is also needed elsewhere`);
+      growth.refuse(rule, id, seed, `${node.op}: its value is also needed elsewhere`);
       continue;
     }
     // A view absorbed backward has its source in memory or absorbed next: it is judged as if that were inside.
     const seen = kind === "view" ? new Set([...nodes, ...node.inputs]) : nodes;
     const reason = refuseInSpace(context, id, seen, space);
     if (reason !== undefined) {
-      if (kind !== "view") growth.refuse(rule, placeOf(node), `${node.op}: ${reason}`);
+      growth.refuse(rule, id, seed, `${node.op}: ${reason}`);
       continue;
     }
     nodes.add(id);
@@ -135,7 +142,7 @@ export function growBackward(
     if (unfit !== undefined) {
       nodes.delete(id);
       inside.delete(id);
-      growth.refuse(rule, placeOf(node), `${node.op}: ${unfit}`);
+      growth.refuse(rule, id, seed, `${node.op}: ${unfit}`);
       continue;
     }
     for (const input of node.inputs) pending.add(input);
@@ -179,8 +186,19 @@ function isWritten({ graph, consumers }: FusionContext, id: NodeId): boolean {
   return consumers[value]!.some(isWrite);
 }
 
+/** @param added bytes of what has to be stored for a node to be computed elsewhere. */
+function givenBack(own: number, added: number): string {
+  const instead = added === 0 ? "is stored anyway" : `takes ${formatBytes(added)}`;
+  return `its value would take ${formatBytes(own)} to store, what it is computed from ${instead}`;
+}
+
 /** Gives back what would be stored only to spare its reader a cheap repetition. */
-export function prune(growth: Growth, nodes: Set<NodeId>, fixed: ReadonlySet<NodeId>): void {
+export function prune(
+  growth: Growth,
+  nodes: Set<NodeId>,
+  fixed: ReadonlySet<NodeId>,
+  { rule, seed }: Grower,
+): void {
   const { context } = growth;
   const { graph, consumers, outputs } = context;
   const storedNow = (id: NodeId) =>
@@ -202,8 +220,10 @@ export function prune(growth: Growth, nodes: Set<NodeId>, fixed: ReadonlySet<Nod
       }
       let added = 0;
       for (const source of sources) if (!storedNow(source)) added += storedBytes(graph, source);
-      if (added < storedBytes(graph, id)) {
+      const own = storedBytes(graph, id);
+      if (added < own) {
         nodes.delete(id);
+        growth.refuse(rule, id, seed, `${op}: ${givenBack(own, added)}`);
         changed = true;
       }
     }

@@ -1,10 +1,9 @@
 /** Matmul groups: which products fit the template, which share an input, what joins as epilogue and prologue. */
 import { type Axis, type GraphNode, maxSize, type NodeId } from "@weft/dsl";
-import { placeOf } from "../passes/pass.ts";
 import { attributesOf } from "../passes/rewrite.ts";
-import { type Growth, growBackward, growForward, prune } from "./grow.ts";
+import { type Grower, type Growth, growBackward, growForward, prune } from "./grow.ts";
 import { type FusionContext, sameSpace } from "./legality.ts";
-import type { FusedMatmul, MatmulColumns, Space } from "./types.ts";
+import { type FusedMatmul, type MatmulColumns, type Space, seedOf } from "./types.ts";
 import { isContiguous } from "./view.ts";
 
 interface MatmulShape {
@@ -74,7 +73,7 @@ export function formMatmul(
     const own = matmulShape(context, node);
     if (typeof own === "string" || own.contracted.length !== shape.contracted.length) continue;
     if (partition.refuseTogether(new Set([...dots, other])) !== undefined) {
-      growth.refuse("sibling matmuls", placeOf(node), "one of them waits for the other");
+      growth.refuse("sibling matmuls", other, first, "one of them waits for the other");
       continue;
     }
     dots.push(other);
@@ -87,6 +86,7 @@ export function formMatmul(
   const rootsOf = (id: NodeId) => [
     ...new Set(graph.nodes[id]!.inputs.filter((input) => nodes.has(input)).map((input) => root(input))),
   ];
+  const grower: Grower = { rule: "matmul epilogue", seed: first };
   growForward(
     growth,
     nodes,
@@ -97,7 +97,7 @@ export function formMatmul(
       if (spaces.some((one) => !sameSpace(one, spaces[0]!))) return "joins matmuls of different columns";
       return spaces[0]!;
     },
-    "matmul epilogue",
+    grower,
     (space) => {
       const columns = space.loops.slice(shape.rows.length);
       const groups = columns.reduce((product, one) => product * maxSize(one.size), 1);
@@ -109,7 +109,7 @@ export function formMatmul(
       for (const other of others) component.set(other, one!);
     },
   );
-  prune(growth, nodes, new Set(dots));
+  prune(growth, nodes, new Set(dots), grower);
   const columns = splitColumns(nodes, dots, root, (id) => columnSpace(shapes.get(id)!));
   const prologueSpace: Space = { loops: shape.rows, row: shape.contracted };
   const group: FusedMatmul = {
@@ -147,12 +147,12 @@ function splitColumns(
 export function growPrologue(growth: Growth, group: FusedMatmul, members: ReadonlySet<NodeId>): Set<NodeId> {
   const dots = new Set(group.columns.flatMap((one) => one.dots));
   const prologue = new Set<NodeId>();
-  growBackward(growth, prologue, dots, [group.operand], group.prologue.space, "matmul prologue");
+  const grower: Grower = { rule: "matmul prologue", seed: seedOf(group) };
+  growBackward(growth, prologue, dots, [group.operand], group.prologue.space, grower);
   if (!prologue.has(group.operand)) return new Set();
   const unordered = growth.partition.refuseTogether(new Set([...members, ...prologue]));
   if (unordered !== undefined) {
-    const node = growth.context.graph.nodes[group.operand]!;
-    growth.refuse("matmul prologue", placeOf(node), unordered);
+    growth.refuse(grower.rule, group.operand, grower.seed, unordered);
     return new Set();
   }
   return prologue;

@@ -3,7 +3,6 @@
  * product. Adding the rows onto the product spares a table of zeros and a pass over both.
  */
 import type { NodeId } from "@weft/dsl";
-import { placeOf } from "../passes/pass.ts";
 import { type Growth, isPrivate } from "./grow.ts";
 import { isContiguous } from "./view.ts";
 
@@ -13,7 +12,7 @@ export function sumBehind({ context, partition, refuse }: Growth, id: NodeId): N
   const [reader] = consumers[id]!;
   const sum = graph.nodes[reader ?? id]!;
   if (sum.op !== "add" || !isPrivate(context, id, new Set([sum.id]))) return undefined;
-  const refused = (reason: string) => void refuse("scatterAdd onto", placeOf(sum), reason);
+  const refused = (reason: string) => void refuse("scatterAdd onto", sum.id, id, reason);
   const other = sum.inputs.find((input) => input !== id);
   if (other === undefined) return refused("both operands are the sums");
   const { type } = graph.nodes[other]!;

@@ -15,6 +15,8 @@ export interface Space {
 /** Pointwise chains and row reductions. Writes of states among the nodes are made by the kernel itself, in place. */
 export interface FusedRows {
   readonly kind: "rows";
+  /** What it was grown from. */
+  readonly seed: NodeId;
   readonly space: Space;
   readonly nodes: ReadonlySet<NodeId>;
 }
@@ -120,6 +122,15 @@ export type FusedGroup =
   | FusedMove
   | FusedState;
 
+/** A node that a growing kernel did not take in, or gave back. */
+export interface GrowthRefusal {
+  readonly rule: string;
+  readonly node: NodeId;
+  /** What the kernel was grown from; that is in it whatever else is. */
+  readonly seed: NodeId;
+  readonly reason: string;
+}
+
 export interface FusedGraph {
   /** Of the same meaning as the graph that was given; its nodes are in an order that states allow. */
   readonly graph: Graph;
@@ -132,8 +143,26 @@ export interface FusedGraph {
   /** Where a stored value, a leaf or a view of one lies. */
   readonly viewOf: (id: NodeId) => View | undefined;
   readonly refusals: readonly Refusal[];
+  /** The same node by node, views included, some more than once: what `boundariesOf` reads. */
+  readonly growthRefusals: readonly GrowthRefusal[];
+  /** Whether anything was grown at all, or every primitive left a kernel of its own. */
+  readonly isFused: boolean;
   /** How often each rule fired. */
   readonly fired: ReadonlyMap<string, readonly string[]>;
+}
+
+/** What a kernel was grown from: a product, or the only thing that it computes. */
+export function seedOf(group: FusedGroup): NodeId {
+  switch (group.kind) {
+    case "rows":
+      return group.seed;
+    case "matmul":
+      return Math.min(...group.columns.flatMap((one) => one.dots));
+    case "lossHead":
+      return group.scores;
+    default:
+      return nodesOf(group)[0]!;
+  }
 }
 
 export function nodesOf(group: FusedGroup): NodeId[] {

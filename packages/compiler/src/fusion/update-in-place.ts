@@ -14,7 +14,6 @@
  * Otherwise the value is stored as any other, and a copy writes the state.
  */
 import { type GraphNode, type NodeId, typeEquals } from "@weft/dsl";
-import { placeOf } from "../passes/pass.ts";
 import { rowAxisOfView } from "./classify.ts";
 import type { Growth } from "./grow.ts";
 import type { FusionContext } from "./legality.ts";
@@ -78,7 +77,7 @@ export function joinUpdate(
   const reason =
     updates !== undefined && isWrittenWhereMade(growth, write) ? refuseWrite(growth, group, write) : updates;
   if (reason !== undefined) {
-    growth.refuse("update in place", placeOf(write), reason);
+    growth.refuse("update in place", write.id, group.seed, reason);
     return false;
   }
   const joined = [...joins, write.id];

@@ -2,33 +2,8 @@
 import { costOf, type StepCost, type SymbolValues, totalCost } from "../cost/cost.ts";
 import { lifetimesOf, type ProgramMemory } from "../plan/memory.ts";
 import type { Plan, PlanProgram } from "../plan/types.ts";
+import { formatBytes, formatCount } from "./amounts.ts";
 import { foldRuns } from "./fold.ts";
-
-/** `1.50 MiB`; exact below 10 KiB. */
-export function formatBytes(bytes: number): string {
-  if (bytes < 10240) return `${bytes} B`;
-  const units = ["KiB", "MiB", "GiB", "TiB"];
-  let value = bytes / 1024;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${value.toFixed(2)} ${units[unit]}`;
-}
-
-/** `15.00 k`; exact below 10000. With a unit: `15.00 kflop`, `408 flop`. */
-export function formatCount(count: number, unitName = ""): string {
-  if (count < 1e4) return `${count} ${unitName}`.trimEnd();
-  const units = ["k", "M", "G", "T"];
-  let value = count / 1000;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${value.toFixed(2)} ${units[unit]}${unitName}`;
-}
 
 const formatCost = (cost: StepCost) =>
   `${formatBytes(cost.readBytes)} read, ${formatBytes(cost.writtenBytes)} written, ${formatCount(cost.operations, "flop")}`;

@@ -3,7 +3,7 @@ import { TestFailure } from "@weft/dsl/testing";
 import type { Compiled } from "../compile.ts";
 import { lifetimesOf } from "../plan/memory.ts";
 import { bytesCovered } from "../plan/peak.ts";
-import { formatBytes } from "../print/plan.ts";
+import { formatBytes } from "../print/amounts.ts";
 import type { KernelOptions } from "./kernels.ts";
 import { programIndex } from "./program-index.ts";
 

@@ -70,7 +70,9 @@ export function withoutNumber(text: string, prefix: string, number: number): str
   return text === start || text.startsWith(`${start}.`) ? `${prefix}*${text.slice(start.length)}` : text;
 }
 
-interface Layer {
+/** A path's number, with what stands before it. */
+export interface Layer {
+  /** `model.layers.` */
   readonly prefix: string;
   readonly number: number;
 }
@@ -80,8 +82,8 @@ interface Range {
   readonly nodes: GraphNode[];
 }
 
-/** The first number among a path's segments, with what stands before it. */
-function layerOf(path: string): Layer | undefined {
+/** The first number among a path's segments, with what stands before it; undefined where there is none. */
+export function layerOf(path: string): Layer | undefined {
   const found = /^((?:[^.]*\.)*?)(\d{1,9})(?:\.|$)/.exec(path);
   return found === null ? undefined : { prefix: found[1]!, number: Number(found[2]) };
 }

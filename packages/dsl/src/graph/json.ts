@@ -1,5 +1,5 @@
 /** A graph as JSON: plain, versioned, one node per line so that diffs can be read. */
-import { type Either, left } from "fp-ts/lib/Either.js";
+import { type Either, isLeft, left, right } from "fp-ts/lib/Either.js";
 import { type Problems, userProblem } from "../errors.ts";
 import { isRecord, show } from "./check.ts";
 import type { Graph } from "./types.ts";
@@ -33,13 +33,36 @@ export function graphToJson(graph: Graph): string {
  * @example pipe(graphFromJson(readFileSync("graph.json", "utf8")), E.map(printGraph));
  */
 export function graphFromJson(source: string): Either<Problems, Graph> {
-  let data: unknown;
+  const data = parseJson(source);
+  return isLeft(data) ? data : graphFromData(data.right);
+}
+
+/**
+ * The graphs of several programs, which stand in one JSON array; or a single one.
+ * @returns on the left, what `graphFromJson` says of the first that is none.
+ */
+export function graphsFromJson(source: string): Either<Problems, readonly Graph[]> {
+  const data = parseJson(source);
+  if (isLeft(data)) return data;
+  const graphs: Graph[] = [];
+  for (const one of Array.isArray(data.right) ? data.right : [data.right]) {
+    const graph = graphFromData(one);
+    if (isLeft(graph)) return graph;
+    graphs.push(graph.right);
+  }
+  return right(graphs);
+}
+
+function parseJson(source: string): Either<Problems, unknown> {
   try {
-    data = JSON.parse(source);
+    return right(JSON.parse(source));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return left([userProblem("graph json", "the text must be JSON", { given: message })]);
   }
+}
+
+function graphFromData(data: unknown): Either<Problems, Graph> {
   if (!isRecord(data))
     return left([userProblem("graph json", "the text must hold an object", { given: show(data) })]);
   const { format, version, ...graph } = data;

@@ -2,11 +2,12 @@
 
 export { graphToDot } from "./dot.ts";
 export type { DrawOptions } from "./drawing.ts";
-export { type FoldItem, foldGraph, type Repeat } from "./fold.ts";
-export { graphFromJson, graphJsonVersion, graphToJson } from "./json.ts";
+export { type FoldItem, foldGraph, type Layer, layerOf, type Repeat } from "./fold.ts";
+export { graphFromJson, graphJsonVersion, graphsFromJson, graphToJson } from "./json.ts";
+export { matchGraphs, type NodeMatch } from "./match.ts";
 export { graphToMermaid } from "./mermaid.ts";
 export { graphToTypeScript } from "./source/print.ts";
 export { differenceOfTexts, formatChanges, type TextChange } from "./text/difference.ts";
 export { parseGraph } from "./text/parse.ts";
-export { type PrintOptions, printGraph } from "./text/print.ts";
+export { type PrintOptions, printGraph, printOperation } from "./text/print.ts";
 export { verifyGraph } from "./verify.ts";

@@ -5,7 +5,7 @@
 import type { PackedRows } from "./rows.ts";
 
 /** Raised whenever a page of the old version could misread a new view. */
-export const viewVersion = 1;
+export const viewVersion = 2;
 
 export interface View {
   readonly version: number;
@@ -107,7 +107,7 @@ export const changedNode = 1;
 export const addedNode = 2;
 
 /** Numbers at the front of a row that are texts, and the same in all turns of a repetition. */
-export const fixedColumns = { node: 6, step: 5, buffer: 3, life: 0, refusal: 3 } as const;
+export const fixedColumns = { node: 6, step: 6, buffer: 3, life: 0, refusal: 3 } as const;
 
 /**
  * op, path, type, attributes, composite, source: indices of texts. Then the numbers of path and attributes; the node
@@ -123,10 +123,10 @@ export const nodeColumns = {
 };
 
 /**
- * kernel; how many buffers, nodes, origins and reasons. Then bytes read and written, operations; the buffers by slot; the
- * nodes of the last stage; index and number of each origin's and of each reason's text.
+ * kernel; how many buffers, nodes, origins, reasons and boundaries. Then bytes read and written, operations; the buffers by
+ * slot; the nodes of the last stage; index and number of the text of each origin, of each reason and of each boundary.
  */
-export const stepColumns = { read: 5, written: 6, operations: 7, lists: 8 };
+export const stepColumns = { read: 6, written: 7, operations: 8, lists: 9 };
 
 /** name, class, dtype: indices of texts. Then the name's number, bytes, offset, the sizes of the shape. */
 export const bufferColumns = { nameNumber: 3, bytes: 4, offset: 5, shape: 6 };

@@ -1,10 +1,11 @@
 /** The graph after every pass, each node with what it was before. */
 import type { CompiledProgram } from "@weft/compiler";
-import { type Attributes, formatType, type Graph, type NodeId } from "@weft/dsl";
+import { type Attributes, formatType, type Graph, matchGraphs, type NodeId, type NodeMatch } from "@weft/dsl";
 import { packRows, type Row } from "../format/rows.ts";
 import type { TextTable } from "../format/texts.ts";
-import { addedNode, fixedColumns, type StageView, sameNode } from "../format/types.ts";
-import { matchGraphs, type NodeMatch } from "./match.ts";
+import { addedNode, changedNode, fixedColumns, type StageView, sameNode } from "../format/types.ts";
+
+const states = { same: sameNode, changed: changedNode, added: addedNode } as const;
 
 export function stagesOf({ records, fused }: CompiledProgram, texts: TextTable): readonly StageView[] {
   const first = records[0]?.before ?? fused.graph;
@@ -40,7 +41,7 @@ function stage(
   const outputs = graph.outputs.map(({ name, node }) => [name, node] as const);
   const isSame =
     before?.nodes.length === graph.nodes.length &&
-    matches!.every((one, id) => one.before === id && one.state === sameNode);
+    matches!.every((one, id) => one.before === id && one.state === "same");
   const nodes = isSame && stored === undefined ? null : nodeRows(texts, graph, matches, stored);
   return { pass, summary, rules, nodes, outputs };
 }
@@ -55,7 +56,7 @@ function nodeRows(
     const path = texts.add(origin.path);
     const written = texts.add(attributesText(attributes));
     // The first graph has nothing before it, and nothing in it is new.
-    const { before, state } = matches?.[id] ?? { before: id, state: sameNode };
+    const { before, state } = matches?.[id] ?? { before: id, state: "same" };
     return [
       texts.addWhole(op),
       path[0],
@@ -65,8 +66,8 @@ function nodeRows(
       texts.addWhole(origin.source ?? ""),
       path[1],
       written[1],
-      state === addedNode ? -1 : before,
-      state,
+      before,
+      states[state],
       stored?.has(id) === true ? 1 : 0,
       ...inputs,
     ];

@@ -9,32 +9,52 @@ import {
   nodesOf,
   type Plan,
   type PlanProgram,
+  placed,
   type Refusal,
   rolesOf,
+  type StepBoundary,
+  stepGrowths,
 } from "@weft/compiler";
 import { type PackedRows, packRows, type Row } from "../format/rows.ts";
 import type { TextTable } from "../format/texts.ts";
 import { fixedColumns } from "../format/types.ts";
 
-/** Of a program that was just compiled: which nodes each step computes, and why. */
+/** Of a program that was just compiled: which nodes each step computes, why, and why no more. */
 export interface StepOrigin {
   readonly nodes: readonly number[];
   readonly reasons: readonly string[];
+  readonly boundaries: readonly string[];
 }
 
 export function stepOrigins(compiled: Compiled, index: number, device: "cpu" | "cuda"): StepOrigin[] {
   const { fused, name } = compiled.compiled[index]!;
+  const { kernels, programs } = compiled.plan;
+  const names = programs[index]!.steps.map(({ kernel }) => kernels[kernel]!.name);
   const linears = linearPaths(compiled, device).filter((one) => one.program === name);
   const groups = compiled.groups[index]!;
   const written = writtenInPlace(fused, groups);
+  const growths = stepGrowths(fused, groups, names);
   return groups.map((group, step): StepOrigin => {
     const states = written.get(step) ?? [];
     const nodes = [...new Set([...nodesOf(group), ...states])].sort((a, b) => a - b);
     const products = linears.filter((one) => one.step === step).flatMap(describeLinearPath);
     const inPlace = states.length === 0 ? [] : ["new rows of a state are written by what computes them"];
-    return { nodes, reasons: [...new Set([...rolesOf(group, fused.graph), ...inPlace, ...products])] };
+    const { begins, boundaries } = growths[step]!;
+    const grown = nodes.length === 1 ? [] : [`it was grown from ${placed(begins)}`];
+    return {
+      nodes,
+      reasons: [...new Set([...rolesOf(group, fused.graph), ...grown, ...inPlace, ...products])],
+      boundaries: [...new Set(boundaries.flatMap(boundaryLines))],
+    };
   });
 }
+
+/** A text has the number of one layer taken out, so each names one block only. */
+const boundaryLines = ({ side, value, readers, reasons }: StepBoundary): string[] => {
+  const others =
+    side === "from" ? [`reads ${placed(value)}`] : readers.map((one) => `is read by ${placed(one)}`);
+  return others.flatMap((other) => reasons.map(({ rule, reason }) => `${other}; ${rule}: ${reason}`));
+};
 
 /** States that need no kernel of their own: by the step that computes, and writes, what they are given. */
 function writtenInPlace(fused: FusedGraph, groups: readonly FusedGroup[]): ReadonlyMap<number, number[]> {
@@ -51,6 +71,8 @@ function writtenInPlace(fused: FusedGraph, groups: readonly FusedGroup[]): Reado
   return written;
 }
 
+const nothingKnown: StepOrigin = { nodes: [], reasons: [], boundaries: [] };
+
 export function stepRows(
   plan: Plan,
   program: PlanProgram,
@@ -60,7 +82,7 @@ export function stepRows(
 ): PackedRows {
   const costs = costOf(plan, program, at);
   const rows = program.steps.map(({ kernel, bindings, origins: paths }, step): Row => {
-    const { nodes, reasons } = origins?.[step] ?? { nodes: [], reasons: [] };
+    const { nodes, reasons, boundaries } = origins?.[step] ?? nothingKnown;
     const { readBytes, writtenBytes, operations } = costs[step]!;
     return [
       kernel,
@@ -68,13 +90,14 @@ export function stepRows(
       nodes.length,
       paths.length,
       reasons.length,
+      boundaries.length,
       readBytes,
       writtenBytes,
       operations,
       ...bindings,
       ...nodes,
       ...paths.flatMap((path) => texts.add(path)),
-      ...reasons.flatMap((reason) => texts.add(reason)),
+      ...[...reasons, ...boundaries].flatMap((text) => texts.add(text)),
     ];
   });
   return packRows(rows, fixedColumns.step);

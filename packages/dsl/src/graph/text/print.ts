@@ -49,6 +49,14 @@ export function printGraph(graph: Graph, options: PrintOptions = {}): string {
   return `${lines.join("\n")}\n}\n`;
 }
 
+/**
+ * What a node computes, without its number and where it comes from: `dot(%, %) {contract: ["hidden"]}: f32[heads=16]`.
+ * @param reference how an input is written
+ */
+export function printOperation(node: GraphNode, reference: (id: NodeId) => string): string {
+  return operation(node, { reference, text: (text) => text, origins: false }, 0);
+}
+
 /** A plain word as it is, anything else in quotes. */
 export function printName(name: string): string {
   return /^[A-Za-z_][\w.'-]*$/.test(name) ? name : JSON.stringify(name);
@@ -88,10 +96,14 @@ interface Spelling {
 }
 
 function printNode(node: GraphNode, spelling: Spelling, place = 0): string {
+  const origin = spelling.origins ? printOrigin(node.origin, spelling.text) : "";
+  return `%${node.id} = ${operation(node, spelling, place)}${origin}`;
+}
+
+function operation(node: GraphNode, spelling: Spelling, place: number): string {
   const inputs = node.inputs.map((id, index) => spelling.reference(id, place, index)).join(", ");
   const attributes = printEntries(shownAttributes(node), spelling.text);
-  const origin = spelling.origins ? printOrigin(node.origin, spelling.text) : "";
-  return `%${node.id} = ${printName(node.op)}(${inputs})${attributes && ` {${attributes}}`}: ${printType(node.type)}${origin}`;
+  return `${printName(node.op)}(${inputs})${attributes && ` {${attributes}}`}: ${printType(node.type)}`;
 }
 
 function shownAttributes(node: GraphNode): { readonly [key: string]: AttributeValue } {

@@ -1,15 +1,15 @@
-/** Which node of a graph is which node of the graph before a pass: passes give new numbers to what they keep. */
-import { formatType, type Graph, type GraphNode } from "@weft/dsl";
-import { addedNode, changedNode, sameNode } from "../format/types.ts";
+/** Which node of a graph is which node of another one: passes give new numbers to what they keep. */
+import { formatType } from "../ops/shape.ts";
+import type { Graph, GraphNode } from "./types.ts";
 
 export interface NodeMatch {
   /** The node before, or -1. */
   readonly before: number;
-  readonly state: typeof sameNode | typeof changedNode | typeof addedNode;
+  readonly state: "same" | "changed" | "added";
 }
 
 /**
- * Nodes with the same op, place, type and attributes are one, in their order; of what is left, those with the same op at
+ * For each node of `after` the one of `before` that it is. Nodes with the same op, place, type and attributes are one, in their order; of what is left, those with the same op at
  * the same place. A node that reads other values than before has changed, whatever else of it is the same.
  */
 export function matchGraphs(before: Graph, after: Graph): readonly NodeMatch[] {
@@ -19,12 +19,12 @@ export function matchGraphs(before: Graph, after: Graph): readonly NodeMatch[] {
   pair(before, after, found, taken, placeKey);
   return after.nodes.map((node): NodeMatch => {
     const old = found[node.id]!;
-    if (old < 0) return { before: -1, state: addedNode };
+    if (old < 0) return { before: -1, state: "added" };
     const inputs = before.nodes[old]!.inputs;
     const reads =
       inputs.length === node.inputs.length &&
       node.inputs.every((input, place) => found[input] === inputs[place]);
-    return { before: old, state: exact.has(node.id) && reads ? sameNode : changedNode };
+    return { before: old, state: exact.has(node.id) && reads ? "same" : "changed" };
   });
 }
 
@@ -63,14 +63,22 @@ function pair(
 
 const placeKey = (node: GraphNode) => JSON.stringify([node.op, node.origin.path, node.origin.composite]);
 
-/** A graph is looked at twice, before one pass and after the other, and passes hand on most of its nodes. */
+/** JSON has no words for these numbers. */
+function spelled(_: string, value: unknown): unknown {
+  if (Object.is(value, -0)) return "-0";
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+}
+
+/** A graph is often looked at twice, before one pass and after the other, and passes hand on most of its nodes. */
 const exactKeys = new WeakMap<GraphNode, string>();
 
 function exactKey(node: GraphNode): string {
   const known = exactKeys.get(node);
   if (known !== undefined) return known;
   const { op, origin, type, attributes } = node;
-  const key = JSON.stringify([op, origin.path, origin.composite, formatType(type), attributes]);
+  // A graph that was read from a text has the attributes of some nodes in another order.
+  const entries = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+  const key = JSON.stringify([op, origin.path, origin.composite, formatType(type), entries], spelled);
   exactKeys.set(node, key);
   return key;
 }
