@@ -24,7 +24,14 @@ import { Partition } from "./partition.ts";
 import { sumBehind } from "./scatter-add.ts";
 import { joinSiblings } from "./siblings.ts";
 import { settleStates } from "./state-order.ts";
-import { type FusedGraph, type FusedGroup, type FusedMatmul, type FusedRows, nodesOf } from "./types.ts";
+import {
+  type FusedGraph,
+  type FusedGroup,
+  type FusedMatmul,
+  type FusedRows,
+  firstNodeOf,
+  nodesOf,
+} from "./types.ts";
 import { isWrittenWhereMade, joinUpdate, readBeforeUpdate } from "./update-in-place.ts";
 
 export interface FuseOptions {
@@ -165,7 +172,7 @@ function finish(context: FusionContext, formed: readonly FusedGroup[], recorder:
       }
     }
   }
-  for (const group of groups) recorder.fired(group.kind, placeOf(graph.nodes[Math.min(...nodesOf(group))]!));
+  for (const group of groups) recorder.fired(group.kind, placeOf(graph.nodes[firstNodeOf(group)]!));
   const order = orderGroups(classified.waits, groups, groupOf);
   const position = new Int32Array(groups.length);
   order.forEach((old, index) => {
