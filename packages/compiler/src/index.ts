@@ -47,6 +47,7 @@ export { type RescoreOptions, rescore } from "./passes/rescore.ts";
 export { consumersOf, liveNodes, rewriteGraph } from "./passes/rewrite.ts";
 export { simplify } from "./passes/simplify.ts";
 export { type BuiltPlan, buildPlan, hashPlan } from "./plan/build.ts";
+export { coverageOf } from "./plan/coverage.ts";
 export { type InPlace, lifetimesOf, type ProgramMemory, planMemory } from "./plan/memory.ts";
 export { type ArenaPeak, arenaPeak, bytesCovered } from "./plan/peak.ts";
 export { type LayerRepeat, patternLayers } from "./plan/repeat/repeat-layers.ts";

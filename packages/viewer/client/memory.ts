@@ -27,6 +27,9 @@ const bottom = 20;
 const top = 8;
 const right = 10;
 
+/** Of any number of values: a call has fewer arguments than a large plan has steps. */
+const largest = (values: readonly number[]) => values.reduce((most, one) => Math.max(most, one), 0);
+
 export class Memory {
   readonly root = element("div", { class: "memory" });
   readonly #state: State;
@@ -92,7 +95,7 @@ export class Memory {
       );
     this.#list.show(this.#rows);
     const arenas = Object.entries(model.view.arenas).map(([name, size]) => `${name} ${bytes(size)}`);
-    const peak = Math.max(0, ...memory.alive);
+    const peak = largest(memory.alive);
     const step = memory.alive.indexOf(peak);
     this.#note.textContent = `activations of ${program.view.name}: arena ${bytes(memory.bytes)}, peak ${bytes(peak)}${step < 0 ? "" : ` at step ${step}`}; plan: ${arenas.join(", ")}`;
     this.draw();
@@ -157,7 +160,7 @@ export class Memory {
     context.textAlign = "center";
     for (let step = 0; step < steps; step += every)
       context.fillText(String(step), this.#x(step + 0.5, width), height - 6);
-    const peak = Math.max(0, ...alive);
+    const peak = largest(alive);
     const at = alive.indexOf(peak);
     if (at < 0 || peak === 0) return;
     context.strokeStyle = colour("gone");

@@ -138,21 +138,20 @@ function hash(text: string): string {
 /** The entries as they are shown: equal layers beside each other as one, but for those that are open. */
 export function folded(entries: readonly Entry[], isOpen: (key: string) => boolean): readonly Entry[] {
   const shown: Entry[] = [];
+  let turns: Scope[] = [];
   for (const entry of entries) {
-    const last = shown.at(-1);
-    if (entry.kind === "scope" && last?.kind === "scope" && isNextTurn(last, entry.scope, isOpen))
-      shown[shown.length - 1] = { ...last, turns: [...last.turns, entry.scope] };
-    else shown.push(entry);
+    const before = turns.at(-1);
+    if (entry.kind === "node") turns = [];
+    else if (before !== undefined && isNextTurn(before, entry.scope, isOpen)) {
+      turns.push(entry.scope);
+      continue;
+    } else turns = [...entry.turns];
+    shown.push(entry.kind === "node" ? entry : { ...entry, turns });
   }
   return shown;
 }
 
-function isNextTurn(
-  { turns }: Extract<Entry, { kind: "scope" }>,
-  scope: Scope,
-  isOpen: (key: string) => boolean,
-): boolean {
-  const before = turns.at(-1)!;
+function isNextTurn(before: Scope, scope: Scope, isOpen: (key: string) => boolean): boolean {
   return (
     /^\d+$/.test(scope.name) &&
     Number(before.name) + 1 === Number(scope.name) &&

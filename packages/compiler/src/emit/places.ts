@@ -9,9 +9,10 @@ import {
   WeftError,
 } from "@weft/dsl";
 import { constantSum, scaleSum, sumOf } from "../fusion/affine.ts";
+import { opsByState } from "../fusion/state-order.ts";
 import type { FusedGraph } from "../fusion/types.ts";
 import { contiguousStrides } from "../fusion/view.ts";
-import { attributesOf } from "../passes/rewrite.ts";
+import { attributesOf, consumersOf } from "../passes/rewrite.ts";
 import type { PlanPort } from "../plan/types.ts";
 import { throughView } from "./body.ts";
 import { type PlanAssembly, type Storage, valueName } from "./storage.ts";
@@ -26,6 +27,7 @@ export interface OutputPlace {
 export class Places {
   readonly #fused: FusedGraph;
   readonly #assembly: PlanAssembly;
+  readonly #consumers: readonly (readonly NodeId[])[];
   readonly #storage = new Map<NodeId, Storage>();
   /** Further places that a value must be stored to: states that its group writes by itself. */
   readonly #direct = new Map<NodeId, Storage>();
@@ -33,6 +35,7 @@ export class Places {
   constructor(fused: FusedGraph, assembly: PlanAssembly) {
     this.#fused = fused;
     this.#assembly = assembly;
+    this.#consumers = consumersOf(fused.graph);
   }
 
   get #graph(): Graph {
@@ -121,7 +124,7 @@ export class Places {
   /** New rows that only the state needs are written there by their own kernel. */
   #appendInPlace(node: GraphNode): void {
     const value = node.inputs[0]!;
-    const readers = this.#graph.nodes.filter((one) => one.inputs.includes(value));
+    const readers = this.#consumers[value]!;
     const computed = this.#fused.viewOf(value)?.base === value && this.#fused.stored.has(value);
     const group = this.#fused.groups[this.#fused.groupOf[value] ?? -1];
     const writes = group?.kind === "rows" || group?.kind === "matmul";
@@ -134,9 +137,9 @@ export class Places {
     this.#direct.set(value, target);
   }
 
-  #opsOnStateOf({ attributes }: GraphNode): GraphNode[] {
+  #opsOnStateOf({ attributes }: GraphNode): readonly GraphNode[] {
     const { state } = attributes as { readonly state: string };
-    return this.#graph.nodes.filter((one) => (one.attributes as { state?: unknown }).state === state);
+    return opsByState(this.#graph).get(state) ?? [];
   }
 
   /** Whether an output is what a state holds before the program; refused where it is what a later op overwrites. */

@@ -60,6 +60,7 @@ export class PlanAssembly {
   readonly #symbolByName = new Map<string, number>();
   readonly #shared = new Map<string, number>();
   readonly #kernelByKey = new Map<string, number>();
+  readonly #kernelNames = new Map<string, number>();
 
   declareSymbols(symbols: readonly SymbolSpec[]): void {
     for (const one of symbols) {
@@ -136,12 +137,20 @@ export class PlanAssembly {
     const present = this.#kernelByKey.get(key);
     if (present !== undefined) return present;
     const index = this.kernels.length;
-    const taken = new Set(this.kernels.map((one) => one.name));
-    let name = kernel.name;
-    for (let count = 2; taken.has(name); count++) name = `${kernel.name}_${count}`;
-    this.kernels.push({ ...kernel, name });
+    this.kernels.push({ ...kernel, name: this.#freeName(kernel.name) });
     this.#kernelByKey.set(key, index);
     return index;
+  }
+
+  /** The name, or the first that is free with a number behind it. */
+  #freeName(wanted: string): string {
+    const taken = this.#kernelNames;
+    let count = taken.get(wanted) ?? 0;
+    let name = wanted;
+    while (taken.has(name)) name = `${wanted}_${++count}`;
+    taken.set(name, 1);
+    taken.set(wanted, Math.max(1, count));
+    return name;
   }
 }
 

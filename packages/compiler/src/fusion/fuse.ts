@@ -29,6 +29,7 @@ import {
   type FusedGroup,
   type FusedMatmul,
   type FusedRows,
+  firstNodeOf,
   type GrowthRefusal,
   nodesOf,
 } from "./types.ts";
@@ -183,7 +184,7 @@ function finish(
       }
     }
   }
-  for (const group of groups) recorder.fired(group.kind, placeOf(graph.nodes[Math.min(...nodesOf(group))]!));
+  for (const group of groups) recorder.fired(group.kind, placeOf(graph.nodes[firstNodeOf(group)]!));
   const order = orderGroups(classified.waits, groups, groupOf);
   const position = new Int32Array(groups.length);
   order.forEach((old, index) => {

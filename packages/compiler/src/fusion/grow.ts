@@ -60,6 +60,8 @@ export function growForward(
   joined?: (id: NodeId) => void,
 ): void {
   const { context, partition } = growth;
+  const buffers = new BufferCount(context, nodes);
+  const smallest = Math.min(...nodes);
   const pending = new SortedIds();
   for (const id of nodes) for (const consumer of context.consumers[id]!) pending.add(consumer);
   for (let id = pending.takeFirst(); id !== undefined; id = pending.takeFirst()) {
@@ -75,7 +77,8 @@ export function growForward(
       continue;
     }
     nodes.add(id);
-    const unfit = partition.refuseTogether(nodes) ?? refuseBuffers(context, nodes);
+    const unfit =
+      refuseLength(nodes) ?? partition.refuseReader(nodes, id, smallest) ?? buffers.refuse(nodes, id);
     if (unfit !== undefined) {
       nodes.delete(id);
       growth.refuse(rule, id, seed, `${op}: ${unfit}`);
@@ -86,25 +89,49 @@ export function growForward(
   }
 }
 
+/**
+ * Memory is read once for so many operations, so a longer kernel gains nothing; but each that joins is held against all
+ * that are there, and compilers of kernels take their time for long texts.
+ */
+const mostNodes = 512;
+
+function refuseLength({ size }: ReadonlySet<NodeId>): string | undefined {
+  return size > mostNodes ? `the kernel would have more than ${mostNodes} operations` : undefined;
+}
+
 /** Runtimes bind at most 64 buffers to a kernel; what grows behind this check is few. */
 const mostBuffers = 48;
 
-/** Long sums of single numbers are the case that comes here. */
-function refuseBuffers(
-  { graph, classified, consumers, outputs }: FusionContext,
-  nodes: ReadonlySet<NodeId>,
-): string | undefined {
-  // A node brings at most three buffers, so few nodes cannot touch too many.
-  if (nodes.size * 3 <= mostBuffers) return undefined;
-  const touched = new Set<NodeId>();
-  for (const id of nodes) {
-    if (outputs.has(id) || consumers[id]!.some((consumer) => !nodes.has(consumer))) touched.add(id);
-    for (const input of graph.nodes[id]!.inputs) {
-      const base = nodes.has(input) ? undefined : classified.views[input]?.base;
-      if (base !== undefined) touched.add(base);
-    }
+/** How many buffers a growing kernel touches. Long sums of single numbers are the case in which they are too many. */
+class BufferCount {
+  readonly #context: FusionContext;
+  /** No fewer than there are. Counted only where it says too many, because that takes as long as the kernel is. */
+  #atMost: number;
+
+  constructor(context: FusionContext, nodes: ReadonlySet<NodeId>) {
+    this.#context = context;
+    this.#atMost = this.#count(nodes);
   }
-  return touched.size > mostBuffers ? `the kernel would touch more than ${mostBuffers} buffers` : undefined;
+
+  /** @param added a node that has just joined: it brings its own value, and those that it reads. */
+  refuse(nodes: ReadonlySet<NodeId>, added: NodeId): string | undefined {
+    this.#atMost += 1 + this.#context.graph.nodes[added]!.inputs.length;
+    if (this.#atMost > mostBuffers) this.#atMost = this.#count(nodes);
+    return this.#atMost > mostBuffers ? `the kernel would touch more than ${mostBuffers} buffers` : undefined;
+  }
+
+  #count(nodes: ReadonlySet<NodeId>): number {
+    const { graph, classified, consumers, outputs } = this.#context;
+    const touched = new Set<NodeId>();
+    for (const id of nodes) {
+      if (outputs.has(id) || consumers[id]!.some((consumer) => !nodes.has(consumer))) touched.add(id);
+      for (const input of graph.nodes[id]!.inputs) {
+        const base = nodes.has(input) ? undefined : classified.views[input]?.base;
+        if (base !== undefined) touched.add(base);
+      }
+    }
+    return touched.size;
+  }
 }
 
 /** Adds producers whose every reader is in the set. */
@@ -118,6 +145,7 @@ export function growBackward(
 ): void {
   const { context, partition } = growth;
   const inside = new Set([...nodes, ...readers]);
+  const buffers = new BufferCount(context, inside);
   const pending = new SortedIds();
   for (const id of from) pending.add(id);
   for (let id = pending.takeLast(); id !== undefined; id = pending.takeLast()) {
@@ -138,7 +166,7 @@ export function growBackward(
     }
     nodes.add(id);
     inside.add(id);
-    const unfit = partition.refuseTogether(inside) ?? refuseBuffers(context, inside);
+    const unfit = refuseLength(inside) ?? partition.refuseProducer(inside) ?? buffers.refuse(inside, id);
     if (unfit !== undefined) {
       nodes.delete(id);
       inside.delete(id);

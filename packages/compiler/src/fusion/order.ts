@@ -1,7 +1,7 @@
 /** A topological order of groups: earliest node first among those that are ready, so that dumps read in model order. */
 import { internalProblem, type NodeId, WeftError } from "@weft/dsl";
 import { topologicalOrder } from "./topological.ts";
-import { type FusedGroup, nodesOf } from "./types.ts";
+import { type FusedGroup, firstNodeOf, nodesOf } from "./types.ts";
 
 /**
  * @param waits for each node, the nodes that must be computed before it: its inputs, and what states ask for.
@@ -13,18 +13,16 @@ export function orderGroups(
   groupOf: Int32Array,
 ): number[] {
   const waitsFor = groups.map(() => new Set<number>());
-  const depend = (group: number, id: NodeId, seen: Set<NodeId>) => {
-    if (seen.has(id)) return;
-    seen.add(id);
-    const other = groupOf[id]!;
-    if (other === -1) for (const before of waits[id]!) depend(group, before, seen);
-    else if (other !== group) waitsFor[group]!.add(other);
-  };
   groups.forEach((group, index) => {
-    const seen = new Set<NodeId>();
-    for (const id of nodesOf(group)) for (const before of waits[id]!) depend(index, before, seen);
+    // What is computed where it is used stands for what it waits for; such nodes may be a long chain.
+    const seen = new Set(nodesOf(group).flatMap((id) => waits[id]!));
+    for (const id of seen) {
+      const other = groupOf[id]!;
+      if (other === -1) for (const before of waits[id]!) seen.add(before);
+      else if (other !== index) waitsFor[index]!.add(other);
+    }
   });
-  const first = groups.map((group) => Math.min(...nodesOf(group)));
+  const first = groups.map(firstNodeOf);
   const order = topologicalOrder(waitsFor, (group) => first[group]!);
   if (order.length !== groups.length) {
     throw new WeftError([internalProblem("fuse", "groups must not wait for each other in a circle")]);

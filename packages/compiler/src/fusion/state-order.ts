@@ -18,8 +18,12 @@ interface Overwritten {
   readonly readers: readonly NodeId[];
 }
 
-/** The ops on each state, in execution order. */
-function opsByState(graph: Graph): Map<string, GraphNode[]> {
+const known = new WeakMap<Graph, ReadonlyMap<string, readonly GraphNode[]>>();
+
+/** The ops on each state, in execution order. Asked once for each op, so a graph's are found once. */
+export function opsByState(graph: Graph): ReadonlyMap<string, readonly GraphNode[]> {
+  const present = known.get(graph);
+  if (present !== undefined) return present;
   const byState = new Map<string, GraphNode[]>();
   for (const node of graph.nodes) {
     if (!stateOps.has(node.op)) continue;
@@ -28,6 +32,7 @@ function opsByState(graph: Graph): Map<string, GraphNode[]> {
     if (ops === undefined) byState.set(state, [node]);
     else ops.push(node);
   }
+  known.set(graph, byState);
   return byState;
 }
 

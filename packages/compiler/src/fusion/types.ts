@@ -165,6 +165,11 @@ export function seedOf(group: FusedGroup): NodeId {
   }
 }
 
+/** The first of a group's nodes, by which groups are told in order. A group may have more than a call has arguments. */
+export function firstNodeOf(group: FusedGroup): NodeId {
+  return nodesOf(group).reduce((least, id) => (id < least ? id : least), Number.POSITIVE_INFINITY);
+}
+
 export function nodesOf(group: FusedGroup): NodeId[] {
   switch (group.kind) {
     case "rows":

@@ -17,6 +17,7 @@ import { type GraphNode, type NodeId, typeEquals } from "@weft/dsl";
 import { rowAxisOfView } from "./classify.ts";
 import type { Growth } from "./grow.ts";
 import type { FusionContext } from "./legality.ts";
+import { opsByState } from "./state-order.ts";
 import type { FusedGroup, FusedRows } from "./types.ts";
 import { contiguousStrides, isContiguous } from "./view.ts";
 
@@ -42,7 +43,7 @@ interface Written {
 export function readBeforeUpdate(growth: Growth, write: GraphNode): GraphNode | undefined {
   if (write.op !== "stateWrite") return undefined;
   const { graph, classified } = growth.context;
-  const others = graph.nodes.filter((one) => one !== write && stateOf(one) === stateOf(write));
+  const others = (opsByState(graph).get(stateOf(write)!) ?? []).filter((one) => one !== write);
   const [read] = others;
   const kind = classified.kinds[writtenBy(growth.context, write).value.id];
   const isUpdate = others.length === 1 && read?.op === "stateRead" && read.id < write.id;

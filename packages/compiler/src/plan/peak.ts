@@ -1,4 +1,5 @@
 /** What lies in the arena of the activations when it is fullest. */
+import { coverageOf } from "./coverage.ts";
 import { type Lifetime, lifetimesOf } from "./memory.ts";
 import type { Plan, PlanProgram } from "./types.ts";
 
@@ -17,7 +18,7 @@ export function arenaPeak(plan: Plan): ArenaPeak | undefined {
   let largest = { end: -1, peak: undefined as ArenaPeak | undefined };
   for (const program of plan.programs) {
     const lives = [...lifetimesOf(plan, program).values()];
-    const end = Math.max(0, ...lives.map(({ buffer }) => endOf(plan, buffer)));
+    const end = lives.reduce((most, { buffer }) => Math.max(most, endOf(plan, buffer)), 0);
     if (lives.length > 0 && end > largest.end) largest = { end, peak: peakOf(plan, program, lives) };
   }
   return largest.peak;
@@ -25,15 +26,12 @@ export function arenaPeak(plan: Plan): ArenaPeak | undefined {
 
 const endOf = ({ buffers }: Plan, index: number): number => buffers[index]!.offset + buffers[index]!.bytes;
 
-function peakOf(plan: Plan, program: PlanProgram, lives: readonly Lifetime[]): ArenaPeak | undefined {
-  let most: ArenaPeak | undefined;
-  for (let step = 0; step < program.steps.length; step++) {
-    const alive = lives.filter(({ first, last }) => first <= step && step <= last);
-    const buffers = alive.map(({ buffer }) => buffer);
-    const bytes = bytesCovered(plan, buffers);
-    if (most === undefined || bytes > most.bytes) most = { program: program.name, step, bytes, buffers };
-  }
-  return most;
+function peakOf(plan: Plan, program: PlanProgram, lives: readonly Lifetime[]): ArenaPeak {
+  const covered = coverageOf(plan, program);
+  const bytes = covered.reduce((most, one) => Math.max(most, one), 0);
+  const step = covered.indexOf(bytes);
+  const alive = lives.filter(({ first, last }) => first <= step && step <= last);
+  return { program: program.name, step, bytes, buffers: alive.map(({ buffer }) => buffer) };
 }
 
 /** Bytes that these buffers lie in: one that takes over the place of another counts once. */

@@ -60,7 +60,9 @@ export function printFused(fused: FusedGraph, options: { readonly unfolded?: boo
   const refusals = new Map<string, string[]>();
   for (const one of fused.refusals) {
     const key = `${one.rule}: ${one.reason}`;
-    refusals.set(key, [...(refusals.get(key) ?? []), one.path]);
+    const paths = refusals.get(key);
+    if (paths === undefined) refusals.set(key, [one.path]);
+    else paths.push(one.path);
   }
   if (refusals.size > 0) lines.push("refused:");
   for (const [reason, paths] of refusals) {

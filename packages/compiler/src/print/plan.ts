@@ -99,13 +99,14 @@ export function printMemory(plan: Plan, programs: readonly ProgramMemory[]): str
         `\nprogram ${program.name}: ${formatBytes(memory.bytes)} of activations, lower bound ${formatBytes(memory.lowerBound)} (${percent.toFixed(1)} %), ${memory.inPlace.length} written in place`,
       );
     }
+    const sources = new Map(memory?.inPlace.map(({ from, to }) => [to, from]));
     const lives = [...lifetimesOf(plan, program).values()].sort(
       (a, b) => a.first - b.first || a.buffer - b.buffer,
     );
     for (const life of lives) {
       const buffer = plan.buffers[life.buffer]!;
-      const from = memory?.inPlace.find((one) => one.to === life.buffer);
-      const source = from === undefined ? "" : ` over ${plan.buffers[from.from]!.name}`;
+      const from = sources.get(life.buffer);
+      const source = from === undefined ? "" : ` over ${plan.buffers[from]!.name}`;
       lines.push(
         `  ${buffer.offset}..${buffer.offset + buffer.bytes}  steps ${life.first}..${life.last}  ${buffer.dtype}[${buffer.shape.join(", ")}] ${buffer.name}${source}`,
       );

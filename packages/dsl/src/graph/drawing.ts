@@ -100,10 +100,11 @@ function boxOf({ id, op, attributes, type }: GraphNode): Box {
 interface OpenCluster extends Cluster {
   readonly boxes: Box[];
   readonly clusters: OpenCluster[];
+  readonly byLabel: Map<string, OpenCluster>;
 }
 
 function newCluster(label: string): OpenCluster {
-  return { label, boxes: [], clusters: [] };
+  return { label, boxes: [], clusters: [], byLabel: new Map() };
 }
 
 /** Deeper paths than anyone draws stay in one label, so that no path can exhaust the stack. */
@@ -115,10 +116,11 @@ function clusterAt(root: OpenCluster, path: string): OpenCluster {
   const labels = [...segments.slice(0, deepest - 1), segments.slice(deepest - 1).join(".")];
   let cluster = root;
   for (const label of labels.filter((one) => one !== "")) {
-    let child = cluster.clusters.find((one) => one.label === label);
+    let child = cluster.byLabel.get(label);
     if (child === undefined) {
       child = newCluster(label);
       cluster.clusters.push(child);
+      cluster.byLabel.set(label, child);
     }
     cluster = child;
   }
@@ -126,8 +128,8 @@ function clusterAt(root: OpenCluster, path: string): OpenCluster {
 }
 
 /** Clusters that hold nothing but one other become one: `model.layers.0`. */
-function collapse(cluster: Cluster): Cluster {
-  return { ...cluster, clusters: cluster.clusters.map((child) => collapse(merged(child))) };
+function collapse({ label, boxes, clusters }: Cluster): Cluster {
+  return { label, boxes, clusters: clusters.map((child) => collapse(merged(child))) };
 }
 
 function merged(cluster: Cluster): Cluster {

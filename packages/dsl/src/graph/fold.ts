@@ -35,7 +35,7 @@ export function foldGraph(graph: Graph): readonly FoldItem[] {
   const items: FoldItem[] = [];
   let run: Range[] = [];
   const flush = () => {
-    items.push(...foldRun(run));
+    for (const item of foldRun(run)) items.push(item);
     run = [];
   };
   for (const node of graph.nodes) {
@@ -126,7 +126,7 @@ function foldRun(run: readonly Range[]): FoldItem[] {
       carried ??= next;
       end++;
     }
-    if (carried === undefined) items.push(...first.nodes.map((node): FoldItem => ({ tag: "node", node })));
+    if (carried === undefined) for (const node of first.nodes) items.push({ tag: "node", node });
     else {
       const ranges = run.slice(start, end).map((one) => one.nodes);
       const { prefix, number } = first.layer;

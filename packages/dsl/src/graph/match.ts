@@ -36,29 +36,47 @@ function pair(
   taken: Set<number>,
   key: (node: GraphNode) => string,
 ): ReadonlySet<number> {
-  const waiting = new Map<string, GraphNode[]>();
+  const waiting = new Map<string, Waiting>();
   for (const node of before.nodes) {
     if (taken.has(node.id)) continue;
     const name = key(node);
     const others = waiting.get(name);
-    if (others === undefined) waiting.set(name, [node]);
-    else others.push(node);
+    if (others === undefined) waiting.set(name, { nodes: [node], first: 0 });
+    else others.nodes.push(node);
   }
   const paired = new Set<number>();
   for (const node of after.nodes) {
     if (found[node.id] !== -1) continue;
     const candidates = waiting.get(key(node));
-    if (candidates === undefined || candidates.length === 0) continue;
-    // Few places have more than a handful of equal nodes; constants may have thousands, and any of those will do.
-    const alike = candidates
-      .slice(0, 16)
-      .findIndex((one) => one.inputs.every((input, place) => found[node.inputs[place]!] === input));
-    const [old] = candidates.splice(Math.max(0, alike), 1);
-    found[node.id] = old!.id;
-    taken.add(old!.id);
+    if (candidates === undefined || candidates.first === candidates.nodes.length) continue;
+    const old = take(candidates, (one) =>
+      one.inputs.every((input, place) => found[node.inputs[place]!] === input),
+    );
+    found[node.id] = old.id;
+    taken.add(old.id);
     paired.add(node.id);
   }
   return paired;
+}
+
+/** Nodes with one key; those before `first` have been taken. */
+interface Waiting {
+  readonly nodes: GraphNode[];
+  first: number;
+}
+
+/** Few places have more than a handful of equal nodes; constants may have thousands, and any of those will do. */
+const mostTried = 16;
+
+/** Takes the first node that is alike, or the first one. Those that were passed over keep their order. */
+function take(waiting: Waiting, isAlike: (node: GraphNode) => boolean): GraphNode {
+  const { nodes, first } = waiting;
+  const alike = nodes.slice(first, first + mostTried).findIndex(isAlike);
+  const at = first + Math.max(0, alike);
+  const taken = nodes[at]!;
+  nodes.copyWithin(first + 1, first, at);
+  waiting.first++;
+  return taken;
 }
 
 const placeKey = (node: GraphNode) => JSON.stringify([node.op, node.origin.path, node.origin.composite]);

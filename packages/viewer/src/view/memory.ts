@@ -1,5 +1,5 @@
 /** Buffers, when each is alive, and how much of the arena that fills step by step. */
-import { bytesCovered, lifetimesOf, type Plan, type PlanProgram, type ProgramMemory } from "@weft/compiler";
+import { coverageOf, lifetimesOf, type Plan, type PlanProgram, type ProgramMemory } from "@weft/compiler";
 import { type PackedRows, packRows, type Row } from "../format/rows.ts";
 import type { TextTable } from "../format/texts.ts";
 import { fixedColumns, type ProgramMemoryView } from "../format/types.ts";
@@ -23,6 +23,9 @@ export function bufferRows(plan: Plan, texts: TextTable): PackedRows {
 
 const alignment = 256;
 
+/** Of any number of values: a call has fewer arguments than a large plan has buffers. */
+const largest = (values: readonly number[]) => values.reduce((most, one) => Math.max(most, one), 0);
+
 /** @param planned what the planner said of this program; a plan that was read from a file has lost it. */
 export function memoryOf(
   plan: Plan,
@@ -34,20 +37,12 @@ export function memoryOf(
   );
   const over = new Map(planned?.inPlace.map(({ from, to }) => [to, from]));
   const rows = lives.map(({ buffer, first, last }): Row => [buffer, first, last, over.get(buffer) ?? -1]);
-  const alive = program.steps.map(() => [] as number[]);
-  for (const { buffer, first, last } of lives)
-    for (let step = first; step <= last; step++) alive[step]!.push(buffer);
-  const covered = alive.map((buffers) => bytesCovered(plan, buffers));
-  // Arenas end at a multiple of what their buffers begin at.
-  const end =
-    alignment *
-    Math.ceil(
-      Math.max(0, ...lives.map(({ buffer: at }) => plan.buffers[at]!.offset + plan.buffers[at]!.bytes)) /
-        alignment,
-    );
+  const covered = coverageOf(plan, program);
+  const ends = lives.map(({ buffer: at }) => plan.buffers[at]!.offset + plan.buffers[at]!.bytes);
   return {
-    bytes: planned?.bytes ?? end,
-    lowerBound: planned?.lowerBound ?? Math.max(0, ...covered),
+    // Arenas end at a multiple of what their buffers begin at.
+    bytes: planned?.bytes ?? alignment * Math.ceil(largest(ends) / alignment),
+    lowerBound: planned?.lowerBound ?? largest(covered),
     lives: packRows(rows, fixedColumns.life),
     alive: covered,
   };

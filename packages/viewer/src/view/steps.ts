@@ -5,6 +5,7 @@ import {
   describeLinearPath,
   type FusedGraph,
   type FusedGroup,
+  type LinearPath,
   linearPaths,
   nodesOf,
   type Plan,
@@ -30,14 +31,20 @@ export function stepOrigins(compiled: Compiled, index: number, device: "cpu" | "
   const { fused, name } = compiled.compiled[index]!;
   const { kernels, programs } = compiled.plan;
   const names = programs[index]!.steps.map(({ kernel }) => kernels[kernel]!.name);
-  const linears = linearPaths(compiled, device).filter((one) => one.program === name);
+  const linears = new Map<number, LinearPath[]>();
+  for (const one of linearPaths(compiled, device)) {
+    if (one.program !== name) continue;
+    const known = linears.get(one.step);
+    if (known === undefined) linears.set(one.step, [one]);
+    else known.push(one);
+  }
   const groups = compiled.groups[index]!;
   const written = writtenInPlace(fused, groups);
   const growths = stepGrowths(fused, groups, names);
   return groups.map((group, step): StepOrigin => {
     const states = written.get(step) ?? [];
     const nodes = [...new Set([...nodesOf(group), ...states])].sort((a, b) => a - b);
-    const products = linears.filter((one) => one.step === step).flatMap(describeLinearPath);
+    const products = (linears.get(step) ?? []).flatMap(describeLinearPath);
     const inPlace = states.length === 0 ? [] : ["new rows of a state are written by what computes them"];
     const { begins, boundaries } = growths[step]!;
     const grown = nodes.length === 1 ? [] : [`it was grown from ${placed(begins)}`];

@@ -50,6 +50,8 @@ const reserved: ReadonlySet<string> = new Set(
 /** Names for the variables of one module, each given once. */
 export class VariableNames {
   readonly #taken: Set<string>;
+  /** The next number to try behind a word: of a hundred thousand nodes of one op, each has its own. */
+  readonly #next = new Map<string, number>();
 
   constructor(taken: readonly string[]) {
     this.#taken = new Set(taken);
@@ -58,12 +60,22 @@ export class VariableNames {
   /** The first of the wishes that is free, or the last one with a number behind it. */
   take(...wishes: readonly string[]): string {
     const words = wishes.map(identifier);
-    const free = words.find((word) => !this.#taken.has(word) && !reserved.has(word));
-    let name = free ?? words.at(-1)!;
-    for (let count = 2; free === undefined && (this.#taken.has(name) || reserved.has(name)); count++)
-      name = `${words.at(-1)!}${/\d$/.test(words.at(-1)!) ? "_" : ""}${count}`;
+    const free = words.find((word) => !this.#isTaken(word));
+    const name = free ?? this.#numbered(words.at(-1)!);
     this.#taken.add(name);
     return name;
+  }
+
+  #isTaken(name: string): boolean {
+    return this.#taken.has(name) || reserved.has(name);
+  }
+
+  #numbered(word: string): string {
+    const stem = /\d$/.test(word) ? `${word}_` : word;
+    let count = this.#next.get(word) ?? 2;
+    while (this.#isTaken(`${stem}${count}`)) count++;
+    this.#next.set(word, count + 1);
+    return `${stem}${count}`;
   }
 }
 
