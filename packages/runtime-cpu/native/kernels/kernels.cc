@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "amx_support.h"
+
 namespace weft::cpu {
 
 extern const KernelTable portable_kernels;
@@ -11,6 +13,10 @@ extern const KernelTable avx2_kernels;
 extern const KernelTable avx512_kernels;
 extern const KernelTable avx512bf16_kernels;
 extern const KernelTable avx512bf16_emulated_kernels;
+#if defined(WEFT_AMX)
+extern const KernelTable amx_kernels;
+#endif
+extern const KernelTable amx_emulated_kernels;
 #elif defined(__aarch64__)
 extern const KernelTable neon_kernels;
 #endif
@@ -31,16 +37,23 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#if defined(WEFT_AMX)
+bool has_amx() { return has_avx512bf16() && has_amx_bf16(); }
+#endif
 #endif
 
-// Slowest first; the test-only table last.
+// Slowest first; the test-only tables last.
 const Candidate candidates[] = {
     {&portable_kernels, always},
 #if defined(__x86_64__)
     {&avx2_kernels, has_avx2},
     {&avx512_kernels, has_avx512},
     {&avx512bf16_kernels, has_avx512bf16},
+#if defined(WEFT_AMX)
+    {&amx_kernels, has_amx},
+#endif
     {&avx512bf16_emulated_kernels, has_avx512},
+    {&amx_emulated_kernels, has_avx512},
 #elif defined(__aarch64__)
     {&neon_kernels, always},
 #endif
