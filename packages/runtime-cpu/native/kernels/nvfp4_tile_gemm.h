@@ -5,9 +5,9 @@
 namespace weft::cpu {
 namespace {
 
-// For 1024 x 1024 weights tiles take about 105 us with 4 to 16 rows; streaming takes 80, 125 and 214 us with 2, 4 and 8
+// For 1024 x 1024 weights tiles take about 105 us with 1 to 16 rows; streaming takes 80, 125 and 214 us with 2, 4 and 8
 // (Sapphire Rapids, one thread).
-constexpr size_t nvfp4_streamed_before_tiles = 3;
+constexpr size_t nvfp4_streamed_before_tiles = 4;
 
 inline TileRows tile_rows_of(const Nvfp4Arguments& g) {
   return {static_cast<const uint16_t*>(g.x), g.x_stride, 1, g.rows, g.depth, static_cast<const uint16_t*>(g.packed_x)};
