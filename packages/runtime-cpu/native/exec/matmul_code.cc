@@ -70,14 +70,14 @@ MatmulCode::Cut MatmulCode::cut(const Group& group, int64_t target) const {
 }
 
 bool MatmulCode::by_gemv(int64_t rows) const {
-  if (has_blocks_ && static_cast<size_t>(rows) > kernels_.nvfp4_most_streamed_rows) return false;
+  if (has_blocks_ && static_cast<size_t>(rows) > kernels_.nvfp4_most_streamed_rows(input_type_)) return false;
   return kernels_.prefer_gemv(static_cast<size_t>(rows), static_cast<size_t>(groups_.front().plan->columns),
-                              static_cast<size_t>(depth_));
+                              static_cast<size_t>(depth_), input_type_, first_weight().type);
 }
 
 size_t MatmulCode::packed_tile_bytes(int64_t rows) const {
   const size_t count = static_cast<size_t>(rows), depth = static_cast<size_t>(depth_);
-  const size_t bytes = first_weight().is_blocks ? kernels_.nvfp4_pack_bytes(count, depth)
+  const size_t bytes = first_weight().is_blocks ? kernels_.nvfp4_pack_bytes(count, depth, input_type_)
                                                 : kernels_.pack_a_bytes(count, depth, input_type_, first_weight().type);
   return (bytes + 63) / 64 * 64;
 }

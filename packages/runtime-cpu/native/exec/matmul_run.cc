@@ -57,7 +57,7 @@ bool MatmulCode::pack_input(Worker& worker, Run& run) const noexcept {
   const auto rows_of_tile = [&](int64_t tile) { return std::min(run.tile_rows, run.rows - tile * run.tile_rows); };
   const auto items_of = [&](int64_t rows) {
     const size_t count = static_cast<size_t>(rows), depth = static_cast<size_t>(depth_);
-    return static_cast<int64_t>(weight.is_blocks ? kernels_.nvfp4_pack_items(count, depth)
+    return static_cast<int64_t>(weight.is_blocks ? kernels_.nvfp4_pack_items(count, depth, input_type_)
                                                  : kernels_.pack_a_items(count, depth, input_type_, weight_type));
   };
   const int64_t full = items_of(run.tile_rows), last = items_of(rows_of_tile(run.tiles - 1));

@@ -1,5 +1,5 @@
-// Everything that is compiled once per instruction set, in order. The including file has already defined Vec and
-// PairDot. Only C headers: an inline function of the C++ library instantiated here could be merged by the linker with
+// Everything that is compiled once per instruction set, in order. The including file has already defined Vec, PairDot
+// and Tiles. Only C headers: an inline function of the C++ library instantiated here could be merged by the linker with
 // its copy from another file, and then run on a processor without these instructions.
 #pragma once
 
@@ -21,6 +21,7 @@
 #include "gemv.h"
 #include "micro_kernel.h"
 #include "pack.h"
+#include "tile_gemm.h"
 #include "nvfp4_decode.h"
 #include "nvfp4_encode.h"
 #include "e4m3_encode.h"
@@ -28,6 +29,7 @@
 #include "nvfp4_operand.h"
 #include "gemm.h"
 #include "nvfp4_gemv.h"
+#include "nvfp4_tile_gemm.h"
 #include "nvfp4_gemm.h"
 #include "attention_decode.h"
 #include "attention_prefill.h"

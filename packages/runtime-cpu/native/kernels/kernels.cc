@@ -3,14 +3,22 @@
 
 #include <string.h>
 
+#include "amx_support.h"
+
 namespace weft::cpu {
 
 extern const KernelTable portable_kernels;
 #if defined(__x86_64__)
 extern const KernelTable avx2_kernels;
+#if !defined(WEFT_TWINS_ONLY)
 extern const KernelTable avx512_kernels;
 extern const KernelTable avx512bf16_kernels;
+#endif
 extern const KernelTable avx512bf16_emulated_kernels;
+#if defined(WEFT_AMX)
+extern const KernelTable amx_kernels;
+#endif
+extern const KernelTable amx_emulated_kernels;
 #elif defined(__aarch64__)
 extern const KernelTable neon_kernels;
 #endif
@@ -30,17 +38,28 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+#if !defined(WEFT_TWINS_ONLY)
 bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
+#if defined(WEFT_AMX)
+bool has_amx() { return has_avx512bf16() && has_amx_bf16(); }
+#endif
+#endif
 
-// Slowest first; the test-only table last.
+// Slowest first; the test-only tables last.
 const Candidate candidates[] = {
     {&portable_kernels, always},
 #if defined(__x86_64__)
     {&avx2_kernels, has_avx2},
+#if !defined(WEFT_TWINS_ONLY)
     {&avx512_kernels, has_avx512},
     {&avx512bf16_kernels, has_avx512bf16},
+#endif
+#if defined(WEFT_AMX)
+    {&amx_kernels, has_amx},
+#endif
     {&avx512bf16_emulated_kernels, has_avx512},
+    {&amx_emulated_kernels, has_avx512},
 #elif defined(__aarch64__)
     {&neon_kernels, always},
 #endif

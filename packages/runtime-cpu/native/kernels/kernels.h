@@ -10,7 +10,8 @@
 //    they run); each comment states what must hold.
 //  * `out` may be exactly one of the inputs of a row function (in place); partial overlap is not allowed.
 //    Matrix and attention functions allow no overlap between output, scratch and inputs.
-//  * Denormals are honoured, except inside the bf16 dot instruction of `avx512bf16`, which flushes them.
+//  * Denormals are honoured, except inside the bf16 dot instruction of `avx512bf16` and the tiles of `amx`, which flush
+//    them.
 #pragma once
 
 #include <stddef.h>
@@ -69,7 +70,11 @@ struct Nvfp4Operand {
 //
 // One call computes one panel (64 to 256 columns is good; a multiple of `gemm_column_tile` wastes nothing).
 // Move `w` and `c` to the panel's first column. C is overwritten. depth 0 gives zeros.
-// With A and W both bf16, `avx512bf16` multiplies pairs of bf16; every other case multiplies in f32.
+// With A and W both bf16, `avx512bf16` multiplies pairs of bf16; `amx` multiplies tiles with A in bf16 and W in bf16 or
+// f8e4m3, which bf16 holds exactly; every other case multiplies in f32.
+// The sum of tiles: along depth in steps of 32 places, zeros behind the last one. A step adds up the products of its even
+// places, each with one rounding, and so those of its odd ones, both from zero; then the two; then that to the sum. After
+// 2048 places at most, in equal parts that depend on the depth alone, the sum is added to C and the next one begins.
 // The strides let a training step contract over either axis: element A(m, k) is at
 // a[m * a_row_stride + k * a_depth_stride] and W(n, k) at w[n * w_column_stride + k * w_depth_stride]. Fast when
 // one of the two strides of each operand is 1.
@@ -172,6 +177,8 @@ struct Nvfp4Encoding {
 // sum: for each block b = 0, then b = fma(x, e2m1, b) for each of its 16 elements in order, and total = fma(b, scale,
 // total); all blocks in order. (`portable` rounds products.) A range of columns of W gives the bits of the whole, and
 // whole groups waste nothing. The tensor's scale is not part of it.
+// But with X in bf16 `amx` multiplies all rows by tiles when there are more than nvfp4_most_streamed_rows: each element is
+// then the sum of tiles that gemm_panel gives, of x and code times scale, and rounded otherwise than that of few rows.
 struct Nvfp4Arguments {
   size_t rows, columns, depth;
   size_t first_column;   // the row of W that is the first of the `columns`
@@ -189,7 +196,7 @@ struct Nvfp4Arguments {
 inline constexpr size_t attention_chunk_keys = 256;
 
 struct KernelTable {
-  const char* name;       // "portable", "avx2", "avx512", "avx512bf16", "neon"
+  const char* name;       // "portable", "avx2", "avx512", "avx512bf16", "amx", "neon"
   size_t vector_lanes;    // f32 lanes of one vector
   size_t gemm_column_tile;  // columns of one register block of gemm_panel
 
@@ -238,7 +245,7 @@ struct KernelTable {
   void (*pack_a)(const GemmArguments&, void* packed, size_t item_begin, size_t item_end);
 
   // True if gemv is expected to beat gemm_panel. Both are correct for every size.
-  bool (*prefer_gemv)(size_t rows, size_t columns, size_t depth);
+  bool (*prefer_gemv)(size_t rows, size_t columns, size_t depth, DType x_type, DType w_type);
 
   // Canonical NVFP4 of n floats, whole blocks, of f32; n may be 0. A block with a value that is not finite gets the scale
   // NaN and codes of zero. Decoded: code times scale, exact.
@@ -256,14 +263,14 @@ struct KernelTable {
   void (*nvfp4_from_tiles)(uint8_t* codes, uint8_t* scales, const uint8_t* tiles, size_t rows, size_t depth,
                            size_t group_begin, size_t group_end);
 
-  // The product. Up to nvfp4_most_streamed_rows rows W is streamed from memory and X is read where it lies (packed_x is
-  // not used, scratch holds a bf16 X as f32); more rows are multiplied by unpacked panels of W, for which X may be packed
-  // once for the team, in items as by pack_a.
-  size_t nvfp4_most_streamed_rows;
+  // The product. Up to nvfp4_most_streamed_rows(x_type) rows W is streamed from memory and X is read where it lies
+  // (packed_x is not used, scratch holds a bf16 X as f32); more rows are multiplied by unpacked panels of W, for which X
+  // may be packed once for the team, in items as by pack_a.
+  size_t (*nvfp4_most_streamed_rows)(DType x_type);
   void (*nvfp4_multiply)(const Nvfp4Arguments&);
   size_t (*nvfp4_scratch_bytes)(size_t rows, size_t columns, size_t depth, DType x_type, bool x_is_packed);
-  size_t (*nvfp4_pack_bytes)(size_t rows, size_t depth);
-  size_t (*nvfp4_pack_items)(size_t rows, size_t depth);
+  size_t (*nvfp4_pack_bytes)(size_t rows, size_t depth, DType x_type);
+  size_t (*nvfp4_pack_items)(size_t rows, size_t depth, DType x_type);
   void (*nvfp4_pack)(const Nvfp4Arguments&, void* packed, size_t item_begin, size_t item_end);
 
   // Attention for few queries: the cache is split into items of one K/V head and attention_chunk_keys keys, whose
@@ -294,14 +301,15 @@ struct KernelTable {
   bool (*prefer_attention_decode)(const AttentionArguments&);
 };
 
-// The table of that name, or nullptr if it is not compiled in or this processor lacks its instructions. Beside the
-// names above there is "avx512bf16-emulated" (for tests): avx512bf16 with its dot instruction emulated.
+// The table of that name, or nullptr if it is not compiled in or cannot run here: this processor lacks its instructions,
+// or the system does not permit them. Beside the names above there are, for tests, "avx512bf16-emulated" and
+// "amx-emulated": with the dot instruction emulated, and the product of tiles as well.
 const KernelTable* find_kernels(const char* name);
 
 // The fastest table that this processor runs. `portable` always does.
 const KernelTable& best_kernels();
 
-// Names that find_kernels accepts on this processor, slowest first, the test-only table last. Ends with nullptr.
+// Names that find_kernels accepts on this processor, slowest first, those for tests last. Ends with nullptr.
 const char* const* available_kernels();
 
 }  // namespace weft::cpu

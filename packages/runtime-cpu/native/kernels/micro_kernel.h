@@ -111,8 +111,8 @@ struct RowBlocks {
 // sum is added to C as a whole, so the cut decides the order of additions.
 struct DepthBlocks {
   static constexpr size_t longest = 384;
-  explicit DepthBlocks(size_t all_units)
-      : units(all_units), count((all_units + longest - 1) / longest), block(count == 0 ? 0 : (all_units + count - 1) / count) {}
+  explicit DepthBlocks(size_t all_units, size_t most = longest)
+      : units(all_units), count((all_units + most - 1) / most), block(count == 0 ? 0 : (all_units + count - 1) / count) {}
   size_t begin(size_t index) const { return index * block; }
   size_t size(size_t index) const { return units - index * block < block ? units - index * block : block; }
   size_t units, count, block;

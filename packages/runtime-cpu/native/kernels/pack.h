@@ -11,7 +11,10 @@ struct SingleUnits {
   static constexpr size_t elements = 1;
   static Vec::F32 load(const Element* p) { return Source::load(p); }
   static Vec::F32 load_partial(const Element* p, size_t n) { return Source::load_partial(p, n); }
-  static constexpr bool loads_across_rows = true;
+  // One unit of `rows` rows that lie side by side, places depth_stride apart, of which `depth` are left.
+  static Vec::F32 load_across(const Element* p, size_t, size_t rows, size_t) {
+    return rows == Vec::lanes ? Source::load(p) : Source::load_partial(p, rows);
+  }
   static void gather(float* out, const Element* p, size_t, size_t) { Vec::store_partial(out, Source::load_partial(p, 1), 1); }
 };
 
@@ -25,7 +28,13 @@ struct PairUnits {
     memcpy(rest, p, n * sizeof(uint16_t));
     return Vec::load(rest);
   }
-  static constexpr bool loads_across_rows = false;
+  static Vec::F32 load_across(const uint16_t* p, size_t depth_stride, size_t rows, size_t depth) {
+    const auto load = [rows](const uint16_t* from) {
+      return Vec::bits(rows == Vec::lanes ? Vec::load_bf16(from) : Vec::load_bf16_partial(from, rows));
+    };
+    const Vec::I32 first = Vec::shift_right<16>(load(p));
+    return Vec::from_bits(depth > 1 ? Vec::or_i32(first, load(p + depth_stride)) : first);
+  }
   static void gather(float* out, const uint16_t* p, size_t depth_stride, size_t n) {
     const uint16_t pair[2] = {p[0], n > 1 ? p[depth_stride] : uint16_t{0}};
     memcpy(out, pair, sizeof pair);
@@ -82,12 +91,14 @@ void pack_strip(const Strip<typename Units::Element>& s, float* out, size_t out_
     }
     return;
   }
-  if (Units::loads_across_rows && s.row_stride == 1) {  // already in the wanted order
+  if (s.row_stride == 1) {  // already in the wanted order
     constexpr size_t ahead = 8;
-    for (size_t k = 0; k < s.depth; ++k) {
+    for (size_t k = 0, u = 0; k < s.depth; k += Units::elements, ++u) {
       const auto* p = s.first + k * s.depth_stride;
-      prefetch(reinterpret_cast<uintptr_t>(p + ahead * s.depth_stride), 1);
-      put(k, s.rows == Vec::lanes ? Units::load(p) : Units::load_partial(p, s.rows));
+      WEFT_UNROLL(2)
+      for (size_t i = 0; i < Units::elements; ++i)
+        prefetch(reinterpret_cast<uintptr_t>(p + (ahead + i) * s.depth_stride), 1);
+      put(u, Units::load_across(p, s.depth_stride, s.rows, s.depth - k));
     }
     return;
   }
@@ -97,6 +108,16 @@ void pack_strip(const Strip<typename Units::Element>& s, float* out, size_t out_
       Units::gather(values + r, s.first + r * s.row_stride + k * s.depth_stride, s.depth_stride, s.depth - k);
     put(u, Vec::load(values));
   }
+}
+
+// Calls function(first, count) for the parts of the depth that are packed one after the other. Where a strip's rows lie
+// side by side, all strips take a few steps along depth before any goes on: whole stretches of memory are read, where
+// one strip alone would read a line here and a line there.
+template <class Function>
+inline void for_depth_parts(size_t row_stride, size_t depth, Function&& function) {
+  constexpr size_t steps = 16;
+  const size_t part = row_stride == 1 ? steps : depth;
+  for (size_t k = 0; k < depth; k += part) function(k, smaller(part, depth - k));
 }
 
 // A strip of any number of rows, `lanes` at a time.

@@ -78,7 +78,7 @@ constexpr KernelTable make_table(const char* name) {
   t.nvfp4_store_row = nvfp4_store_row;
   t.nvfp4_to_tiles = nvfp4_to_tiles;
   t.nvfp4_from_tiles = nvfp4_from_tiles;
-  t.nvfp4_most_streamed_rows = nvfp4_streamed_rows;
+  t.nvfp4_most_streamed_rows = nvfp4_most_streamed_rows;
   t.nvfp4_multiply = nvfp4_multiply;
   t.nvfp4_scratch_bytes = nvfp4_scratch_bytes;
   t.nvfp4_pack_bytes = nvfp4_pack_bytes;

@@ -184,6 +184,9 @@ inline const char* name_of(DType type) {
   return names[static_cast<size_t>(type)];
 }
 
+// Whether a table's products of bf16 with bf16, FP8 and NVFP4 are those of tiles.
+inline bool multiplies_by_tiles(const KernelTable& kernels) { return std::strncmp(kernels.name, "amx", 3) == 0; }
+
 void test_rows(const KernelTable& kernels);
 void test_conversions(const KernelTable& kernels);
 void test_matmul(const KernelTable& kernels);
@@ -192,6 +195,7 @@ void test_nvfp4_definition();
 void test_nvfp4(const KernelTable& kernels);
 void test_e4m3(const KernelTable& kernels);
 void test_nvfp4_products(const KernelTable& kernels);
+void test_tiles(const KernelTable& kernels);
 void test_threads();
 
 }  // namespace weft::cpu::test

@@ -212,27 +212,30 @@ void bench_nvfp4_formats(const float* values, size_t count) {
 }
 
 // One matrix in tiles after the other, as bench_gemv does. Any bytes are codes; scales are made ordinary.
-void bench_nvfp4_multiply(uint8_t* tiles, size_t rows, size_t columns, size_t depth) {
+void bench_nvfp4_multiply(uint8_t* tiles, DType x_type, size_t rows, size_t columns, size_t depth) {
   const size_t matrix = nvfp4_tiled_bytes(columns, depth), count = rows > 8 ? 1 : std::max<size_t>(1, pool_bytes / matrix);
   const size_t group_bytes = matrix / (columns / nvfp4_group_rows);
   for (size_t i = 0; i < count * (columns / nvfp4_group_rows); ++i)
     std::memset(tiles + i * group_bytes + 8 * depth, 0x38, depth);
-  auto x = allocate<float>(rows * depth);
+  auto x32 = allocate<float>(rows * depth);
+  auto x16 = allocate<uint16_t>(rows * depth);
   auto y = allocate<float>(rows * columns);
-  fill_random(x.get(), rows * depth);
+  fill_random(x32.get(), rows * depth);
+  fill_random(x16.get(), rows * depth);
+  const void* x = x_type == DType::f32 ? static_cast<const void*>(x32.get()) : x16.get();
   const size_t threads = static_cast<size_t>(pool->size()), panel = rows > 8 ? 128 : 64;
-  const bool packs = rows > kernels->nvfp4_most_streamed_rows;
-  const size_t scratch_bytes = (kernels->nvfp4_scratch_bytes(rows, panel, depth, DType::f32, packs) + 4095) / 4096 * 4096;
+  const bool packs = rows > kernels->nvfp4_most_streamed_rows(x_type);
+  const size_t scratch_bytes = (kernels->nvfp4_scratch_bytes(rows, panel, depth, x_type, packs) + 4095) / 4096 * 4096;
   auto scratch = allocate<char>(scratch_bytes * threads + 1);
-  auto packed = allocate<char>(kernels->nvfp4_pack_bytes(rows, depth));
-  const size_t pack_items = kernels->nvfp4_pack_items(rows, depth);
+  auto packed = allocate<char>(kernels->nvfp4_pack_bytes(rows, depth, x_type));
+  const size_t pack_items = kernels->nvfp4_pack_items(rows, depth, x_type);
   std::vector<WorkCounter> work(count);
   WorkCounter pack_work;
   const double seconds = best_of([&] {
     for (auto& w : work) w.reset();
     pack_work.reset();
     pool->run([&](int t) noexcept {
-      Nvfp4Arguments g{rows, 0, depth, 0, x.get(), DType::f32, depth, nullptr, nullptr, nullptr, columns,
+      Nvfp4Arguments g{rows, 0, depth, 0, x, x_type, depth, nullptr, nullptr, nullptr, columns,
                        scratch.get() + static_cast<size_t>(t) * scratch_bytes};
       size_t begin, end;
       if (packs) {
@@ -250,7 +253,7 @@ void bench_nvfp4_multiply(uint8_t* tiles, size_t rows, size_t columns, size_t de
     });
   });
   char name[100];
-  std::snprintf(name, sizeof name, "nvfp4 %zu x %zu x %zu", rows, columns, depth);
+  std::snprintf(name, sizeof name, "nvfp4 %zu x %zu x %zu %s", rows, columns, depth, x_type == DType::f32 ? "f32" : "bf16");
   report(name, seconds / static_cast<double>(count), static_cast<double>(matrix), 2.0 * static_cast<double>(rows * columns * depth));
 }
 
@@ -352,6 +355,7 @@ int main(int argc, char** argv) {
         bench_gemm(memory, DType::f32, DType::bf16, rows, 3072, 1024, packed);
         bench_gemm(memory, DType::f32, DType::bf16, rows, 1024, 3072, packed);
         bench_gemm(memory, DType::bf16, DType::bf16, rows, 3072, 1024, packed);
+        bench_gemm(memory, DType::bf16, DType::bf16, rows, 1024, 3072, packed);
       }
   if (wanted("prefill")) {
     bench_prefill(memory, 512, 0, DType::bf16);
@@ -367,11 +371,12 @@ int main(int argc, char** argv) {
   if (wanted("nvfp4")) {
     bench_nvfp4_formats(floats, pool_bytes / 4);
     auto* tiles = reinterpret_cast<uint8_t*>(halves.get());
-    for (size_t rows : {1, 2, 4, 8, 16, 512}) {
-      bench_nvfp4_multiply(tiles, rows, 1024, 1024);
-      bench_nvfp4_multiply(tiles, rows, 3072, 1024);
-      bench_nvfp4_multiply(tiles, rows, 1024, 3072);
-    }
+    for (DType x_type : {DType::f32, DType::bf16})
+      for (size_t rows : {1, 2, 4, 8, 16, 64, 512}) {
+        bench_nvfp4_multiply(tiles, x_type, rows, 1024, 1024);
+        bench_nvfp4_multiply(tiles, x_type, rows, 3072, 1024);
+        bench_nvfp4_multiply(tiles, x_type, rows, 1024, 3072);
+      }
     fill_random(floats, pool_bytes / 4);
   }
   measure_machine(memory);

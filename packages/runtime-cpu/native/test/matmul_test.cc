@@ -166,7 +166,9 @@ void test_matmul(const KernelTable& kernels) {
   kernels.gemm_panel({2, 3, 0, &none, DType::f32, 0, 1, nullptr, &none, DType::f32, 0, 1, y.data(), 3, false, nullptr});
   for (size_t i = 0; i < 6; ++i) zero = zero && y[i] == 0;
   check(zero, "%s products of depth 0", kernels.name);
-  check(kernels.prefer_gemv(1, 1024, 1024) && !kernels.prefer_gemv(512, 1024, 1024), "%s prefer_gemv", kernels.name);
+  for (DType x : x_types)
+    for (DType w : w_types)
+      check(kernels.prefer_gemv(1, 1024, 1024, x, w) && !kernels.prefer_gemv(512, 1024, 1024, x, w), "%s prefer_gemv", kernels.name);
 }
 
 }  // namespace weft::cpu::test
