@@ -56,7 +56,9 @@ async function faultOf(command: string): Promise<string | undefined> {
       stdout.match(/^ +(?:-\w, )?--[\w-]+/gm)?.map((one) => one.trim().split(" ").at(-1)),
     );
     // What is quoted may be options as well: those of one side of `weft diff`.
-    const unknown = given.flatMap((word) => word.split(" ")).filter((word) => word.startsWith("--") && !known.has(word.split("=")[0]));
+    const unknown = given
+      .flatMap((word) => word.split(" "))
+      .filter((word) => word.startsWith("--") && !known.has(word.split("=")[0]));
     return unknown.length === 0 ? undefined : `weft ${action} has no ${unknown.join(", ")}`;
   }
   if (program === "npm" && ["ci", "install", "start", "test"].includes(name)) return undefined;
