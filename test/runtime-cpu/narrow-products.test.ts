@@ -4,7 +4,7 @@
  */
 import { compile, interpret, type ProgramInput } from "@weft/compiler";
 import { assertOutputsClose } from "@weft/compiler/testing";
-import { axis, type Dtype, GraphBuilder, orThrow } from "@weft/dsl";
+import { type Axis, axis, type Dtype, GraphBuilder, orThrow } from "@weft/dsl";
 import { cpuDevice, describeCpu } from "@weft/runtime-cpu";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -21,7 +21,7 @@ function products(dtype: Dtype, rows: number): ProgramInput {
   const builder = new GraphBuilder();
   const input = builder.add("input", [], { name: "x", dtype: "f32", axes: [axis("seq", rows), hidden] });
   const x = builder.add("cast", [input], { dtype: "bf16" });
-  const linear = (name: string, to: typeof hidden) => {
+  const linear = (name: string, to: Axis) => {
     const weight = builder.add("parameter", [], { name: `${name}.${dtype}`, dtype, axes: [to, hidden] });
     return builder.add("linear", [x, weight], { from: ["hidden"], to: [to.name] });
   };
