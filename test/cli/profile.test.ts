@@ -227,6 +227,11 @@ test("a training step, of a checkpoint and of a configuration alone", async () =
 const mistakes: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a target that is not there", ["nowhere"], /^\[TARGET\] must exist/],
   [
+    "a configuration alone",
+    [join(tiny, "config.json")],
+    /^\[TARGET\] must be a model with weights; given .*config\.json; .*--train/,
+  ],
+  [
     "an unknown program of a model",
     [tiny, "--program=decod"],
     /^\[--program\] must be one of prefill, decode; given decod; did you mean decode\?/,

@@ -44,7 +44,7 @@ test("diagrams of a plan keep names within their quotes", () => {
   for (const line of programToDot(compiled.plan, program!).split("\n"))
     assert.match(line.replace(/"(?:[^"\\]|\\.)*"/gu, "Q"), /^[\w\s=,;[\]{}>-]*$/);
   for (const line of programToMermaid(compiled.plan, program!).split("\n"))
-    assert.match(line.replace(/"(?:[^"<>]|<br>)*"/gu, "Q"), /^[\w\s[\]()|.>-]*$/);
+    assert.match(line.replace(/"(?:[^"#<>]|#\d+;|<br\/>)*"/gu, "Q"), /^[\w\s[\]()|.>-]*$/);
 });
 
 test.run();

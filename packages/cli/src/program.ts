@@ -24,8 +24,8 @@ import { trainCommand } from "./commands/train.ts";
 import { packageVersion } from "./version.ts";
 
 const overview = `
-MODEL is a directory with a Qwen3 checkpoint as Hugging Face writes it. TARGET is such a directory, or a TypeScript or
-JavaScript file that exports a block or a graph.
+MODEL is a directory with a Qwen3 checkpoint as Hugging Face writes it. TARGET is such a directory or its config.json, or
+a TypeScript or JavaScript file that exports a block or a graph.
 
 Examples:
   $ weft doctor

@@ -69,8 +69,13 @@ export function formatProblem(problem: Problem): string {
   return `${prefix}[${problem.source}] ${parts.join("; ")}${below}`;
 }
 
+/** More are counted, not told: a graph whose list stands backward has one for each of its nodes. */
+const mostTold = 500;
+
 export function formatProblems(problems: Problems): string {
-  return problems.map(formatProblem).join("\n");
+  const told = problems.slice(0, mostTold).map(formatProblem);
+  const more = problems.length - told.length;
+  return [...told, ...(more === 0 ? [] : [`... and ${more} more problems`])].join("\n");
 }
 
 /** The same problems for callers that use exceptions and promises. */

@@ -9,6 +9,7 @@ export * from "./graph/types.ts";
 export { namePattern, pathPattern } from "./name-pattern.ts";
 export { editDistance, nearestName } from "./nearest.ts";
 export * from "./notation/index.ts";
+export { oneLine } from "./one-line.ts";
 export type {
   OpCategory,
   OpDefinition,

@@ -16,6 +16,7 @@ import {
   type StepCost,
   type StepExplanation,
 } from "@weft/compiler";
+import { oneLine } from "@weft/dsl";
 import type { ExplainOptions } from "../commands/explain.ts";
 import { compileTarget } from "../target/compile-target.ts";
 import { openTarget } from "../target/target.ts";
@@ -119,7 +120,7 @@ function formatProgram(
     for (const role of step.roles) lines.push(`      why: ${role}`);
     if (step.fp4 !== undefined)
       lines.push(`      products of two NVFP4 matrices: ${formatFp4(step.fp4, way)}`);
-    if (step.together.length > 0) lines.push(`      together with ${step.together.join(", ")}`);
+    if (step.together.length > 0) lines.push(`      together with ${step.together.map(oneLine).join(", ")}`);
     lines.push(
       ...describeGrowth(step).map((line) => `      ${line}`),
       step.stored.length === 0
@@ -140,12 +141,12 @@ function formatProgram(
   const others = fired.filter((one) => !isSaid(one.slice(0, one.indexOf(":"))));
   if (others.length > 0) lines.push(`    passes: ${others.join("; ")}`);
   for (const one of refusals.filter(({ rule }) => !isSaid(rule)))
-    lines.push(`    refused ${one.rule}: ${one.reason} (${one.path})`);
+    lines.push(`    refused ${one.rule}: ${one.reason} (${oneLine(one.path)})`);
   return lines;
 }
 
 function formatBuffer(buffer: BufferUse): string {
   const shape = `${buffer.dtype}[${buffer.shape.join(", ")}]`;
   const place = buffer.class === "weights" ? "weights" : `${buffer.class} from byte ${buffer.offset}`;
-  return `        ${buffer.access} ${shape} ${buffer.name}: ${formatBytes(buffer.bytes)} of ${place}`;
+  return `        ${buffer.access} ${shape} ${oneLine(buffer.name)}: ${formatBytes(buffer.bytes)} of ${place}`;
 }

@@ -38,7 +38,9 @@ async function look(path: string, options: InspectOptions): Promise<View> {
     options.profile === undefined
       ? undefined
       : orThrow(readMeasured(readProfile(options.profile), plan, options.profile));
-  if (extname(path) === ".json" && isFile(path)) {
+  if (extname(path) === ".json" && isFile(path) && !isConfiguration(path)) {
+    if (options.train === true)
+      refuse("--train", "must go with a model", { given: `the plan ${path}`, remedy: "leave it out" });
     const plan = await loadPlan(path);
     return viewOf(plan, { ...common, measured: measured(plan) });
   }
@@ -49,6 +51,16 @@ async function look(path: string, options: InspectOptions): Promise<View> {
 }
 
 const nameOf = (path: string) => basename(resolve(path), extname(path));
+/** A config.json is a TARGET as a model directory is; all other JSON is a plan, or told what it should be by `loadPlan`. */
+function isConfiguration(path: string): boolean {
+  try {
+    const json: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return typeof json === "object" && json !== null && "hidden_size" in json;
+  } catch {
+    return false;
+  }
+}
+
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
 function readProfile(file: string): string {

@@ -1,6 +1,7 @@
 /** `weft memory`: what a plan will take, before anything runs. */
 import { type Compiled, formatBytes } from "@weft/compiler";
 import { WeftError } from "@weft/dsl";
+import { trainingMemory } from "@weft/qwen3";
 import type { MemoryTable } from "@weft/runtime";
 import { cpuDevice } from "@weft/runtime-cpu";
 import type { MemoryOptions } from "../commands/memory.ts";
@@ -8,6 +9,7 @@ import { type CompiledTarget, compileTarget } from "../target/compile-target.ts"
 import { openTarget } from "../target/target.ts";
 import { print, printJson, remark } from "../terminal/output.ts";
 import { formatTable } from "../terminal/table.ts";
+import { printTrainingMemory } from "../train/memory-table.ts";
 
 /** Bytes by purpose, as the device will allocate them. */
 interface Report {
@@ -28,7 +30,12 @@ interface Report {
 
 export async function memory(path: string, options: MemoryOptions): Promise<void> {
   const target = await openTarget(path, options.export);
-  const compiled = compileTarget(target, options);
+  const compiled = compileTarget(target, options, "cpu", false);
+  if (compiled.training !== undefined) {
+    const { json } = options;
+    const table = predictOn(options.threads, compiled);
+    return printTrainingMemory(trainingMemory(compiled.compiled.plan, table), { ...compiled.training, json });
+  }
   const report = reportOf(compiled, options.threads);
   if (options.json === true) await printJson(report);
   else await print(formatReport(report, compiled.compiled));
@@ -59,14 +66,16 @@ function reportOf(target: CompiledTarget, threads: number | undefined): Report {
   };
 }
 
-/** The device's own prediction. Everything but the scratch is known without it. */
-function predict(
-  { compiled, weights }: CompiledTarget,
-  threads: number | undefined,
-): MemoryTable | undefined {
+/** The device's own prediction. */
+function predictOn(threads: number | undefined, { compiled, weights }: CompiledTarget): MemoryTable {
+  using device = cpuDevice(threads === undefined ? {} : { threads });
+  return device.predictMemory(compiled.plan, weights === undefined ? {} : { weights });
+}
+
+/** The same, where the device is there: everything but the scratch is known without it. */
+function predict(target: CompiledTarget, threads: number | undefined): MemoryTable | undefined {
   try {
-    using device = cpuDevice(threads === undefined ? {} : { threads });
-    return device.predictMemory(compiled.plan, weights === undefined ? {} : { weights });
+    return predictOn(threads, target);
   } catch (error) {
     const missing = error instanceof WeftError && error.message.includes("native addon");
     if (!missing) throw error;

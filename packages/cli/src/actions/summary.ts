@@ -1,9 +1,10 @@
 /** `weft summary`: what is in a block. */
 import { formatBytes, formatCount } from "@weft/compiler";
-import { summary as blockSummary, formatType, type Graph, type SummaryParameter } from "@weft/dsl";
+import { summary as blockSummary, formatType, type Graph, oneLine, type SummaryParameter } from "@weft/dsl";
 import { openCheckpoint } from "@weft/qwen3";
 import type { SummaryOptions } from "../commands/summary.ts";
-import { type ModelTarget, openTarget, type Target } from "../target/target.ts";
+import type { ModelTarget } from "../target/model-target.ts";
+import { openTarget, type Target } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { formatTable } from "../terminal/table.ts";
 
@@ -38,8 +39,8 @@ export async function summary(path: string, options: SummaryOptions): Promise<vo
       { title: "bytes", align: "right" },
     ],
     rows.map((row) => [
-      row.path === "" ? "-" : row.path,
-      row.operation,
+      row.path === "" ? "-" : oneLine(row.path),
+      oneLine(row.operation),
       row.input,
       row.output,
       row.parameters.length === 0 ? "" : row.count === 0 ? "shared" : formatCount(row.count),
@@ -82,8 +83,8 @@ const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 /** Bytes of one element as the checkpoint stores it; as config.json says where there is no checkpoint yet. */
 function storedBytes(target: ModelTarget): (name: string) => number {
   const byConfig = target.config.dtype === undefined || target.config.dtype === "f32" ? 4 : 2;
-  const checkpoint = openCheckpoint(target.directory);
-  if (checkpoint._tag === "Left") return () => byConfig;
+  const checkpoint = target.directory === undefined ? undefined : openCheckpoint(target.directory);
+  if (checkpoint === undefined || checkpoint._tag === "Left") return () => byConfig;
   const { tensors } = checkpoint.right;
   return (name) => {
     // Of folded layers the first speaks for all.

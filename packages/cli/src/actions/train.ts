@@ -1,6 +1,6 @@
 /** `weft train`: from options to a run, and from its end to a Hugging Face directory. */
 import { join } from "node:path";
-import { describeRung, formatBytes } from "@weft/compiler";
+import { describeRung } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
 import {
   type BatchStream,
@@ -18,7 +18,6 @@ import {
   schedule,
   splitDocuments,
   TrainableModel,
-  type TrainingOptions,
   trainingMemory,
   trainingWeights,
   train as trainModel,
@@ -28,13 +27,13 @@ import type { TrainFlags } from "../commands/train.ts";
 import { interruption, stopsInOrder } from "../terminal/interrupt.ts";
 import { print, printJson, remark } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
-import { formatTable } from "../terminal/table.ts";
-import { checkFlags, lengthOf } from "../train/check.ts";
+import { checkFlags } from "../train/check.ts";
 import { TrainDisplay } from "../train/display.ts";
-import { checkFormats, exportFormat, quantizedOf } from "../train/formats.ts";
-import { sampleOptions, samplePrograms } from "../train/sample.ts";
+import { checkFormats, exportFormat } from "../train/formats.ts";
+import { printTrainingMemory } from "../train/memory-table.ts";
+import { lengthOf, trainingOptions } from "../train/plan.ts";
+import { sampleOptions } from "../train/sample.ts";
 import { formatOf, openSource, type TrainSource } from "../train/source.ts";
-import { trainedOf } from "../train/trained.ts";
 
 export async function train(model: string | undefined, flags: TrainFlags): Promise<void> {
   checkFlags(model, flags);
@@ -51,7 +50,7 @@ export async function train(model: string | undefined, flags: TrainFlags): Promi
     device.predictMemory(compiled.plan, { weights: trainingWeights(toPredict) }),
   );
   if (flags.activationBudget !== undefined) remark(describeRung(compiled.recomputation));
-  if (flags.dryRun === true) return printMemory(planned, flags);
+  if (flags.dryRun === true) return printTrainingMemory(planned, flags);
   const { training, heldOut } = await openData(source, flags, sequence);
   const steps = flags.steps ?? stepsOf(training, flags);
   const { lr, schedule: shape, warmup, seed, accumulate, keep } = flags;
@@ -134,24 +133,6 @@ function summaryOf(
   return `${parts.filter((part) => part !== undefined).join(", ")}\n${written}`;
 }
 
-function trainingOptions(flags: TrainFlags, source: TrainSource, sequence: number): TrainingOptions {
-  const { optimizer, moments, batch, accumulate, dtype, gpuLimitGb, recompute, activationBudget } = flags;
-  return {
-    sequence: sequence * batch,
-    policy: dtype,
-    rule: optimizer,
-    ...(moments === "f32" ? {} : { moments }),
-    trainedDtype: flags.weights,
-    ...quantizedOf(flags, source),
-    ...samplePrograms(flags, sequence),
-    programs: [...(accumulate === 1 ? (["train"] as const) : (["accumulate", "update"] as const)), "loss"],
-    ...trainedOf(flags, source.config),
-    ...(gpuLimitGb === undefined ? {} : { memoryLimitBytes: Math.floor(gpuLimitGb * 1e9) }),
-    ...(recompute === undefined ? {} : { recompute }),
-    ...(activationBudget === undefined ? {} : { activationBudget }),
-  };
-}
-
 async function openData(
   source: TrainSource,
   flags: TrainFlags,
@@ -193,18 +174,4 @@ function stepsOf(data: BatchStream, { epochs = 1, accumulate }: TrainFlags): num
   const steps = Math.ceil((batches * epochs) / accumulate);
   if (Number.isSafeInteger(steps)) return steps;
   return refuse("--epochs", "must be fewer", { given: String(epochs), remedy: "give --steps" });
-}
-
-const momentsNote = (moments: TrainFlags["moments"]) =>
-  `first and second moments${moments === "f32" ? "" : `, of large matrices in ${moments === "nvfp4" ? "NVFP4" : moments}`}`;
-
-function printMemory(memory: Readonly<Record<string, number>>, flags: TrainFlags): Promise<void> {
-  if (flags.json === true) return printJson(memory);
-  const notes: Readonly<Record<string, string>> = {
-    gradients: "where the arena of activations is fullest, and the sums over the passes of an update",
-    blocks: "linears of the layers in NVFP4",
-    optimizer: flags.optimizer === "sgd" ? "momentum" : momentsNote(flags.moments),
-  };
-  const rows = Object.entries(memory).map(([name, bytes]) => [name, formatBytes(bytes), notes[name] ?? ""]);
-  return print(formatTable([{ title: "" }, { title: "", align: "right" }, { title: "" }], rows));
 }

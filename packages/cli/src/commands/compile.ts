@@ -40,7 +40,7 @@ Examples:
 export function compileCommand(): Command {
   return new Command("compile")
     .description("CUDA kernels ahead of time, with registers, shared memory and spills of each")
-    .argument("<MODEL>", "model directory, or a file that exports a block or a graph")
+    .argument("<MODEL>", "model directory or its config.json, or a file that exports a block or a graph")
     .addOption(
       new Option("--target <NAME>", "architecture, several with commas or repeated, or all")
         .argParser(names)

@@ -12,6 +12,7 @@ import {
   type TargetOptions,
   threadsOption,
 } from "./options.ts";
+import { addTrainingOptions } from "./training-options.ts";
 
 export interface MemoryOptions extends TargetOptions {
   readonly threads?: number;
@@ -23,25 +24,28 @@ Nothing is run or loaded: the numbers are those of the plan, and the runtime all
 
 Examples:
   $ weft memory models/Qwen3-4B --capacity 8192 --dtype bf16
+  $ weft memory models/Qwen3-4B --train --lora 16 --quantize nvfp4 --dtype bf16
   $ weft memory my-block.ts --lead seq=1024 --json`;
 
 export function memoryCommand(): Command {
-  return new Command("memory")
-    .description("weights, KV cache, activations and peak, before anything runs")
-    .argument("<TARGET>", "model directory, or a file that exports a block or a graph")
-    .addOption(capacityOption())
-    .addOption(chunkOption())
-    .addOption(threadsOption())
-    .addOption(dtypeOption())
-    .addOption(quantizeOption())
-    .addOption(activationsOption())
-    .addOption(rescoreOption())
-    .addOption(exportOption())
-    .addOption(leadOption())
-    .addOption(jsonOption("the numbers, in bytes,"))
-    .addHelpText("after", examples)
-    .action(async (target: string, options: MemoryOptions) => {
-      const { memory } = await import("../actions/memory.ts");
-      await memory(target, options);
-    });
+  return addTrainingOptions(
+    new Command("memory")
+      .description("weights, KV cache, activations and peak, before anything runs")
+      .argument("<TARGET>", "model directory or its config.json, or a file that exports a block or a graph")
+      .addOption(capacityOption())
+      .addOption(chunkOption())
+      .addOption(threadsOption())
+      .addOption(dtypeOption())
+      .addOption(quantizeOption())
+      .addOption(activationsOption())
+      .addOption(rescoreOption())
+      .addOption(exportOption())
+      .addOption(leadOption())
+      .addOption(jsonOption("the numbers, in bytes,"))
+      .addHelpText("after", examples)
+      .action(async (target: string, options: MemoryOptions) => {
+        const { memory } = await import("../actions/memory.ts");
+        await memory(target, options);
+      }),
+  );
 }

@@ -1,6 +1,7 @@
 /** Options that several commands share, and how their values are read. */
 import type { FormatRule } from "@weft/qwen3";
 import { InvalidArgumentError, Option } from "commander";
+import type { TrainingTargetOptions } from "./training-options.ts";
 
 /** Reads an integer in a range. */
 export function integer(least: number, most: number): (text: string) => number {
@@ -149,7 +150,7 @@ export const leadOption = () =>
   ).argParser(lead);
 
 /** Options of everything that compiles a TARGET. */
-export interface TargetOptions {
+export interface TargetOptions extends TrainingTargetOptions {
   readonly export?: string;
   readonly lead?: readonly Lead[];
   readonly capacity?: number;

@@ -15,7 +15,7 @@ Examples:
 export function summaryCommand(): Command {
   return new Command("summary")
     .description("per block: path, wires, parameters, bytes")
-    .argument("<TARGET>", "model directory, or a file that exports a block or a graph")
+    .argument("<TARGET>", "model directory or its config.json, or a file that exports a block or a graph")
     .addOption(exportOption())
     .option("--no-fold", "list equal layers one by one")
     .addOption(jsonOption("the rows"))

@@ -1,6 +1,5 @@
 import { Command, Option } from "commander";
 import {
-  bytes,
   deviceOption,
   gpuLimitOption,
   integer,
@@ -10,8 +9,9 @@ import {
   real,
   threadsOption,
 } from "./options.ts";
+import { type TrainingPlanFlags, trainingDefaults, trainingOption } from "./training-options.ts";
 
-export interface TrainFlags {
+export interface TrainFlags extends TrainingPlanFlags {
   readonly config?: string;
   readonly trainTokenizer?: number;
   readonly tokenizer?: string;
@@ -23,25 +23,13 @@ export interface TrainFlags {
   readonly out?: string;
   readonly steps?: number;
   readonly epochs?: number;
-  readonly sequence?: number;
-  readonly batch: number;
-  readonly accumulate: number;
   readonly lr: number;
   readonly schedule: "cosine" | "linear" | "constant";
   readonly warmup: number;
-  readonly optimizer: "adamw" | "sgd";
   readonly momentum?: number;
-  readonly moments: "f32" | "int8" | "nvfp4";
-  readonly weights: "f32" | "bf16";
-  readonly quantize?: "nvfp4";
-  readonly fourOverSix?: boolean;
   readonly export?: "plain" | "compressed-tensors" | "modelopt";
   readonly weightDecay: number;
   readonly maxNorm: number;
-  readonly lastLayers?: number;
-  readonly lora?: number;
-  readonly loraAlpha?: number;
-  readonly loraTargets?: readonly string[];
   readonly adapterOnly?: boolean;
   readonly seed: number;
   readonly evalShare: number;
@@ -51,9 +39,6 @@ export interface TrainFlags {
   readonly saveEvery?: number;
   readonly keep: number;
   readonly resume?: boolean;
-  readonly recompute?: "nothing" | "rows" | "products" | "everything";
-  readonly activationBudget?: number;
-  readonly dtype: "f32" | "bf16";
   readonly device: "cpu" | "cuda" | "cuda-sim";
   readonly gpuLimitGb?: number;
   readonly threads?: number;
@@ -120,14 +105,9 @@ export function trainCommand(): Command {
     .addOption(new Option("--out <DIR>", "directory of the run"))
     .addOption(new Option("--steps <N>", "updates in all").argParser(count))
     .addOption(new Option("--epochs <N>", "passes over the data (default: 1)").argParser(positive))
-    .addOption(
-      new Option(
-        "--sequence <N>",
-        "most tokens that see each other (default: 1024, or what the model has)",
-      ).argParser(integer(2, most)),
-    )
-    .addOption(new Option("--batch <N>", "sequences of one pass").argParser(integer(1, 65_536)).default(1))
-    .addOption(new Option("--accumulate <N>", "passes of one update").argParser(count).default(1))
+    .addOption(trainingOption.sequence())
+    .addOption(trainingOption.batch().default(trainingDefaults.batch))
+    .addOption(trainingOption.accumulate().default(trainingDefaults.accumulate))
     .addOption(new Option("--lr <RATE>", "largest learning rate").argParser(positive).default(3e-4))
     .addOption(
       new Option("--schedule <SHAPE>", "of the learning rate")
@@ -137,27 +117,17 @@ export function trainCommand(): Command {
     .addOption(
       new Option("--warmup <N>", "updates until the largest rate").argParser(integer(0, most)).default(0),
     )
-    .addOption(
-      new Option("--optimizer <RULE>", "how weights move").choices(["adamw", "sgd"]).default("adamw"),
-    )
+    .addOption(trainingOption.optimizer().default(trainingDefaults.optimizer))
     .addOption(new Option("--momentum <X>", "of sgd (default: 0.9)").argParser(real))
-    .addOption(
-      new Option("--moments <TYPE>", "how adamw keeps its moments of large matrices between updates")
-        .choices(["f32", "int8", "nvfp4"])
-        .default("f32"),
-    )
-    .addOption(
-      new Option("--weights <TYPE>", "how trained weights are stored; bf16 is rounded at random")
-        .choices(["f32", "bf16"])
-        .default("f32"),
-    )
+    .addOption(trainingOption.moments().default(trainingDefaults.moments))
+    .addOption(trainingOption.weights().default(trainingDefaults.weights))
     .addOption(
       new Option(
         "--quantize <FORMAT>",
         "products read the linears of the layers in it; every update remakes them from the trained weights",
       ).choices(["nvfp4"]),
     )
-    .addOption(new Option("--four-over-six", "take 4 as the largest code of a block where that is nearer"))
+    .addOption(trainingOption.fourOverSix())
     .addOption(
       new Option(
         "--export <FORMAT>",
@@ -174,21 +144,10 @@ export function trainCommand(): Command {
         .argParser(positive)
         .default(1),
     )
-    .addOption(new Option("--last-layers <N>", "train the last layers only").argParser(count))
-    .addOption(
-      new Option("--lora <RANK>", "train adapters of this rank beside the weights, which stay").argParser(
-        count,
-      ),
-    )
-    .addOption(
-      new Option("--lora-alpha <A>", "adapters are scaled by A / RANK (default: RANK)").argParser(positive),
-    )
-    .addOption(
-      new Option(
-        "--lora-targets <NAMES>",
-        "linears with adapters, as in q_proj,v_proj (default: all of the layers)",
-      ).argParser((text: string) => text.split(",").map((name) => name.trim())),
-    )
+    .addOption(trainingOption.lastLayers())
+    .addOption(trainingOption.lora())
+    .addOption(trainingOption.loraAlpha())
+    .addOption(trainingOption.loraTargets())
     .addOption(
       new Option("--adapter-only", "write the adapters as PEFT has them in place of the merged model"),
     )
@@ -214,20 +173,12 @@ export function trainCommand(): Command {
     )
     .addOption(new Option("--keep <N>", "newest checkpoints that are kept").argParser(count).default(3))
     .addOption(new Option("--resume", "go on from the newest whole checkpoint of OUT"))
+    .addOption(trainingOption.recompute())
+    .addOption(trainingOption.activationBudget())
     .addOption(
-      new Option(
-        "--recompute <WHAT>",
-        "what each layer computes again on the way back rather than keep it (default: rows)",
-      ).choices(["nothing", "rows", "products", "everything"]),
-    )
-    .addOption(
-      new Option(
-        "--activation-budget <SIZE>",
-        "most memory for activations and gradients, as 2GB: layers compute more again until they fit",
-      ).argParser(bytes),
-    )
-    .addOption(
-      new Option("--dtype <TYPE>", "what products compute in").choices(["f32", "bf16"]).default("f32"),
+      new Option("--dtype <TYPE>", "what products compute in")
+        .choices(["f32", "bf16"])
+        .default(trainingDefaults.dtype),
     )
     .addOption(deviceOption())
     .addOption(gpuLimitOption())

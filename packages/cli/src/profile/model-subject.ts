@@ -7,16 +7,21 @@ import type { ProfileOptions } from "../commands/profile.ts";
 import { openModel } from "../model/open.ts";
 import { promptOf } from "../model/prompt.ts";
 import { refuseOption } from "../target/compile-target.ts";
-import type { ModelTarget } from "../target/target.ts";
+import type { ModelTarget } from "../target/model-target.ts";
 import { refuse } from "../terminal/refuse.ts";
 import { checkProgram, type ProfiledProgram, type Subject } from "./subject.ts";
 
 const usualPrompt = 128;
 
 export async function openModelSubject(
-  { directory, config }: ModelTarget,
+  { path, directory, config }: ModelTarget,
   options: ProfileOptions,
 ): Promise<Subject> {
+  if (directory === undefined)
+    refuse("TARGET", "must be a model with weights", {
+      given: path,
+      remedy: "give the model's directory, or add --train, which begins with random ones",
+    });
   refuseOption("--lead", options.lead, "a model leads with seq; its size is --prompt-tokens");
   refuseOption("--sequence", options.sequence, "it goes with --train; of a prefill it is --prompt-tokens");
   if (options.out !== undefined)

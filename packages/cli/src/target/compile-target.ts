@@ -1,14 +1,15 @@
 /** A TARGET as a compiled plan, without a device: what `dump`, `explain` and `memory` look at. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { type Compiled, compile, expandBlock, type Pass, type ProgramInput, precision } from "@weft/compiler";
 import { type Axis, axis, type Dtype, type Graph, orThrow } from "@weft/dsl";
 import { compileQwen3, type DeviceName, prepareQwen3, usualOn, weightsToPredict } from "@weft/qwen3";
 import type { WeightSource } from "@weft/runtime";
 import type { Lead, ModelOptions, TargetOptions } from "../commands/options.ts";
-import { remark } from "../terminal/output.ts";
+import type { TrainingPlanFlags } from "../commands/training-options.ts";
+import { endsAtOnce } from "../terminal/interrupt.ts";
 import { refuse } from "../terminal/refuse.ts";
-import type { ModelTarget, Target } from "./target.ts";
+import { hasWeights, type ModelTarget, remarkNoWeights } from "./model-target.ts";
+import type { Target } from "./target.ts";
+import { compileTrainingTarget, refuseTrainingOptions } from "./training-target.ts";
 
 /** What most people run; a plan of one size is easier to compare than one per model. */
 const defaultLead: readonly Lead[] = [{ name: "seq", size: 512 }];
@@ -17,14 +18,29 @@ export interface CompiledTarget {
   readonly compiled: Compiled;
   /** Where a device would find the weights; undefined where there are none yet. */
   readonly weights: WeightSource | undefined;
+  /** Of a plan that trains: the options that it was made with. */
+  readonly training?: TrainingPlanFlags;
 }
 
-/** `device`: whose plan of a model is wanted; its dtype and outputs differ. Default: the CPU's. */
+/**
+ * @param device whose plan of a model is wanted; its dtype and outputs differ. That of training is one for all devices.
+ * @param record whether the graphs of a training plan's passes are kept; they take more memory than the plan.
+ */
 export function compileTarget(
   target: Target,
   options: TargetOptions,
   device: DeviceName = "cpu",
+  record = true,
 ): CompiledTarget {
+  using _ = endsAtOnce();
+  if (options.train === true) {
+    if (target.kind === "model") return compileTraining(target, options, record);
+    refuse("--train", "must go with a model", {
+      given: `the ${target.kind} of ${target.file}`,
+      remedy: "give a model directory or its config.json",
+    });
+  }
+  refuseTrainingOptions(options);
   if (target.kind === "model") {
     refuseOption("--lead", options.lead, "a model leads with seq; its size is --chunk");
     return compileModel(target, options, device);
@@ -69,8 +85,7 @@ function leadingAxes(lead: readonly Lead[]): readonly Axis[] {
 
 function compileModel(target: ModelTarget, options: TargetOptions, device: DeviceName): CompiledTarget {
   const { capacity, chunk, dtype, quantize, activations, rescore } = options;
-  const weights = ["model.safetensors", "model.safetensors.index.json"];
-  if (weights.some((name) => existsSync(join(target.directory, name)))) {
+  if (hasWeights(target)) {
     const prepared = orThrow(
       prepareQwen3(target.directory, { capacity, chunk, dtype, device, quantize, activations, rescore }),
     );
@@ -78,11 +93,10 @@ function compileModel(target: ModelTarget, options: TargetOptions, device: Devic
   }
   refuseOption("--quantize", quantize, "it needs the files of weights, which are not here");
   refuseOption("--activations", activations, "it needs the files of weights, which are not here");
-  // The plan of a model that is not fetched yet is worth seeing: its configuration is all that it takes.
   const usual = usualOn(device);
   const policy = dtype ?? usual.dtype;
   const stored: Dtype = policy === "bf16" ? "bf16" : (target.config.dtype ?? "f32");
-  remark(`${target.directory} holds no weights; planned from config.json with ${stored} weights`);
+  remarkNoWeights(target, stored);
   const room = capacity ?? Math.min(target.config.maxPositions, 4096);
   const compiled = orThrow(
     compileQwen3(target.config, {
@@ -104,6 +118,14 @@ export function refuseFp4OnCpu({ device, fp4 }: Pick<ModelOptions, "device" | "f
     given: "--device cpu",
     remedy: "add --device cuda, or leave it out",
   });
+}
+
+function compileTraining(target: ModelTarget, options: TargetOptions, record: boolean): CompiledTarget {
+  refuseOption("--lead", options.lead, "training has documents; their length is --sequence");
+  refuseOption("--capacity", options.capacity, "training has no KV cache; its length is --sequence");
+  refuseOption("--chunk", options.chunk, "a step of training takes --sequence times --batch tokens");
+  refuseOption("--activations", options.activations, "training computes with plain activations");
+  return compileTrainingTarget(target, options, record);
 }
 
 /** @param remedy why the option has no meaning for this TARGET, or what has */

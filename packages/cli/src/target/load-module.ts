@@ -2,8 +2,11 @@
 import { readFileSync } from "node:fs";
 import { register as registerHooks } from "node:module";
 import { extname } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { ScriptError } from "../terminal/failure.ts";
+import { formatProblem, userProblem, WeftError } from "@weft/dsl";
+import { exitCodes, ScriptError } from "../terminal/failure.ts";
+import { endsAtOnce } from "../terminal/interrupt.ts";
 
 export const moduleExtensions = [".ts", ".mts", ".tsx", ".js", ".mjs"];
 
@@ -24,26 +27,88 @@ export async function resolve(specifier, context, next) {
 }`;
 
 /**
- * The exports of a file.
- * @throws ScriptError around whatever the file throws.
+ * The exports of a file. Ctrl-C ends the process, whatever the file does.
+ * @throws ScriptError around whatever the file throws, WeftError for one that waits for what never comes
  */
 export async function loadModule(file: string): Promise<Readonly<Record<string, unknown>>> {
+  using _ = endsAtOnce();
   // Namespaced loading (`tsImport`) would give the file a copy of the library of its own.
   const { register } = await import("tsx/esm/api");
   const unregister = register();
   const url = pathToFileURL(file).href;
   const entry = isModuleText(file) ? url : "";
   registerHooks(`data:text/javascript,${encodeURIComponent(hooks)}`, { data: { entry } });
+  const watch = watchLoading(file);
   try {
-    return await import(url);
-  } catch (error) {
-    throw new ScriptError(file, error);
+    return await Promise.race([importOf(file, url), watch.failed]);
   } finally {
+    watch.end();
     await unregister();
     // tsx has just switched them off. Blocks and errors name lines when they are asked, long after loading, and mean
     // lines of the user's file, not of what it was compiled to.
     process.setSourceMapsEnabled(true);
   }
+}
+
+async function importOf(file: string, url: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const exports = await import(url);
+    // A promise that was rejected and that nobody waits for is told at the end of this turn.
+    await setImmediate();
+    return exports;
+  } catch (error) {
+    throw new ScriptError(file, error);
+  }
+}
+
+interface Watch {
+  /** Rejects with what the file throws outside of its own turn, and when nothing is left that it could be waiting for. */
+  readonly failed: Promise<never>;
+  readonly end: () => void;
+}
+
+/** A file that ends the process, or never comes to its end, would end the command as if all were well. */
+function watchLoading(file: string): Watch {
+  const problem = (requirement: string, given: string, remedy: string) =>
+    userProblem("TARGET", requirement, { given, location: file, remedy });
+  const { promise: failed, reject } = deferred();
+  const onExit = (code: number) => {
+    const told = problem(
+      "the file must not end the process while it is loaded",
+      `exit code ${code}`,
+      "export the block, and leave process.exit out",
+    );
+    process.exitCode = exitCodes.usage;
+    process.stderr.write(`${formatProblem(told)}\n`);
+  };
+  const onEmpty = () =>
+    reject(
+      new WeftError([
+        problem(
+          "the file must come to its end when it is loaded",
+          "an await of something that never happens",
+          "look at the awaits outside of functions",
+        ),
+      ]),
+    );
+  const onThrown = (error: unknown) => reject(new ScriptError(file, error));
+  process.once("exit", onExit);
+  process.once("beforeExit", onEmpty);
+  process.on("uncaughtException", onThrown);
+  const end = () => {
+    process.off("exit", onExit);
+    process.off("beforeExit", onEmpty);
+    process.off("uncaughtException", onThrown);
+  };
+  return { failed, end };
+}
+
+function deferred(): { readonly promise: Promise<never>; readonly reject: (error: Error) => void } {
+  let reject = (_: Error) => {};
+  const promise = new Promise<never>((_, rejected) => {
+    reject = rejected;
+  });
+  return { promise, reject };
 }
 
 function isModuleText(file: string): boolean {

@@ -1,19 +1,24 @@
 /** TARGET: a model directory, or a file that exports a block or a graph. */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { type AnyBlock, asBlock, type Graph, isBlock, nearestName, orThrow, verifyGraph } from "@weft/dsl";
-import { type Qwen3Config, qwen3Model, readQwen3Config } from "@weft/qwen3";
+import {
+  type AnyBlock,
+  asBlock,
+  type Graph,
+  isBlock,
+  nearestName,
+  orThrow,
+  type Problem,
+  type Problems,
+  verifyGraph,
+} from "@weft/dsl";
+import { mapLeft } from "fp-ts/lib/Either.js";
+import { map } from "fp-ts/lib/ReadonlyNonEmptyArray.js";
 import { refuse } from "../terminal/refuse.ts";
 import { loadModule, moduleExtensions } from "./load-module.ts";
+import { configTarget, directoryTarget, type ModelTarget } from "./model-target.ts";
 
 export type Target = ModelTarget | BlockTarget | GraphTarget;
-
-export interface ModelTarget {
-  readonly kind: "model";
-  readonly directory: string;
-  readonly config: Qwen3Config;
-  readonly block: AnyBlock;
-}
 
 export interface BlockTarget {
   readonly kind: "block";
@@ -29,7 +34,8 @@ export interface GraphTarget {
   readonly graph: Graph;
 }
 
-const expected = "give a model directory, or a .ts or .js file that exports a block or a graph";
+const expected =
+  "give a model directory, its config.json, or a .ts or .js file that exports a block or a graph";
 
 /** Finds out what a TARGET is and loads it; weights stay where they are. */
 export async function openTarget(path: string, exportName: string | undefined): Promise<Target> {
@@ -48,9 +54,9 @@ export async function openTarget(path: string, exportName: string | undefined): 
         remedy: "leave --export out",
       });
     }
-    const config = orThrow(readQwen3Config(path));
-    return { kind: "model", directory: path, config, block: asBlock(qwen3Model(config), "model") };
+    return directoryTarget(path);
   }
+  if (extname(path) === ".json") return configTarget(path);
   if (!moduleExtensions.includes(extname(path))) {
     refuse("TARGET", `must be a file with one of the endings ${moduleExtensions.join(", ")}`, {
       given: path,
@@ -95,9 +101,7 @@ function fromExports(
   if (name === undefined || found === undefined) {
     refuse(file, "must export a block or a graph", {
       given: asked === undefined ? listed(exports) : `${asked}, ${describe(exports[asked])}`,
-      remedy: names.some((one) => isFactory(exports[one]))
-        ? "call the function in the file and export what it gives"
-        : "add `export default` before the block",
+      remedy: remedyFor(asked === undefined ? names.map((one) => exports[one]) : [exports[asked]]),
     });
   }
   if (asked === undefined && name !== "default" && usable.length > 1) {
@@ -107,8 +111,14 @@ function fromExports(
     });
   }
   return found.kind === "graph"
-    ? { ...found, file, name, graph: orThrow(verifyGraph(found.graph)) }
+    ? { ...found, file, name, graph: verified(found.graph, `${file}, export ${name}`) }
     : { ...found, file, name };
+}
+
+/** A graph that a hand has made. Its problems name nodes, which may have no place in any source. */
+function verified(graph: Graph, location: string): Graph {
+  const placed = mapLeft((problems: Problems) => map((one: Problem) => ({ location, ...one }))(problems));
+  return orThrow(placed(verifyGraph(graph)));
 }
 
 function usableAs(value: unknown): Usable | undefined {
@@ -117,15 +127,9 @@ function usableAs(value: unknown): Usable | undefined {
   return undefined;
 }
 
+/** Meant as a graph: whether it is one, `verifyGraph` says, and what is missing. */
 function isGraph(value: unknown): value is Graph {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "nodes" in value &&
-    Array.isArray(value.nodes) &&
-    "outputs" in value &&
-    "symbols" in value
-  );
+  return typeof value === "object" && value !== null && "nodes" in value && Array.isArray(value.nodes);
 }
 
 function isFactory(value: unknown): boolean {
@@ -134,8 +138,21 @@ function isFactory(value: unknown): boolean {
 
 function describe(value: unknown): string {
   if (value === null) return "null";
+  if (isClass(value)) return "a class";
   if (isFactory(value)) return "a function";
+  if (isPromise(value)) return "a promise";
   return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
+}
+
+const isPromise = (value: unknown): boolean => value instanceof Promise;
+const isClass = (value: unknown): boolean => typeof value === "function" && /^class\b/.test(String(value));
+
+/** What would make an export usable that is nearly so. */
+function remedyFor(values: readonly unknown[]): string {
+  if (values.some(isPromise)) return "export what the promise gives: `export default await ...`";
+  if (values.some((one) => isFactory(one) && !isClass(one)))
+    return "call the function in the file and export what it gives";
+  return "add `export default` before the block";
 }
 
 function listed(exports: Readonly<Record<string, unknown>>): string {

@@ -1,5 +1,6 @@
 /** What goes wrong, as an exit code and a message: the one place that decides both. Light, for every command loads it. */
 import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
 import type { Problems } from "@weft/dsl";
 
 /**
@@ -60,8 +61,21 @@ export function failureOf(error: unknown, debug: boolean): Failure {
 function scriptFailure(error: ScriptError, debug: boolean): Failure {
   const thrown = error.cause;
   if (isWeftError(thrown) && !debug) return { exitCode: exitCodes.usage, message: thrown.message };
-  const stack = thrown instanceof Error ? ownFrames(thrown) : String(thrown);
-  return { exitCode: exitCodes.failure, message: `${error.message}:\n${stack}` };
+  return { exitCode: exitCodes.failure, message: `${error.message}:\n${thrownText(thrown)}` };
+}
+
+/** Causes of causes that are told. */
+const mostCauses = 8;
+
+/** What was thrown, whatever it is, and what it says of its causes. */
+function thrownText(thrown: unknown): string {
+  const parts: string[] = [];
+  let cause = thrown;
+  for (let told = 0; told < mostCauses && (told === 0 || cause !== undefined); told++) {
+    parts.push(cause instanceof Error ? ownFrames(cause) : inspect(cause));
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return parts.join("\ncaused by ");
 }
 
 /** The part of a stack above the command's own frames: it lies in the user's files. */

@@ -12,3 +12,9 @@ export function refuse(source: string, requirement: string, rest: Rest = {}): ne
 export function refuseUnsupported(source: string, requirement: string, rest: Rest = {}): never {
   throw new WeftError([unsupportedProblem(source, requirement, rest)]);
 }
+
+/** Throws all problems together, if there is any. */
+export function refuseAll(problems: readonly Problem[]): void {
+  const [first, ...rest] = problems;
+  if (first !== undefined) throw new WeftError([first, ...rest]);
+}

@@ -1,9 +1,9 @@
 /** Options of a run that exclude or need each other, or that make no sense; all that is wrong at once. */
 import { existsSync } from "node:fs";
-import { type Problem, userProblem, WeftError } from "@weft/dsl";
-import type { Qwen3Config } from "@weft/qwen3";
+import { type Problem, userProblem } from "@weft/dsl";
 import type { TrainFlags } from "../commands/train.ts";
-import { refuse } from "../terminal/refuse.ts";
+import { refuseAll } from "../terminal/refuse.ts";
+import { planProblems } from "./plan.ts";
 
 export function checkFlags(model: string | undefined, flags: TrainFlags): void {
   const problems: Problem[] = [];
@@ -25,16 +25,10 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
     flags.steps !== undefined && flags.epochs !== undefined
   ), "--steps", "cannot be used with --epochs", "leave one out");
   require(!(fromNothing && flags.lastLayers !== undefined), "--last-layers", "needs a MODEL", "leave it out");
-  for (const [flag, given] of [
-    ["--lora-alpha", flags.loraAlpha],
-    ["--lora-targets", flags.loraTargets],
-    ["--adapter-only", flags.adapterOnly],
-  ] as const)
-    require(given === undefined || flags.lora !== undefined, flag, "needs adapters", "add --lora RANK");
   require(!(fromNothing && flags.lora !== undefined), "--lora", "needs a MODEL", "leave it out");
-  require(!(
-    flags.lora !== undefined && flags.weights === "bf16"
-  ), "--weights", "must be f32 with --lora", "leave it out: adapters are small");
+  problems.push(...planProblems(flags));
+  require(flags.adapterOnly === undefined ||
+    flags.lora !== undefined, "--adapter-only", "needs adapters", "add --lora RANK");
   require(flags.gpuLimitGb === undefined ||
     flags.device !== "cpu", "--gpu-limit-gb", "must go with a GPU", "add --device cuda, or leave it out");
   const { momentum, optimizer } = flags;
@@ -42,9 +36,6 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
     optimizer === "sgd", "--momentum", "goes with --optimizer sgd only", "adamw has betas: leave it out");
   require(momentum === undefined ||
     (momentum >= 0 && momentum < 1), "--momentum", "must be at least 0 and below 1", "leave it out for 0.9");
-  require(flags.moments === "f32" ||
-    optimizer ===
-      "adamw", "--moments", "goes with --optimizer adamw only", "sgd has momentum in f32: leave it out");
   require(flags.weightDecay >= 0, "--weight-decay", "must be at least 0", "leave it out for 0.01");
   require(flags.evalShare >= 0 &&
     flags.evalShare < 1, "--eval-share", "must be at least 0 and below 1", "hold out 0.05, say");
@@ -52,21 +43,5 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
     (flags.samplePrompt === undefined), "--sample-every", "goes with --sample-prompt", "give both, or none");
   for (const file of flags.data ?? [])
     require(existsSync(file), file, "must exist", "check the path of the data");
-  const [first, ...rest] = problems;
-  if (first !== undefined) throw new WeftError([first, ...rest]);
-}
-
-/** Tokens that see each other. */
-export function lengthOf({ sequence, lastLayers }: TrainFlags, config: Qwen3Config): number {
-  if (lastLayers !== undefined && lastLayers > config.layers) {
-    refuse("--last-layers", `must be at most the ${config.layers} layers of the model`, {
-      given: String(lastLayers),
-    });
-  }
-  if (sequence === undefined) return Math.min(1024, config.maxPositions);
-  if (sequence <= config.maxPositions) return sequence;
-  return refuse("--sequence", `must fit into the ${config.maxPositions} positions of the model`, {
-    given: String(sequence),
-    remedy: "give a shorter one",
-  });
+  refuseAll(problems);
 }

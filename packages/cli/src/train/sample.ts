@@ -7,7 +7,10 @@ import { refuse } from "../terminal/refuse.ts";
 const most = 64;
 
 /** The programs that samples need; none where there are none. */
-export function samplePrograms(flags: TrainFlags, sequence: number): Pick<TrainingOptions, "generation"> {
+export function samplePrograms(
+  flags: Pick<TrainFlags, "sampleEvery">,
+  sequence: number,
+): Pick<TrainingOptions, "generation"> {
   if (flags.sampleEvery === undefined) return {};
   return { generation: { capacity: sequence, chunk: Math.min(64, sequence), logits: "last" } };
 }

@@ -15,15 +15,20 @@ import {
   readQwen3Config,
   textsOf,
   trainTokenizer,
+  unfilledWeights,
 } from "@weft/qwen3";
 import type { Weight } from "@weft/runtime";
 import type { TrainFlags } from "../commands/train.ts";
 import { configObject } from "../model/config-object.ts";
 
-export interface TrainSource {
+/** What a plan is made for. */
+export interface PlanSource {
   readonly config: Qwen3Config;
   /** To plan with: what is quantised at load has no values yet. */
   readonly toPredict: (name: string) => Weight | undefined;
+}
+
+export interface TrainSource extends PlanSource {
   readonly load: () => Promise<(name: string) => Weight | undefined>;
   /** Holds config.json and the tokenizer. */
   readonly directory: string;
@@ -35,17 +40,7 @@ export const formatOf = ({ format }: TrainFlags): { readonly format?: DataFormat
   format === "auto" ? {} : { format };
 
 export async function openSource(model: string | undefined, flags: TrainFlags): Promise<TrainSource> {
-  if (model !== undefined) {
-    const { quantize, lora, fourOverSix = false } = flags;
-    // Weights that learn begin plain, and are encoded by training itself; a base of adapters only lies there.
-    const rules = quantize === undefined || lora === undefined ? [] : [layersInBlocks];
-    const read = orThrow(readCheckpointWeights(model, { quantize: rules, fourOverSix }));
-    const load = async () => {
-      const weights = await read.load();
-      return (name: string) => weights[name];
-    };
-    return { config: read.config, toPredict: read.toPredict, load, directory: model };
-  }
+  if (model !== undefined) return checkpointSource(model, flags);
   if (flags.dryRun === true) return withoutText(flags);
   const directory = join(flags.out!, "base");
   mkdirSync(directory, { recursive: true });
@@ -73,12 +68,34 @@ export async function openSource(model: string | undefined, flags: TrainFlags): 
   return { config, ...randomWeights(config, given, flags), directory };
 }
 
+/** A model to go on from. */
+export function checkpointSource(
+  directory: string,
+  { quantize, lora, fourOverSix = false }: Pick<TrainFlags, "quantize" | "lora" | "fourOverSix">,
+): TrainSource {
+  // Weights that learn begin plain, and are encoded by training itself; a base of adapters only lies there.
+  const rules = quantize === undefined || lora === undefined ? [] : [layersInBlocks];
+  const { config, toPredict, load } = orThrow(
+    readCheckpointWeights(directory, { quantize: rules, fourOverSix }),
+  );
+  const loaded = async () => {
+    const weights = await load();
+    return (name: string) => weights[name];
+  };
+  return { config, toPredict, load: loaded, directory };
+}
+
 /** For questions about memory: nothing is written, and a learnt vocabulary is as large as it may become. */
 function withoutText(flags: TrainFlags): TrainSource {
   const given = configObject(flags.config!);
   const size = flags.trainTokenizer === undefined ? {} : { vocab_size: flags.trainTokenizer };
   const config = orThrow(parseQwen3Config({ ...given, ...size }, flags.config!));
-  return { config, ...randomWeights(config, given, flags), directory: "" };
+  return {
+    config,
+    ...randomWeights(config, given, flags),
+    toPredict: unfilledWeights(config),
+    directory: "",
+  };
 }
 
 function randomWeights(

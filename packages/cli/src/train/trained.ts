@@ -3,9 +3,11 @@ import { type AdapterOptions, adapterOf, type Qwen3Config, type TrainingOptions 
 import type { TrainFlags } from "../commands/train.ts";
 import { refuse } from "../terminal/refuse.ts";
 
+type Flags = Pick<TrainFlags, "lora" | "loraAlpha" | "loraTargets" | "lastLayers" | "seed">;
+
 /** @throws WeftError for a rank or targets that do not fit the model */
 export function trainedOf(
-  { lora: rank, loraAlpha, loraTargets, lastLayers, seed }: TrainFlags,
+  { lora: rank, loraAlpha, loraTargets, lastLayers, seed }: Flags,
   config: Qwen3Config,
 ): Pick<TrainingOptions, "trainable" | "lora"> {
   const first = config.layers - (lastLayers ?? config.layers);

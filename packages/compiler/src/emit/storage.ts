@@ -8,6 +8,7 @@ import {
   type StateSpec,
   type SymbolSpec,
   unsupportedProblem,
+  userProblem,
   WeftError,
 } from "@weft/dsl";
 import type { SymbolicSum } from "../fusion/affine.ts";
@@ -49,6 +50,17 @@ function blocksElsewhere(name: string): WeftError {
     unsupportedProblem("emit", "blocks of nvfp4 must be a weight, or written to a state by what makes them", {
       given: name,
       remedy: "cast them to f32, or write them to a state",
+    }),
+  ]);
+}
+
+/** Sums of bytes and offsets are exact up to 2^53, and no machine comes near. */
+function tooLarge(name: string, dtype: PlanDtype, shape: readonly number[]): WeftError {
+  return new WeftError([
+    userProblem("emit", "a value must take less than 2^53 bytes", {
+      given: `${dtype}[${shape.join(", ")}]`,
+      path: name,
+      remedy: "give its axes smaller sizes",
     }),
   ]);
 }
@@ -96,6 +108,7 @@ export class PlanAssembly {
     if (own === "f8e4m3" && kind !== "weights") throw codesElsewhere(name);
     if (own === "nvfp4" && kind !== "weights" && kind !== "state") throw blocksElsewhere(name);
     const bytes = bufferBytes(own, shape);
+    if (!Number.isSafeInteger(bytes)) throw tooLarge(name, own, shape);
     this.buffers.push({ name, class: kind, dtype: own, shape, bytes, offset: 0, positions: -1 });
     return this.buffers.length - 1;
   }

@@ -37,7 +37,15 @@ export interface Classified {
 
 const integerArithmetic: ReadonlySet<string> = new Set(["add", "sub", "mul", "cast", "last"]);
 
-function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): NodeKind {
+/** Operations that a value which is computed wherever it is used may take, those of its inputs included. */
+const mostInline = 64;
+
+function kindOf(
+  graph: Graph,
+  node: GraphNode,
+  kinds: readonly NodeKind[],
+  operations: readonly number[],
+): NodeKind {
   switch (node.op) {
     case "input":
     case "parameter":
@@ -71,7 +79,8 @@ function kindOf(graph: Graph, node: GraphNode, kinds: readonly NodeKind[]): Node
       const indexLike =
         integerArithmetic.has(node.op) &&
         (node.type.dtype === "i32" || node.op === "cast") &&
-        node.inputs.every((id) => kinds[id] === "inline");
+        node.inputs.every((id) => kinds[id] === "inline") &&
+        operations[node.id]! <= mostInline;
       if (indexLike && (node.op !== "last" || indexExpression(graph, node.id) !== undefined)) return "inline";
       if (isView(node) || widensStored(graph, node, kinds)) return "view";
       if (opTable[node.op].meaning.tag === "definition") {
@@ -96,7 +105,13 @@ function widensStored(graph: Graph, node: GraphNode, kinds: readonly NodeKind[])
 
 export function classify(graph: Graph): Classified {
   const kinds: NodeKind[] = [];
-  for (const node of graph.nodes) kinds.push(kindOf(graph, node, kinds));
+  const operations: number[] = [];
+  for (const node of graph.nodes) {
+    // Only what index arithmetic reads counts on: a sum over a whole graph would be beyond all numbers.
+    const inputs = node.inputs.map((id) => (kinds[id] === "inline" ? operations[id]! : 0));
+    operations.push(inputs.reduce((sum, one) => sum + one, 1));
+    kinds.push(kindOf(graph, node, kinds, operations));
+  }
   storeWhatKernelsRead(graph, kinds);
   const views = viewsOf(graph, kinds);
   const saved = readsToSave(graph, views);

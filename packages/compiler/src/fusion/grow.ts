@@ -5,6 +5,7 @@
 import type { NodeId } from "@weft/dsl";
 import { formatBytes } from "../print/amounts.ts";
 import { storedBytes } from "./classify.ts";
+import { BufferCount, refuseLength } from "./kernel-size.ts";
 import { type FusionContext, refuseInSpace } from "./legality.ts";
 import type { Partition } from "./partition.ts";
 import type { Space } from "./types.ts";
@@ -86,51 +87,6 @@ export function growForward(
     }
     joined?.(id);
     for (const consumer of context.consumers[id]!) pending.add(consumer);
-  }
-}
-
-/**
- * Memory is read once for so many operations, so a longer kernel gains nothing; but each that joins is held against all
- * that are there, and compilers of kernels take their time for long texts.
- */
-const mostNodes = 512;
-
-function refuseLength({ size }: ReadonlySet<NodeId>): string | undefined {
-  return size > mostNodes ? `the kernel would have more than ${mostNodes} operations` : undefined;
-}
-
-/** Runtimes bind at most 64 buffers to a kernel; what grows behind this check is few. */
-const mostBuffers = 48;
-
-/** How many buffers a growing kernel touches. Long sums of single numbers are the case in which they are too many. */
-class BufferCount {
-  readonly #context: FusionContext;
-  /** No fewer than there are. Counted only where it says too many, because that takes as long as the kernel is. */
-  #atMost: number;
-
-  constructor(context: FusionContext, nodes: ReadonlySet<NodeId>) {
-    this.#context = context;
-    this.#atMost = this.#count(nodes);
-  }
-
-  /** @param added a node that has just joined: it brings its own value, and those that it reads. */
-  refuse(nodes: ReadonlySet<NodeId>, added: NodeId): string | undefined {
-    this.#atMost += 1 + this.#context.graph.nodes[added]!.inputs.length;
-    if (this.#atMost > mostBuffers) this.#atMost = this.#count(nodes);
-    return this.#atMost > mostBuffers ? `the kernel would touch more than ${mostBuffers} buffers` : undefined;
-  }
-
-  #count(nodes: ReadonlySet<NodeId>): number {
-    const { graph, classified, consumers, outputs } = this.#context;
-    const touched = new Set<NodeId>();
-    for (const id of nodes) {
-      if (outputs.has(id) || consumers[id]!.some((consumer) => !nodes.has(consumer))) touched.add(id);
-      for (const input of graph.nodes[id]!.inputs) {
-        const base = nodes.has(input) ? undefined : classified.views[input]?.base;
-        if (base !== undefined) touched.add(base);
-      }
-    }
-    return touched.size;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { NodeId } from "@weft/dsl";
 import type { Growth } from "./grow.ts";
+import { isFull, isTooLarge } from "./kernel-size.ts";
 import { sameSpace } from "./legality.ts";
 import type { FusedGroup, FusedRows } from "./types.ts";
 
@@ -20,7 +21,10 @@ export function joinSiblings(growth: Growth, groups: readonly FusedGroup[]): Fus
     for (let next = following(at); next < joined.length; next = following(next)) {
       const other = joined[next];
       if (other?.kind !== "rows" || !sameSpace(own.space, other.space)) continue;
-      if (!canJoin(partition, own, other, reads[at]!, reads[next]!)) continue;
+      if (!canJoin(growth, own, other, reads[at]!, reads[next]!)) {
+        if (isFull(context, own.nodes)) break;
+        continue;
+      }
       partition.extend(at, other.nodes);
       own = { ...own, nodes: new Set([...own.nodes, ...other.nodes]) };
       reads[at] = storedInputs(context, own);
@@ -77,14 +81,15 @@ function firstAbove(numbers: readonly number[], bound: number): number {
 
 /** Neither may read what the other writes, nor wait for what waits for the other. */
 function canJoin(
-  partition: Growth["partition"],
+  { context, partition }: Growth,
   a: FusedRows,
   b: FusedRows,
   ofA: ReadonlySet<NodeId>,
   ofB: ReadonlySet<NodeId>,
 ): boolean {
   if ([...ofA].some((id) => b.nodes.has(id)) || [...ofB].some((id) => a.nodes.has(id))) return false;
-  return partition.refuseTogether(new Set([...a.nodes, ...b.nodes])) === undefined;
+  const together = new Set([...a.nodes, ...b.nodes]);
+  return !isTooLarge(context, together) && partition.refuseTogether(together) === undefined;
 }
 
 /** Values of other kernels that a row program reads from memory; weights and inputs are no reason to join. */

@@ -1,5 +1,6 @@
 /** A program's steps as a diagram: kernels as nodes, buffers as edges. */
-import type { Plan, PlanProgram } from "../plan/types.ts";
+import { quotedForDot, quotedForMermaid } from "@weft/dsl";
+import type { Plan, PlanProgram, PlanStep } from "../plan/types.ts";
 
 interface Edge {
   readonly from: number;
@@ -26,30 +27,27 @@ function edgesOf(plan: Plan, program: PlanProgram): Edge[] {
   return edges;
 }
 
-const dotText = (text: string) =>
-  `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
-
-const mermaidText = (text: string) =>
-  `"${text.replaceAll("&", "#amp;").replaceAll('"', "#quot;").replaceAll("<", "#lt;").replaceAll(">", "#gt;").replaceAll("\n", "<br>")}"`;
+const labelOf = ({ kernels }: Plan, { kernel, origins }: PlanStep) => [
+  kernels[kernel]!.name,
+  origins[0] ?? "",
+];
 
 export function programToDot(plan: Plan, program: PlanProgram): string {
-  const lines = [`digraph ${dotText(program.name)} {`, "  node [shape=box];"];
+  const lines = [`digraph ${quotedForDot([program.name])} {`, "  node [shape=box];"];
   program.steps.forEach((step, index) => {
-    const label = `${plan.kernels[step.kernel]!.name}\n${step.origins[0] ?? ""}`;
-    lines.push(`  s${index} [label=${dotText(label)}];`);
+    lines.push(`  s${index} [label=${quotedForDot(labelOf(plan, step))}];`);
   });
   for (const edge of edgesOf(plan, program))
-    lines.push(`  s${edge.from} -> s${edge.to} [label=${dotText(edge.buffer)}];`);
+    lines.push(`  s${edge.from} -> s${edge.to} [label=${quotedForDot([edge.buffer])}];`);
   return [...lines, "}"].join("\n");
 }
 
 export function programToMermaid(plan: Plan, program: PlanProgram): string {
   const lines = ["flowchart TD"];
   program.steps.forEach((step, index) => {
-    const label = `${plan.kernels[step.kernel]!.name}\n${step.origins[0] ?? ""}`;
-    lines.push(`  s${index}[${mermaidText(label)}]`);
+    lines.push(`  s${index}[${quotedForMermaid(labelOf(plan, step))}]`);
   });
   for (const edge of edgesOf(plan, program))
-    lines.push(`  s${edge.from} -->|${mermaidText(edge.buffer)}| s${edge.to}`);
+    lines.push(`  s${edge.from} -->|${quotedForMermaid([edge.buffer])}| s${edge.to}`);
   return lines.join("\n");
 }

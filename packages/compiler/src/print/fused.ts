@@ -1,5 +1,5 @@
 /** Fused graphs as text: which nodes each kernel took in, what it stores, and what was refused. */
-import { formatType, type NodeId } from "@weft/dsl";
+import { formatType, type NodeId, oneLine } from "@weft/dsl";
 import { type FusedGraph, type FusedGroup, nodesOf } from "../fusion/types.ts";
 import { foldRuns } from "./fold.ts";
 
@@ -39,7 +39,7 @@ function printGroup(fused: FusedGraph, index: number, indent: string): string[] 
     if (!fused.stored.has(id)) continue;
     const { type, origin } = fused.graph.nodes[id]!;
     lines.push(
-      `${indent}    stores %${id} ${formatType(type)}${origin.path === "" ? "" : ` of ${origin.path}`}`,
+      `${indent}    stores %${id} ${formatType(type)}${origin.path === "" ? "" : ` of ${oneLine(origin.path)}`}`,
     );
   }
   return lines;
@@ -50,7 +50,7 @@ export function printFused(fused: FusedGraph, options: { readonly unfolded?: boo
   const runs =
     options.unfolded === true ? keys.map((_, start) => ({ start, length: 1, times: 1 })) : foldRuns(keys);
   const lines = [
-    `fused ${fused.graph.name}: ${fused.graph.nodes.length} nodes in ${fused.groups.length} groups`,
+    `fused ${oneLine(fused.graph.name)}: ${fused.graph.nodes.length} nodes in ${fused.groups.length} groups`,
   ];
   for (const run of runs) {
     if (run.times > 1) lines.push(`  x${run.times}, ${run.length} groups each:`);
@@ -66,8 +66,8 @@ export function printFused(fused: FusedGraph, options: { readonly unfolded?: boo
   }
   if (refusals.size > 0) lines.push("refused:");
   for (const [reason, paths] of refusals) {
-    const places =
-      paths.length <= 2 ? paths.join(", ") : `${paths.slice(0, 2).join(", ")}, ... (${paths.length})`;
+    const first = paths.slice(0, 2).map(oneLine).join(", ");
+    const places = paths.length <= 2 ? first : `${first}, ... (${paths.length})`;
     lines.push(`  ${reason} (${places})`);
   }
   return lines.join("\n");

@@ -1,4 +1,5 @@
 /** Plans as text: programs step by step with cost, memory with every buffer's life. */
+import { oneLine } from "@weft/dsl";
 import { costOf, type StepCost, type SymbolValues, totalCost } from "../cost/cost.ts";
 import { lifetimesOf, type ProgramMemory } from "../plan/memory.ts";
 import type { Plan, PlanProgram } from "../plan/types.ts";
@@ -44,7 +45,8 @@ export interface PrintPlanOptions {
 }
 
 function shared(paths: readonly string[]): string {
-  return paths.length <= 3 ? paths.join(", ") : `${paths.slice(0, 3).join(", ")}, ... (${paths.length})`;
+  const first = paths.slice(0, 3).map(oneLine).join(", ");
+  return paths.length <= 3 ? first : `${first}, ... (${paths.length})`;
 }
 
 export function printProgram(plan: Plan, program: PlanProgram, options: PrintPlanOptions = {}): string {
@@ -75,7 +77,7 @@ export function printPlan(plan: Plan, options: PrintPlanOptions = {}): string {
     return `${one.name} <= ${one.max}${sum === "" ? "" : ` = ${sum}`}`;
   });
   return [
-    `plan ${plan.name} for ${plan.target}, version ${plan.version}, ${plan.hash.slice(0, 12)}`,
+    `plan ${oneLine(plan.name)} for ${plan.target}, version ${plan.version}, ${plan.hash.slice(0, 12)}`,
     `symbols: ${symbols.join(", ") || "none"}`,
     `kernels: ${plan.kernels.length}; buffers: ${plan.buffers.length}`,
     printArenas(plan),
@@ -106,9 +108,9 @@ export function printMemory(plan: Plan, programs: readonly ProgramMemory[]): str
     for (const life of lives) {
       const buffer = plan.buffers[life.buffer]!;
       const from = sources.get(life.buffer);
-      const source = from === undefined ? "" : ` over ${plan.buffers[from]!.name}`;
+      const source = from === undefined ? "" : ` over ${oneLine(plan.buffers[from]!.name)}`;
       lines.push(
-        `  ${buffer.offset}..${buffer.offset + buffer.bytes}  steps ${life.first}..${life.last}  ${buffer.dtype}[${buffer.shape.join(", ")}] ${buffer.name}${source}`,
+        `  ${buffer.offset}..${buffer.offset + buffer.bytes}  steps ${life.first}..${life.last}  ${buffer.dtype}[${buffer.shape.join(", ")}] ${oneLine(buffer.name)}${source}`,
       );
     }
   }

@@ -47,13 +47,25 @@ class BlockData implements AnyBlock {
   readonly output: WireSpec;
   readonly expression: BlockExpression;
   readonly #site: Site | undefined;
+  /** Blocks within each other, this one included. */
+  readonly #depth: number;
 
   constructor(input: WireSpec, output: WireSpec, expression: BlockExpression, site: Site | undefined) {
     this.input = input;
     this.output = output;
     this.expression = expression;
     this.#site = site;
+    this.#depth = BlockData.#depthOf(expression);
+    if (this.#depth > deepest) throw tooDeep(expression.tag);
     Object.freeze(this);
+  }
+
+  static #depthOf(expression: BlockExpression): number {
+    let inside = 0;
+    const within =
+      "blocks" in expression ? expression.blocks : "block" in expression ? [expression.block] : [];
+    for (const one of within) if (one instanceof BlockData) inside = Math.max(inside, one.#depth);
+    return 1 + inside;
   }
 
   get source(): string | undefined {
@@ -68,6 +80,17 @@ class BlockData implements AnyBlock {
     return nameBlock(path, this, captureSite(this.named));
   }
 }
+
+/** Whoever goes through a block descends into it, and a stack has an end. No model comes near: blocks stand side by side. */
+export const deepest = 1000;
+
+export const tooDeep = (source: string) =>
+  blockError(
+    source,
+    `blocks must not be nested deeper than ${deepest}`,
+    "one that goes deeper",
+    "put blocks side by side: chain and repeat take any number of them",
+  );
 
 /**
  * Block data with the given wires; variables are renamed by first appearance. Without a site the block is one of the
@@ -152,7 +175,18 @@ export function chainBlocks(values: readonly unknown[], site?: Site): AnyBlock {
     input = met.left[0]!;
     output = met.right[0]!;
   }
-  return makeBlock(input, output, { tag: "chain", blocks }, site);
+  return makeBlock(input, output, { tag: "chain", blocks: flat(blocks) }, site);
+}
+
+/** A chain in a chain is its blocks: one that is built step by step, `block = block.to(next)`, grows no deeper. */
+function flat(blocks: readonly AnyBlock[]): readonly AnyBlock[] {
+  if (!blocks.some(({ expression }) => expression.tag === "chain")) return blocks;
+  const row: AnyBlock[] = [];
+  for (const one of blocks) {
+    if (one.expression.tag === "chain") for (const inner of one.expression.blocks) row.push(inner);
+    else row.push(one);
+  }
+  return Object.freeze(row);
 }
 
 /** The untyped half of `named`. */

@@ -5,10 +5,12 @@ export {
   type BlockLike,
   blockError,
   chainBlocks,
+  deepest,
   type InputOf,
   misfit,
   nameBlock,
   type OutputOf,
+  tooDeep,
 } from "./block.ts";
 export type {
   ChainChecked,

@@ -13,6 +13,7 @@ export class Scalar {
   readonly expression: ScalarExpression;
 
   constructor(expression: ScalarExpression) {
+    sizes.set(expression, sizeOf(expression));
     this.expression = Object.freeze(expression);
     Object.freeze(this);
   }
@@ -96,6 +97,27 @@ export class Scalar {
   valueOf(): never {
     return this[Symbol.toPrimitive]();
   }
+}
+
+/**
+ * Operations of a traced function. What is used several times counts each time, because that is how it is written down: a
+ * value that is multiplied with itself forty times in a row would take a trillion of them.
+ */
+const mostOperations = 1000;
+
+/** How many operations each expression has. */
+const sizes = new WeakMap<ScalarExpression, number>();
+
+function sizeOf(expression: ScalarExpression): number {
+  const parts = Object.values(expression).filter((part) => typeof part === "object");
+  const size = parts.reduce((sum: number, part) => sum + (sizes.get(part) ?? 0), 1);
+  if (size <= mostOperations) return size;
+  throw blockError(
+    "pointwise",
+    `a function must have at most ${mostOperations} operations, those of a value counted wherever it is used`,
+    "more",
+    "make several blocks of it, and chain them",
+  );
 }
 
 /** The expression of a traced value or a plain number. */

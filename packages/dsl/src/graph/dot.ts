@@ -9,16 +9,16 @@ import type { Graph } from "./types.ts";
 export function graphToDot(graph: Graph, options: DrawOptions = {}): string {
   const { root, arrows } = drawGraph(graph, options);
   const lines = [
-    `digraph ${quoted([root.label])} {`,
+    `digraph ${quotedForDot([root.label])} {`,
     '  node [shape=box, fontname="sans-serif", fontsize=10];',
     '  edge [fontname="sans-serif", fontsize=8];',
   ];
   let count = 0;
   const write = (cluster: Cluster, pad: string) => {
     for (const box of cluster.boxes)
-      lines.push(`${pad}${box.id} [label=${quoted(box.lines)}${styleOf(box)}];`);
+      lines.push(`${pad}${box.id} [label=${quotedForDot(box.lines)}${styleOf(box)}];`);
     for (const child of cluster.clusters) {
-      lines.push(`${pad}subgraph cluster_${count++} {`, `${pad}  label=${quoted([child.label])};`);
+      lines.push(`${pad}subgraph cluster_${count++} {`, `${pad}  label=${quotedForDot([child.label])};`);
       write(child, `${pad}  `);
       lines.push(`${pad}}`);
     }
@@ -26,7 +26,7 @@ export function graphToDot(graph: Graph, options: DrawOptions = {}): string {
   write(root, "  ");
   for (const { from, to, label, next } of arrows) {
     const settings = [
-      ...(label === undefined ? [] : [`label=${quoted([label])}`]),
+      ...(label === undefined ? [] : [`label=${quotedForDot([label])}`]),
       ...(next ? ["style=dashed", "constraint=false"] : []),
     ];
     lines.push(`  ${from} -> ${to}${settings.length === 0 ? "" : ` [${settings.join(", ")}]`};`);
@@ -39,7 +39,7 @@ function styleOf({ kind }: Box): string {
 }
 
 /** A quoted DOT string: backslashes and quotes escaped, lines broken, characters that nothing can draw replaced. */
-function quoted(lines: readonly string[]): string {
+export function quotedForDot(lines: readonly string[]): string {
   const escaped = lines.map((line) =>
     line
       .replaceAll("\\", "\\\\")

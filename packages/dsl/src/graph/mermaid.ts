@@ -13,26 +13,26 @@ export function graphToMermaid(graph: Graph, options: DrawOptions = {}): string 
   const write = (cluster: Cluster, pad: string) => {
     for (const box of cluster.boxes) lines.push(`${pad}${shaped(box)}`);
     for (const child of cluster.clusters) {
-      lines.push(`${pad}subgraph c${count++}[${quoted([child.label])}]`);
+      lines.push(`${pad}subgraph c${count++}[${quotedForMermaid([child.label])}]`);
       write(child, `${pad}  `);
       lines.push(`${pad}end`);
     }
   };
   write(root, "  ");
   for (const { from, to, label, next } of arrows) {
-    const text = label === undefined ? "" : `|${quoted([label])}|`;
+    const text = label === undefined ? "" : `|${quotedForMermaid([label])}|`;
     lines.push(`  ${from} ${next ? "-.->" : "-->"}${text} ${to}`);
   }
   return `${lines.join("\n")}\n`;
 }
 
 function shaped({ id, lines, kind }: Box): string {
-  const label = quoted(lines);
+  const label = quotedForMermaid(lines);
   return kind === "leaf" ? `${id}[(${label})]` : kind === "output" ? `${id}([${label}])` : `${id}[${label}]`;
 }
 
-/** Signs that mean something to Mermaid, to Markdown or to HTML, as Mermaid's numbered entities. */
-function quoted(lines: readonly string[]): string {
+/** A quoted Mermaid string: signs that mean something to Mermaid, to Markdown or to HTML are its numbered entities. */
+export function quotedForMermaid(lines: readonly string[]): string {
   const escaped = lines.map((line) =>
     line
       .replace(/\r\n?/g, "\n")

@@ -4,7 +4,7 @@
  */
 import { type Either, left, right } from "fp-ts/lib/Either.js";
 import type { Axis } from "../axis.ts";
-import { internalProblem, type Problem, type Problems, userProblem } from "../errors.ts";
+import { type Problem, type Problems, userProblem } from "../errors.ts";
 import { nearestName } from "../nearest.ts";
 import type { OpName } from "../ops/names.ts";
 import { formatType, typeEquals } from "../ops/shape.ts";
@@ -26,7 +26,9 @@ export function verifyGraph(graph: unknown): Either<Problems, Graph> {
     new Verifier(problems).graph(graph);
   } catch (error) {
     // Only an absurd object comes here: nested so deeply that the stack ends, or with getters that throw.
-    problems.push(internalProblem("verify", "the graph could not be read", { given: String(error) }));
+    problems.push(
+      userProblem("graph", "the graph must be plain data that can be read", { given: String(error) }),
+    );
   }
   const [first, ...rest] = problems;
   return first === undefined ? right(graph as Graph) : left([first, ...rest]);
@@ -46,6 +48,8 @@ class Verifier {
   readonly #states = new Map<string, StateSpec>();
   /** The declared type of each node, where it can be read. */
   #types: (TensorType | undefined)[] = [];
+  /** Inputs that stand behind their reader, for which a cycle was looked for. */
+  #searches = 0;
   /** The first input or parameter of each name. */
   readonly #named = new Map<string, { readonly type: TensorType; readonly index: number }>();
 
@@ -70,9 +74,7 @@ class Verifier {
       const type = isRecord(node) ? node.type : undefined;
       return tensorType(type, "type") === undefined ? (type as TensorType) : undefined;
     });
-    nodes.forEach((node, index) => {
-      this.#checkNode(node, index, nodes);
-    });
+    for (const [index, node] of nodes.entries()) this.#checkNode(node, index, nodes);
     this.#checkOutputs(graph, nodes.length);
   }
 
@@ -97,13 +99,14 @@ class Verifier {
     check: (value: unknown, at: string) => string | undefined,
     into: Map<string, T>,
   ): void {
-    this.#list(graph, key).forEach((value, index) => {
+    // By number, because a list may have holes, which forEach passes over.
+    for (const [index, value] of this.#list(graph, key).entries()) {
       const sentence = check(value, `${key}[${index}]`);
       const name = sentence === undefined ? (value as T).name : "";
       if (sentence !== undefined) this.#report("graph", sentence);
       else if (into.has(name)) this.#report("graph", `${key} must not declare ${show(name)} twice`);
       else into.set(name, value as T);
-    });
+    }
   }
 
   #checkSums(): void {
@@ -226,11 +229,11 @@ class Verifier {
     for (const id of node.inputs as readonly number[]) {
       if (id >= nodes.length) report(`reads %${id}, which must exist; there are ${nodes.length} nodes`);
       else if (id >= index) {
-        const cycle = cyclePath(nodes, id, index);
+        const cycle = this.#searches++ < mostSearches ? cyclePath(nodes, id, index) : undefined;
         report(
           cycle === undefined
             ? `reads %${id}, which must stand before it`
-            : `must not depend on itself: ${cycle.map((one) => `%${one}`).join(" reads ")}`,
+            : `must not depend on itself: ${describeCycle(cycle)}`,
         );
       }
     }
@@ -306,6 +309,19 @@ function isOp(op: unknown): op is OpName {
   return typeof op === "string" && Object.hasOwn(opTable, op);
 }
 
+/** A search may go through the whole graph, and each node of a list that stands backward asks for one. */
+const mostSearches = 16;
+
+/** Nodes of a cycle that are named from its beginning; of a longer one how many there are is said. */
+const mostNamed = 8;
+
+function describeCycle(cycle: readonly number[]): string {
+  const named = (ids: readonly number[]) => ids.map((id) => `%${id}`).join(" reads ");
+  if (cycle.length <= mostNamed + 2) return named(cycle);
+  const between = cycle.length - mostNamed - 1;
+  return `${named(cycle.slice(0, mostNamed))} reads ... (${between} more) reads %${cycle.at(-1)!}`;
+}
+
 /** The way by which `from` comes to read `target`, if it does: a list of nodes that begins and ends with the target. */
 function cyclePath(nodes: readonly unknown[], from: number, target: number): readonly number[] | undefined {
   const reader = new Map<number, number>([[from, target]]);
@@ -313,12 +329,8 @@ function cyclePath(nodes: readonly unknown[], from: number, target: number): rea
   for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
     if (id === target) {
       const path = [target];
-      let at = reader.get(target)!;
-      while (at !== target) {
-        path.unshift(at);
-        at = reader.get(at)!;
-      }
-      return [target, ...path];
+      for (let at = reader.get(target)!; at !== target; at = reader.get(at)!) path.push(at);
+      return [...path, target].reverse();
     }
     const node = nodes[id];
     for (const input of isRecord(node) && Array.isArray(node.inputs) ? node.inputs : []) {

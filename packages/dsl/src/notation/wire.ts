@@ -15,6 +15,7 @@ import {
   asBlock,
   type BlockLike,
   chainBlocks,
+  deepest,
   id,
   misfit,
   nameBlock,
@@ -24,6 +25,7 @@ import {
   residual,
   splitOf,
   stage,
+  tooDeep,
 } from "../blocks/internal.ts";
 import { captureSite, type Site } from "../blocks/source.ts";
 import { WeftError } from "../errors.ts";
@@ -78,6 +80,8 @@ const mostLayers = 100_000;
 class Reader {
   readonly #text: string;
   #at = 0;
+  /** Parts within each other that are being read. */
+  #depth = 0;
   readonly #blocks: Vocabulary;
   readonly #site: Site;
 
@@ -138,7 +142,13 @@ class Reader {
 
   #atom(): Part {
     this.#trim();
-    const at = this.#at;
+    if (++this.#depth > deepest) throw this.#pointed(this.#at, tooDeep("wire"));
+    const part = this.#part(this.#at);
+    this.#depth--;
+    return part;
+  }
+
+  #part(at: number): Part {
     if (this.#take("(")) {
       const all = this.#branches();
       return { block: all.length === 1 ? all[0]!.block : this.#parallel(all), at };

@@ -11,7 +11,7 @@ export {
   trainingPrograms,
 } from "./compile.ts";
 export * from "./data/index.ts";
-export { type InitialWeightsOptions, initialWeights } from "./initial-weights.ts";
+export { type InitialWeightsOptions, initialWeights, unfilledWeights } from "./initial-weights.ts";
 export * from "./metrics/index.ts";
 export type { QuantizedFormat } from "./quantized-model.ts";
 export * from "./schedule.ts";

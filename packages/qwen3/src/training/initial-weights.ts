@@ -22,18 +22,47 @@ export function initialWeights(
   config: Qwen3Config,
   { seed, initializerRange = 0.02, model }: InitialWeightsOptions,
 ): (name: string) => DataWeight | undefined {
-  const parameters = new Map(
-    orRaise(modelParameters(config, orRaise(ownModel(model, config)))).map((one) => [one.name, one]),
-  );
+  const parameters = parametersByName(config, model);
   return (name) => {
     const parameter = parameters.get(name);
     return parameter && initialWeight(parameter, seed, initializerRange);
   };
 }
 
-function initialWeight({ name, axes }: Parameter, seed: number, range: number): DataWeight {
-  const shape = axes.map(({ size }) => maxSize(size));
-  const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+/**
+ * The same weights before they have any numbers, to plan with: a plan asks for dtypes and shapes, many times, and the
+ * numbers of a large model take minutes.
+ */
+export function unfilledWeights(
+  config: Qwen3Config,
+  { model }: Pick<InitialWeightsOptions, "model"> = {},
+): (name: string) => DataWeight | undefined {
+  const parameters = parametersByName(config, model);
+  return (name) => {
+    const parameter = parameters.get(name);
+    if (parameter === undefined) return undefined;
+    const shape = shapeOf(parameter);
+    return {
+      kind: "data",
+      dtype: "f32",
+      shape,
+      get data() {
+        return new Float32Array(elementsOf(shape));
+      },
+    };
+  };
+}
+
+const parametersByName = (config: Qwen3Config, model: BlockLike | undefined) =>
+  new Map(orRaise(modelParameters(config, orRaise(ownModel(model, config)))).map((one) => [one.name, one]));
+
+const shapeOf = ({ axes }: Parameter) => axes.map(({ size }) => maxSize(size));
+const elementsOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+
+function initialWeight(parameter: Parameter, seed: number, range: number): DataWeight {
+  const { name } = parameter;
+  const shape = shapeOf(parameter);
+  const data = new Float32Array(elementsOf(shape));
   if (name.endsWith(".bias")) data.fill(0);
   else if (shape.length === 1) data.fill(1);
   else fillNormal(data, range, name, seed);
