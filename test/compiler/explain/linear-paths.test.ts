@@ -4,6 +4,7 @@ import { join } from "node:path";
 import {
   compile,
   cpuStreamedRows,
+  cpuStreamedRowsBeforeTiles,
   type DeviceKind,
   describeLinearPath,
   explain,
@@ -104,8 +105,8 @@ test("reasons are those that the pass was given, and the text has them", () => {
   ]);
   assert.equal(describeLinearPath(found.get("prefill model.layers.0.self_attn.o_proj")!), [
     "model.layers.0.self_attn.o_proj.weight: bf16 times rows of bf16",
-    "streamed product: up to 8 rows",
-    "tiles: more than 8 rows",
+    "streamed product: up to 8 rows, 4 with AMX",
+    "tiles: more than 8 rows, more than 4 with AMX",
     "not quantised: no pattern",
   ]);
   const text = printExplanation(explain(compiled, "model.layers.1.mlp.down_proj", "cuda")!);
@@ -117,8 +118,13 @@ test("the CPU's kernels change from streams to tiles at the same number of rows"
   const native = (name: string) =>
     readFileSync(join(root, "packages/runtime-cpu/native/kernels", name), "utf8");
   const [, blocks] = /nvfp4_streamed_rows = (\d+);/.exec(native("nvfp4_gemv.h"))!;
-  const [, plain] = /bool prefer_gemv\([^)]*\) \{[^}]*return rows <= (\d+);/.exec(native("gemm.h"))!;
+  const [, tiled, plain] = /bool prefer_gemv\([^)]*\) \{[^}]*return rows <= \(.* \? (\d+) : (\d+)\);/.exec(
+    native("gemm.h"),
+  )!;
   assert.equal([Number(blocks), Number(plain)], [cpuStreamedRows, cpuStreamedRows]);
+  const [, blocksTiled] = /nvfp4_streamed_before_tiles = (\d+);/.exec(native("nvfp4_tile_gemm.h"))!;
+  const before = cpuStreamedRowsBeforeTiles;
+  assert.equal([Number(blocksTiled), Number(tiled)], [before, before]);
 });
 
 test.run();

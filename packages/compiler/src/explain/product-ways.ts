@@ -30,6 +30,8 @@ export interface ProductWay {
 
 /** The most rows of a streamed product on the CPU; `prefer_gemv` and `nvfp4_streamed_rows` of its kernels. */
 export const cpuStreamedRows = 8;
+/** The same where the processor has tiles for bf16 (AMX), which a plan does not know. */
+export const cpuStreamedRowsBeforeTiles = 4;
 
 /** In the order of their rows; only those that the kernel can come to with so many rows at most. */
 export function productWays(
@@ -39,14 +41,26 @@ export function productWays(
 ): readonly ProductWay[] {
   if (kernel.kind !== "matmul") return [{ kind: "general", leastRows: 1, why: "no matmul template fits it" }];
   const mostRows = rowsOf(kernel, symbolMax);
-  const ways = device === "cpu" ? cpuWays(mostRows) : cudaWays(kernel, symbolMax);
+  const ways = device === "cpu" ? cpuWays(kernel, mostRows) : cudaWays(kernel, symbolMax);
   return ways.filter(({ leastRows }) => leastRows <= mostRows);
 }
 
-const cpuWays = (mostRows: number): readonly ProductWay[] => [
-  { kind: "streamed", leastRows: 1, why: rowsUpTo(Math.min(cpuStreamedRows, mostRows)) },
-  { kind: "tiles", leastRows: cpuStreamedRows + 1, why: `more than ${cpuStreamedRows} rows` },
-];
+function cpuWays(kernel: MatmulKernel, mostRows: number): readonly ProductWay[] {
+  const most = cpuStreamedRowsBeforeTiles;
+  const meetsTiles = mostRows > most && multipliesByTiles(kernel);
+  const upTo = meetsTiles ? `, ${most} with AMX` : "";
+  const over = meetsTiles ? `, more than ${most} with AMX` : "";
+  return [
+    { kind: "streamed", leastRows: 1, why: `${rowsUpTo(Math.min(cpuStreamedRows, mostRows))}${upTo}` },
+    { kind: "tiles", leastRows: cpuStreamedRows + 1, why: `more than ${cpuStreamedRows} rows${over}` },
+  ];
+}
+
+const tiledDtypes: ReadonlySet<string> = new Set(["bf16", "f8e4m3", "nvfp4"]);
+
+const multipliesByTiles = ({ inputDtype, groups, slots }: MatmulKernel) =>
+  inputDtype === "bf16" &&
+  groups.every(({ weights }) => weights.every((slot) => tiledDtypes.has(slots[slot]!.dtype)));
 
 const rowsUpTo = (rows: number) => (rows === 1 ? "one row" : `up to ${rows} rows`);
 
