@@ -1,15 +1,15 @@
 /** `weft inspect`: everything that the compiler made of a target, on one page. */
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { formatBytes, type Plan } from "@weft/compiler";
-import { orThrow } from "@weft/dsl";
-import { loadPlan } from "@weft/runtime";
+import { formatBytes, type Plan, verifyPlan } from "@weft/compiler";
+import { orThrow, userProblem, WeftError } from "@weft/dsl";
+import { loadPlan, makeFolder } from "@weft/runtime";
 import { pageOf, type RooflineView, readMeasured, type View, viewOf } from "@weft/viewer";
 import type { InspectOptions } from "../commands/inspect.ts";
 import { compileTarget } from "../target/compile-target.ts";
 import { openTarget } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
-import { refuse } from "../terminal/refuse.ts";
+import { refuse, refuseAll } from "../terminal/refuse.ts";
 
 /** Peak rates where none are given: an H100 SXM's as its data sheet has them, and a desktop CPU's as a guess. */
 const usual = {
@@ -40,12 +40,29 @@ async function look(path: string, options: InspectOptions): Promise<View> {
     if (options.train === true)
       refuse("--train", "must go with a model", { given: `the plan ${path}`, remedy: "leave it out" });
     const plan = await loadPlan(path);
-    return viewOf(plan, { ...common, measured: measured(plan) });
+    return lookAtPlan(plan, path, () => viewOf(plan, { ...common, measured: measured(plan) }));
   }
   const target = await openTarget(path, options.export);
   const { compiled } = compileTarget(target, options, options.device);
   const block = target.kind === "graph" ? undefined : target.block;
   return viewOf(compiled, { ...common, block, measured: measured(compiled.plan) });
+}
+
+/** A plan whose hash is right may still be of somebody's own making: what does not hold together is told, wherever it shows. */
+function lookAtPlan(plan: Plan, path: string, look: () => View): View {
+  const refusal = (given: string) =>
+    userProblem("plan", "the plan must hold together", { given, location: path, remedy: "compile it again" });
+  try {
+    const view = look();
+    const problems = verifyPlan(plan).map(({ requirement, given = "" }) =>
+      refusal(`${requirement}: ${given}`),
+    );
+    refuseAll(plan.programs.length === 0 ? [...problems, refusal("no programs")] : problems);
+    return view;
+  } catch (error) {
+    if (error instanceof WeftError) throw error;
+    throw new WeftError([refusal(messageOf(error))]);
+  }
 }
 
 function rooflineOf(device: "cpu" | "cuda", { bandwidth, arithmetic }: InspectOptions): RooflineView {
@@ -80,7 +97,7 @@ function readProfile(file: string): string {
 }
 
 function checkOutput(file: string): void {
-  attempt(file, () => mkdirSync(dirname(file), { recursive: true }));
+  attempt(file, () => makeFolder(dirname(file)));
   if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
     refuse("--out", "must name a file", {
       given: `the folder ${file}`,
