@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
@@ -7,6 +7,8 @@ import { dirname, resolve } from "node:path";
  * @throws the system's error for the first folder that cannot be made
  */
 export function makeFolder(directory: string): void {
+  // A file in its place is the system's to refuse.
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === false) mkdirSync(directory);
   const absent: string[] = [];
   for (let path = resolve(directory); !existsSync(path) && dirname(path) !== path; path = dirname(path)) {
     absent.push(path);

@@ -39,8 +39,14 @@ export async function loadPlan(path: string, options: LoadPlanOptions = {}): Pro
   if (typeof plan !== "object" || plan === null || Array.isArray(plan))
     refuse(
       "the file must hold one plan",
-      Array.isArray(plan) ? "an array" : typeof plan,
+      Array.isArray(plan) ? "an array" : plan === null ? "null" : `a ${typeof plan}`,
       "compile the plan again",
+    );
+  if (!("hash" in (plan as object)))
+    refuse(
+      "the file must hold one plan",
+      "JSON of another kind",
+      "give what `weft dump --stage plan --format json` prints",
     );
   const loaded = plan as Plan;
   const hash = planHash(loaded);

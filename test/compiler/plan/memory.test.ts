@@ -4,6 +4,7 @@ import {
   bytesCovered,
   type Compiled,
   compile,
+  coverageOf,
   lifetimesOf,
   type Plan,
   verifyPlan,
@@ -101,6 +102,31 @@ const qwen3 = (): Compiled =>
       logits: "last",
     }),
   );
+
+test("random graphs, and a training step: how full the arena is at each step is the union of what is alive", () => {
+  const holds = (plan: Plan) => {
+    for (const program of plan.programs) {
+      const lives = [...lifetimesOf(plan, program).values()];
+      const alive = program.steps.map((_, step) =>
+        lives.filter(({ first, last }) => first <= step && step <= last).map(({ buffer }) => buffer),
+      );
+      assert.equal(
+        coverageOf(plan, program),
+        alive.map((buffers) => bytesCovered(plan, buffers)),
+      );
+    }
+  };
+  fc.assert(fc.property(randomGraph(), (graph) => holds(compileGraph(graph).plan)));
+  const storage = () => "f32" as const;
+  const training = {
+    sequence: 32,
+    programs: ["train"],
+    policy: "f32",
+    storage,
+    trainable: () => true,
+  } as const;
+  holds(orThrow(compileTraining(threeLayers, training)).plan);
+});
 
 test("random graphs: at the fullest step of the largest program as many bytes are taken as its values need", () => {
   fc.assert(

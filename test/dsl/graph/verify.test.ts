@@ -2,7 +2,7 @@
 
 import { interpret } from "@weft/compiler";
 import { axis, formatProblems, type Graph, GraphBuilder, type GraphNode, verifyGraph } from "@weft/dsl";
-import { isRight } from "fp-ts/lib/Either.js";
+import { isLeft, isRight } from "fp-ts/lib/Either.js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import fc from "../../support/fast-check.ts";
@@ -213,6 +213,43 @@ test("anything at all is answered, never thrown", () => {
       assert.ok(messages(value).length > 0);
     }),
   );
+});
+
+test("lists with holes are no lists of nodes, symbols or outputs", () => {
+  const graph = example();
+  const holed = <A>(items: readonly A[]) => {
+    const list: A[] = [...items];
+    delete list[0];
+    return list;
+  };
+  assert.match(
+    messages({ ...graph, nodes: holed(graph.nodes) })[0]!,
+    "node 0 must be an object, not undefined",
+  );
+  assert.match(messages({ ...graph, symbols: holed(graph.symbols) })[0]!, "symbols[0] must be an object");
+  assert.match(messages({ ...graph, outputs: holed(graph.outputs) })[0]!, "outputs[0] must be an object");
+});
+
+/** So many nodes, each of which reads another one. */
+function linked(count: number, inputOf: (id: number) => number): unknown {
+  const type = { dtype: "f32", axes: [] };
+  const nodes = Array.from({ length: count }, (_, id) => ({
+    ...{ id, op: "tanh", inputs: [inputOf(id)], attributes: {}, type },
+    origin: { path: "" },
+  }));
+  return { name: "linked", symbols: [], states: [], nodes, outputs: [] };
+}
+
+test("a long cycle is named by its beginning, and graphs that stand backward take no square of time", () => {
+  const ring = messages(linked(50_000, (id) => (id + 1) % 50_000));
+  assert.is(
+    ring[0],
+    "[tanh] must not depend on itself: %0 reads %1 reads %2 reads %3 reads %4 reads %5 reads %6 reads %7 reads ... (49992 more) reads %0; at %0",
+  );
+  const backward = messages(linked(50_000, (id) => id + 1));
+  assert.is(backward[0], "[tanh] reads %1, which must stand before it; at %0");
+  const all = verifyGraph(linked(2000, (id) => id + 1));
+  assert.ok(isLeft(all) && /\n\.\.\. and 1500 more problems$/.test(formatProblems(all.left)));
 });
 
 test("a damaged graph is refused, or still runs", () => {

@@ -1,8 +1,9 @@
 /** `weft compile`: the kernels of a plan as images that a driver loads, and what each takes of the machine. */
-import { statSync } from "node:fs";
 import { basename, extname, join, resolve } from "node:path";
 import { type CudaPlan, emitCuda, formatBytes } from "@weft/compiler";
 import {
+  type CompiledManifest,
+  type CompiledParts,
   compileAhead,
   KernelCache,
   type KernelResources,
@@ -22,6 +23,7 @@ import { print, printJson, remark } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { refuse } from "../terminal/refuse.ts";
 import { formatTable } from "../terminal/table.ts";
+import { checkWritableFolder, refuseUnwritable } from "../terminal/writable.ts";
 
 /** A kernel on a target; `dynamicSharedBytes` is what its launch asks for on top of what the text declares. */
 interface KernelRow extends KernelResources {
@@ -33,7 +35,7 @@ export async function compileModel(path: string, options: CompileOptions): Promi
   const targets = targetsOf(options.target);
   if (options.fp4 === "hardware") for (const target of targets) requireFp4Target(target);
   const directory = resolve(options.out ?? `${basename(resolve(path), extname(path))}.compiled`);
-  refuseNoFolder(directory);
+  checkWritableFolder(directory);
   using _ = stopsInOrder();
   // Whether there is a compiler is the quicker question.
   const compiler = await nvccCompiler({ signal: interruption });
@@ -48,7 +50,7 @@ export async function compileModel(path: string, options: CompileOptions): Promi
     onProgress: (done, total) => progress.update(`compiling with nvcc ${compiler.version}`, done, total),
   }).finally(() => progress.clear());
   refuseTooMuchShared(compiled, cudaPlan);
-  const manifest = writeCompiled(directory, { plan, cudaPlan, compiler, targets: compiled });
+  const manifest = written(directory, { plan, cudaPlan, compiler, targets: compiled });
   // What was written is what will be read.
   await readCompiled(directory);
   const seconds = (performance.now() - started) / 1000;
@@ -75,6 +77,15 @@ export async function compileModel(path: string, options: CompileOptions): Promi
   );
 }
 
+/** @throws WeftError where the disk is full, or what was writable at first is so no more */
+function written(directory: string, parts: CompiledParts): CompiledManifest {
+  try {
+    return writeCompiled(directory, parts);
+  } catch (error) {
+    return refuseUnwritable(directory, error);
+  }
+}
+
 /** Each target once, in the order given. @throws WeftError for one that is not known */
 function targetsOf(given: readonly string[]): readonly string[] {
   const targets = [...new Set(given.flatMap((name) => (name === "all" ? targetNames : [name])))];
@@ -86,13 +97,6 @@ function targetsOf(given: readonly string[]): readonly string[] {
   }
   for (const target of targets) targetFacts(target);
   return targets;
-}
-
-function refuseNoFolder(directory: string): void {
-  const stats = statSync(directory, { throwIfNoEntry: false });
-  if (stats !== undefined && !stats.isDirectory()) {
-    refuse("--out", "must be a folder", { given: `the file ${directory}`, remedy: "name another one" });
-  }
 }
 
 function refuseTooMuchShared(compiled: readonly TargetImages[], { functions }: CudaPlan): void {

@@ -1,8 +1,8 @@
 /** `weft inspect`: everything that the compiler made of a target, on one page. */
 import { readFileSync, statSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
-import { formatBytes, type Plan } from "@weft/compiler";
-import { orThrow } from "@weft/dsl";
+import { formatBytes, type Plan, verifyPlan } from "@weft/compiler";
+import { orThrow, userProblem, WeftError } from "@weft/dsl";
 import { loadPlan } from "@weft/runtime";
 import { pageOf, readMeasured, type View, viewOf } from "@weft/viewer";
 import type { InspectOptions } from "../commands/inspect.ts";
@@ -11,7 +11,7 @@ import { usualRoofline } from "../target/roofline.ts";
 import { openTarget } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { checkOutputFile, writeOutputFile } from "../terminal/output-file.ts";
-import { refuse } from "../terminal/refuse.ts";
+import { refuse, refuseAll } from "../terminal/refuse.ts";
 
 export async function inspect(path: string, options: InspectOptions): Promise<void> {
   const file = resolve(options.out ?? `${nameOf(path)}.inspect.html`);
@@ -42,12 +42,29 @@ async function look(path: string, options: InspectOptions): Promise<View> {
     if (options.train === true)
       refuse("--train", "must go with a model", { given: `the plan ${path}`, remedy: "leave it out" });
     const plan = await loadPlan(path);
-    return viewOf(plan, { ...common, measured: measured(plan) });
+    return lookAtPlan(plan, path, () => viewOf(plan, { ...common, measured: measured(plan) }));
   }
   const target = await openTarget(path, options.export);
   const { compiled } = compileTarget(target, options, options.device);
   const block = target.kind === "graph" ? undefined : target.block;
   return viewOf(compiled, { ...common, block, measured: measured(compiled.plan) });
+}
+
+/** A plan whose hash is right may still be of somebody's own making: what does not hold together is told, wherever it shows. */
+function lookAtPlan(plan: Plan, path: string, look: () => View): View {
+  const refusal = (given: string) =>
+    userProblem("plan", "the plan must hold together", { given, location: path, remedy: "compile it again" });
+  try {
+    const view = look();
+    const problems = verifyPlan(plan).map(({ requirement, given = "" }) =>
+      refusal(`${requirement}: ${given}`),
+    );
+    refuseAll(plan.programs.length === 0 ? [...problems, refusal("no programs")] : problems);
+    return view;
+  } catch (error) {
+    if (error instanceof WeftError) throw error;
+    throw new WeftError([refusal(messageOf(error))]);
+  }
 }
 
 const nameOf = (path: string) => basename(resolve(path), extname(path));

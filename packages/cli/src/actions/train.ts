@@ -27,6 +27,7 @@ import type { TrainFlags } from "../commands/train.ts";
 import { interruption, stopsInOrder } from "../terminal/interrupt.ts";
 import { print, printJson, remark } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
+import { checkWritableFolder } from "../terminal/writable.ts";
 import { checkFlags } from "../train/check.ts";
 import { TrainDisplay } from "../train/display.ts";
 import { checkFormats, exportFormat } from "../train/formats.ts";
@@ -37,6 +38,7 @@ import { formatOf, openSource, type TrainSource } from "../train/source.ts";
 
 export async function train(model: string | undefined, flags: TrainFlags): Promise<void> {
   checkFlags(model, flags);
+  if (flags.dryRun !== true) checkWritableFolder(flags.out!);
   using _order = stopsInOrder();
   const source = await openSource(model, flags);
   const { config, toPredict } = source;

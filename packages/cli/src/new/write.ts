@@ -1,6 +1,7 @@
 /** Writes a project whole or not at all. */
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { makeFolder } from "@weft/runtime";
 import { refuse } from "../terminal/refuse.ts";
 
 /** That nothing stands there but perhaps an empty folder. */
@@ -18,13 +19,13 @@ export function writeProject(out: string, files: ReadonlyMap<string, string>): v
   const target = resolve(out);
   let temporary: string | undefined;
   try {
-    mkdirSync(dirname(target), { recursive: true });
+    makeFolder(dirname(target));
     const folder = `${target}.${process.pid}.tmp`;
     mkdirSync(folder);
     temporary = folder;
     for (const [path, text] of files) {
       const file = join(temporary, path);
-      mkdirSync(dirname(file), { recursive: true });
+      makeFolder(dirname(file));
       writeFileSync(file, text);
     }
     if (statSync(target, { throwIfNoEntry: false }) !== undefined) rmdirSync(target);

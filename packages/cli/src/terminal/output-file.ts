@@ -1,6 +1,7 @@
 /** Files that a command writes beside what it prints: whether they can be is asked before minutes are spent. */
-import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { makeFolder } from "@weft/runtime";
 import { refuse } from "./refuse.ts";
 
 /**
@@ -10,7 +11,7 @@ import { refuse } from "./refuse.ts";
  * @throws WeftError when the file could not be written, or is a folder
  */
 export function checkOutputFile(option: string, file: string, example: string): void {
-  attempt(option, file, () => mkdirSync(dirname(file), { recursive: true }));
+  attempt(option, file, () => makeFolder(dirname(file)));
   if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
     refuse(option, "must name a file", {
       given: `the folder ${file}`,

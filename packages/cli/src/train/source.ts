@@ -1,5 +1,5 @@
 /** The model that is trained: a checkpoint, or a configuration with random weights and a tokenizer. */
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { orThrow } from "@weft/dsl";
 import {
@@ -18,6 +18,7 @@ import {
   unfilledWeights,
 } from "@weft/qwen3";
 import type { Weight } from "@weft/runtime";
+import { makeFolder } from "@weft/runtime";
 import type { TrainFlags } from "../commands/train.ts";
 import { configObject } from "../model/config-object.ts";
 
@@ -43,7 +44,7 @@ export async function openSource(model: string | undefined, flags: TrainFlags): 
   if (model !== undefined) return checkpointSource(model, flags);
   if (flags.dryRun === true) return withoutText(flags);
   const directory = join(flags.out!, "base");
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   const given = configObject(flags.config!);
   const isKept = flags.resume === true && existsSync(join(directory, "tokenizer.json"));
   if (flags.trainTokenizer === undefined) {

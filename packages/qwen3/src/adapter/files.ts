@@ -1,9 +1,9 @@
 /** A directory with adapters as PEFT has them: `adapter_config.json` and `adapter_model.safetensors`. */
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { maxSize } from "@weft/dsl";
 import type { FileWeight } from "@weft/runtime";
+import { makeFolder } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
 import type { Qwen3Config } from "../config/index.ts";
 import { kindOfPath } from "../config/json-file.ts";
@@ -146,7 +146,7 @@ export async function writeAdapter({ directory, model }: WriteAdapterOptions): P
       remedy: "train with lora, or export the whole model",
     });
   try {
-    await mkdir(directory, { recursive: true });
+    makeFolder(directory);
     const tensors = model.parameters().map((one) => ({
       ...one,
       pieces: async function* () {

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { makeFolder } from "@weft/runtime";
 import { sequenceS } from "fp-ts/lib/Apply.js";
 import * as Either from "fp-ts/lib/Either.js";
 import { directoryOf, type JsonObject, kindOfPath, readJsonObject } from "../config/json-file.ts";
@@ -176,7 +177,7 @@ async function quantizeSource(source: Source, options: QuantizeOptions): Promise
   done = checkpoint.tensorBytes;
   const temporary = `${directory}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
   try {
-    await mkdir(dirname(directory), { recursive: true });
+    makeFolder(dirname(directory));
     await mkdir(temporary);
     const file = join(temporary, format === "dat" ? "model.dat" : "model.safetensors");
     const encoded = await writeOutputs(file, outputs.tensors, layout.right, {

@@ -2,8 +2,8 @@
  * The training loop. What decides a step is its number, the seed, the batch's place in the data and the tensors; all of
  * these are in a checkpoint, so a run that was killed goes on with the same bits.
  */
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
 import {
   type Checked,
@@ -37,7 +37,7 @@ export async function train(options: TrainOptions): Promise<Checked<TrainResult>
   const checked = checkTrainOptions(options);
   if (Either.isLeft(checked)) return checked;
   try {
-    mkdirSync(options.folder, { recursive: true });
+    makeFolder(options.folder);
     return Either.right(await new Run(options).train());
   } catch (error) {
     if (error instanceof WeftError) return Either.left(error.problems);

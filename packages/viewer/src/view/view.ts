@@ -80,7 +80,7 @@ function checkVersion({ version }: Plan, target: string): void {
   if (version === planVersion) return;
   throw new WeftError([
     userProblem("inspect", `the plan must be of version ${planVersion}`, {
-      given: `version ${version}`,
+      given: `version ${JSON.stringify(version)}`,
       location: target,
       remedy: "compile it again with this version of Weft",
     }),

@@ -1,7 +1,8 @@
 /** Writes a trained model as a Hugging Face directory: every tensor, config and tokenizer beside it. */
 import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { makeFolder } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
 import { type JsonObject, readJsonObject } from "../../config/json-file.ts";
 import { type Checked, messageOf, refuse, unsupportedProblem, WeftError } from "../../config/problems.ts";
@@ -51,7 +52,7 @@ export async function exportHuggingFace({
   copy,
 }: ExportOptions): Promise<Checked<string>> {
   try {
-    await mkdir(directory, { recursive: true });
+    makeFolder(directory);
     const { quantization } = model;
     const tensors = model.parameters();
     const stored = ({ name, dtype: from }: StateTensor): TensorDtype => {

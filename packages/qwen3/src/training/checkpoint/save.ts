@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { makeFolder } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
 import { adapterConfigName } from "../../adapter/config-file.ts";
 import { adapterFile } from "../../adapter/files.ts";
@@ -47,7 +48,7 @@ export async function saveCheckpoint(options: SaveOptions): Promise<Checked<stri
   const temporary = join(folder, unique());
   const target = join(folder, name);
   try {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     await removeLeftovers(folder);
     await mkdir(temporary);
     await fill(temporary, options);

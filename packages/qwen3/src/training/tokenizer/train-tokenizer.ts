@@ -5,11 +5,12 @@
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { mkdir, open, writeFile } from "node:fs/promises";
+import { open, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unsupportedProblem } from "@weft/dsl";
+import { makeFolder } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
 import { readJsonObject } from "../../config/json-file.ts";
 import { type Checked, messageOf, type Problems, refuse } from "../../config/problems.ts";
@@ -83,7 +84,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Ch
       "tokenizer.json": tokenizerText(merges),
       "tokenizer_config.json": tokenizerConfigText(bytes + merges.length, chatTemplate, maxLength),
     };
-    await mkdir(directory, { recursive: true });
+    makeFolder(directory);
     for (const [name, text] of Object.entries(files)) {
       const written = await writeWhole(join(directory, name), (put) => put(Buffer.from(text)));
       if (Either.isLeft(written)) return written;
