@@ -62,6 +62,44 @@ test("a plan in JSON is looked at without its graphs; one of another version, or
     );
     assert.match((await given(JSON.stringify({ ...plan, name: "x" }))).stderr, /hash must match its content/);
     assert.match((await given("{")).stderr, /\[plan\] the file must hold JSON; .*plan\.json/);
+    for (const [text, found] of [
+      ["null", "null"],
+      ["3", "a number"],
+      ["[]", "an array"],
+      ['{"a":1}', "JSON of another kind"],
+    ] as const)
+      assert.match((await given(text)).stderr, `[plan] the file must hold one plan; given ${found}; at `);
+  });
+});
+
+test("a plan of somebody's own making, whose hash is right, is told where it does not hold together", async () => {
+  const { stdout } = await weft("dump", block, "--stage", "plan", "--format", "json");
+  const plan = JSON.parse(stdout) as Plan;
+  const steps = (change: object) =>
+    plan.programs.map((one) => ({ ...one, steps: one.steps.map((step) => ({ ...step, ...change })) }));
+  const damaged: readonly (readonly [change: object, message: RegExp])[] = [
+    [{ buffers: null }, /the plan must hold together; given .*null/],
+    [{ kernels: plan.kernels.map(() => null) }, /the plan must hold together/],
+    [{ programs: steps({ kernel: -1 }) }, /the plan must hold together/],
+    [{ programs: steps({ bindings: [99, 98, 97, 96] }) }, /the plan must hold together/],
+    [{ programs: [] }, /the plan must hold together; given no programs/],
+    [
+      { buffers: plan.buffers.map((one) => ({ ...one, bytes: 1e300 })) },
+      /the plan must hold together; given a buffer must lie inside its arena: .*1e\+300/,
+    ],
+    [{ version: "3" }, /the plan must be of version \d+; given version "3"/],
+  ];
+  await withFolder(async (folder) => {
+    const file = join(folder, "plan.json");
+    for (const [change, message] of damaged) {
+      const changed = { ...plan, ...change } as Plan;
+      writeFileSync(file, JSON.stringify({ ...changed, hash: hashPlan(changed) }));
+      const { code, stderr } = await weft("inspect", file, "--json");
+      assert.is(code, 2, stderr);
+      assert.match(stderr, message);
+      assert.match(stderr, /at .*plan\.json; compile it again/);
+      assert.not.match(stderr, /\n\s+at |internal:/);
+    }
   });
 });
 

@@ -14,6 +14,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { findChromium, openChromium, openFile } from "../support/chromium.ts";
 import { hostileGraph, hostileNames } from "../support/hostile-graph.ts";
+import { treeGraph } from "../support/large-graphs.ts";
 import { threeLayers } from "../support/qwen3-config.ts";
 
 const suiteOfPage = suite("view: page in Chromium");
@@ -240,6 +241,36 @@ test("of a plan alone kernels and memory are shown, and what is missing is said"
   await page.fill("#bytesPerSecond", "1");
   await page.keyboard.press("Enter");
   assert.is.not(await share(), before);
+  assert.equal(complaints, []);
+  await page.close();
+});
+
+test("a graph of 20,000 nodes is drawn, searched and followed while one waits", async () => {
+  const graph = treeGraph(5000);
+  assert.ok(graph.nodes.length > 19_900);
+  const compiled = orThrow(compile([{ name: "main", graph, passes: [] }], { name: "tree" }));
+  const path = written("large", viewOf(compiled, { target: "tree", device: "cpu", roofline }));
+  const timed = async (what: string, most: number, action: () => Promise<unknown>) => {
+    const started = performance.now();
+    await action();
+    await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))");
+    const milliseconds = performance.now() - started;
+    assert.ok(milliseconds < most, `${what}: ${milliseconds.toFixed(0)} ms`);
+  };
+  const begun = performance.now();
+  const { page, complaints } = await openFile(browser!, path);
+  // A second on a quiet machine.
+  assert.ok(performance.now() - begun < 15_000, `open: ${(performance.now() - begun).toFixed(0)} ms`);
+  await picture(page, "large");
+  await timed("a step", 5000, () => page.locator(".step").first().click());
+  assert.ok((await count(page, ".diagram .box.linked")) > 0);
+  await timed("search", 5000, () => page.fill("#search", "leaf.b4321"));
+  await timed("choose", 5000, () => page.press("#search", "Enter"));
+  assert.match((await page.textContent(".detail h2"))!, "leaf.b4321");
+  await page.locator(".detail").focus();
+  await timed("open what is around it", 10_000, () => page.keyboard.press("s"));
+  await timed("the pass before", 5000, () => page.keyboard.press("["));
+  await timed("the outline", 5000, () => page.keyboard.press("o"));
   assert.equal(complaints, []);
   await page.close();
 });

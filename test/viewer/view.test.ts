@@ -1,7 +1,14 @@
 /** The view of a compilation: everything that it links exists, nothing is said twice, and what passes did is right. */
 import { compile, costOf, type PassRecord, planVersion, precision } from "@weft/compiler";
 import { type Graph, GraphBuilder, orThrow } from "@weft/dsl";
-import { compileQwen3, type Qwen3Config, qwen3Model, usualOn } from "@weft/qwen3";
+import {
+  compileQwen3,
+  compileTrainingModel,
+  type Qwen3Config,
+  qwen3Model,
+  unfilledWeights,
+  usualOn,
+} from "@weft/qwen3";
 import {
   addedNode,
   changedNode,
@@ -228,6 +235,14 @@ test("Qwen3-4B with every pass, all kernels and their CUDA text is a page of les
   // 36 layers take hardly more than three: the further ones are stored as numbers.
   const programs = (of: View) => JSON.stringify(of.programs).length;
   assert.ok(programs(whole) < 2.5 * programs(view), `${programs(whole)} beside ${programs(view)}`);
+});
+
+test("training Qwen3-4B, with every pass, all kernels and their CUDA text, is a page of less than 2 MB", () => {
+  const training = compileTrainingModel(qwen3Of4B, unfilledWeights(qwen3Of4B), {
+    ...{ sequence: 1024, policy: "bf16", trainedDtype: "bf16", record: true },
+  });
+  const page = pageOf(viewOf(training, { ...options, target: "4B", block: qwen3Model(qwen3Of4B) }));
+  assert.ok(page.length < 2e6, `${page.length} characters`);
 });
 
 test.run();
