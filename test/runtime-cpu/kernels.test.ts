@@ -68,6 +68,7 @@ function matmulPlan(shape: Shape): PlanBuilder {
     rows,
     contracted: depth,
     inputDtype: shape.input,
+    orderedSums: false,
     prologue: prologue.program(rows, loop("depth", depth)),
     groups: [group],
   });

@@ -2,7 +2,7 @@
  * Products of bf16 rows with weights in bf16, FP8 and NVFP4 against the interpreter, on every instruction set and several
  * team sizes: with numbers of rows on both sides of where another kernel takes them, and with a rest behind a tile of 512.
  */
-import { compile, interpret, type ProgramInput } from "@weft/compiler";
+import { compile, grad, interpret, type ProgramInput } from "@weft/compiler";
 import { assertOutputsClose } from "@weft/compiler/testing";
 import { type Axis, axis, type Dtype, GraphBuilder, orThrow } from "@weft/dsl";
 import { cpuDevice, describeCpu } from "@weft/runtime-cpu";
@@ -68,6 +68,46 @@ for (const dtype of ["bf16", "f8e4m3", "nvfp4"] as const)
             else assert.equal(bytes, before, `${isa}, ${name}: ${threads} threads give other bits`);
           }
         }
+      }
+    }
+  });
+
+/** A gain that is trained before weights in NVFP4 that are not, and the same without the gradient. */
+function trained(rows: number, trains: boolean): ProgramInput {
+  const builder = new GraphBuilder();
+  const input = builder.add("input", [], { name: "x", dtype: "f32", axes: [axis("seq", rows), hidden] });
+  const gain = builder.add("parameter", [], { name: "gain", dtype: "f32", axes: [hidden] });
+  const x = builder.add("cast", [builder.add("mul", [input, gain], {})], { dtype: "bf16" });
+  const weight = builder.add("parameter", [], { name: "frozen", dtype: "nvfp4", axes: [wide, hidden] });
+  const y = builder.add("linear", [x, weight], { from: ["hidden"], to: ["wide"] });
+  const loss = builder.add("reduceSum", [builder.add("reduceSum", [builder.add("mul", [y, y], {})], { axis: "wide" })], {
+    axis: "seq",
+  });
+  const name = trains ? "train" : "decode";
+  const outputs = trains ? { y, loss } : { y };
+  const graph = builder.finish(
+    name,
+    Object.entries(outputs).map(([output, node]) => ({ name: output, node })),
+  );
+  return { name, graph, passes: trains ? [grad({ loss: "loss", parameters: ["gain"] })] : [] };
+}
+
+for (const rows of [4, 5, 9, 40])
+  test(`weights in nvfp4: ${rows} rows of a training step have the bits of one row at a time`, async () => {
+    const programs = [trained(rows, true), trained(1, false)];
+    const { plan } = orThrow(compile(programs, { name: "frozen" }));
+    const values = randomValues(programs[0]!.graph, 3);
+    const x = Float32Array.from(values.inputs.get("x")!.data);
+    const width = x.length / rows;
+    for (const isa of describeCpu().available) {
+      using device = cpuDevice({ threads: 2, isa });
+      using executable = await device.load(plan, weightsOf(values));
+      const { outputs } = await executable.run("train", { symbols: {}, inputs: { x } });
+      assert.ok(outputs["gradient.gain"]!.some((value) => value !== 0));
+      for (let row = 0; row < rows; row++) {
+        const inputs = { x: x.slice(row * width, (row + 1) * width) };
+        const alone = (await executable.run("decode", { symbols: {}, inputs })).outputs.y!;
+        assert.equal(alone, outputs.y!.slice(row * alone.length, (row + 1) * alone.length), `${isa}, row ${row}`);
       }
     }
   });

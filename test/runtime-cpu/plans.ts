@@ -91,6 +91,7 @@ export function qkvPlan(shape: QkvShape): Plan {
     rows,
     contracted: hidden,
     inputDtype: dtype,
+    orderedSums: false,
     prologue: prologue.program(rows, loop("hidden", hidden)),
     groups: [group(2, heads, qBody), group(3, kvHeads, kBody), group(4, kvHeads, vBody)],
   });
@@ -144,6 +145,7 @@ export function qkvPlan(shape: QkvShape): Plan {
     rows,
     contracted: all,
     inputDtype: dtype,
+    orderedSums: false,
     prologue: input.program(rows, loop("all", all)),
     groups: [{ weights: [1], columns: hidden, epilogue: residual.program(rows, loop("hidden", hidden)) }],
   });

@@ -47,6 +47,7 @@ export function slowPlan(size: number, repeats: number): Plan {
     rows,
     contracted: size,
     inputDtype: "f32",
+    orderedSums: false,
     prologue: prologue.program(rows, loop("k", size)),
     groups: [{ weights: [1], columns: size, epilogue: epilogue.program(rows, loop("n", size)) }],
   });

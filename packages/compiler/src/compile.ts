@@ -41,6 +41,8 @@ export interface CompiledProgram {
   readonly name: string;
   readonly records: readonly PassRecord[];
   readonly fused: FusedGraph;
+  /** One of its passes makes gradients. */
+  readonly trains: boolean;
 }
 
 export interface Compiled extends BuiltPlan {
@@ -115,7 +117,8 @@ function lowerPrograms(
     if (isLeft(result)) return result;
     const fused = attempt("fuse", () => fuse(result.right.graph, { enabled: fusion, lossChunk }));
     if (isLeft(fused)) return fused;
-    lowered.push({ name: program.name, records: result.right.records, fused: fused.right });
+    const trains = program.passes.some((pass) => pass.name === "grad");
+    lowered.push({ name: program.name, records: result.right.records, fused: fused.right, trains });
   }
   return right(lowered);
 }

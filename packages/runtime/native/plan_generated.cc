@@ -499,6 +499,7 @@ static void read(const Napi::Value& value, const Place& at, MatmulKernel& out) {
   read_field(object, at, "rows", out.rows);
   read_field(object, at, "contracted", out.contracted);
   read_field(object, at, "inputDtype", out.input_dtype);
+  read_field(object, at, "orderedSums", out.ordered_sums);
   read_field(object, at, "prologue", out.prologue);
   read_field(object, at, "groups", out.groups);
 }
@@ -510,6 +511,7 @@ static Napi::Value write(Napi::Env env, const MatmulKernel& value) {
   object.Set("rows", write(env, value.rows));
   object.Set("contracted", write(env, value.contracted));
   object.Set("inputDtype", write(env, value.input_dtype));
+  object.Set("orderedSums", write(env, value.ordered_sums));
   object.Set("prologue", write(env, value.prologue));
   object.Set("groups", write(env, value.groups));
   return object;

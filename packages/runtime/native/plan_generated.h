@@ -10,7 +10,7 @@
 
 namespace weft::plan {
 
-inline constexpr int64_t plan_version = 3;
+inline constexpr int64_t plan_version = 4;
 
 // A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it.
 struct PlanSymbol {
@@ -242,6 +242,9 @@ struct MatmulKernel {
   std::vector<Loop> rows{};
   int64_t contracted = 0;
   PlanDtype input_dtype{};
+  // Products with weights in nvfp4 are the same sums whatever the number of rows: units that add up tiles otherwise are not
+  // used. So of a training step, whose forward pass then agrees to the bit with decoding.
+  bool ordered_sums = false;
   RowProgram prologue{};
   std::vector<MatmulGroup> groups{};
 };

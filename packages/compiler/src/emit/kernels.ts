@@ -24,6 +24,8 @@ export interface KernelSite {
   readonly assembly: PlanAssembly;
   readonly places: Places;
   readonly stored: ReadonlySet<NodeId>;
+  /** Of a program that makes gradients. */
+  readonly trains: boolean;
 }
 
 export interface Emitted {
@@ -97,6 +99,7 @@ export function matmulKernel(group: FusedMatmul, site: KernelSite): Emitted {
   const inputDtype = planDtype(graph.nodes[group.operand]!.type.dtype);
   const name = kernelName(graph, nodesOf(group));
   const { slots } = bindings;
+  const hasBlocks = groups.some(({ weights }) => weights.some((slot) => slots[slot]!.dtype === "nvfp4"));
   const kernel: Kernel = {
     kind: "matmul",
     name,
@@ -104,6 +107,7 @@ export function matmulKernel(group: FusedMatmul, site: KernelSite): Emitted {
     rows: program.loops,
     contracted,
     inputDtype,
+    orderedSums: site.trains && hasBlocks,
     prologue: program,
     groups,
   };

@@ -23,14 +23,24 @@ import { originsOf } from "./naming.ts";
 import { type OutputPlace, Places } from "./places.ts";
 import type { PlanAssembly, Storage } from "./storage.ts";
 
+export interface ProgramSource {
+  readonly name: string;
+  readonly fused: FusedGraph;
+  /** It makes gradients. */
+  readonly trains?: boolean;
+}
+
 export interface EmittedProgram {
   readonly program: PlanProgram;
   /** For each step, the group that it came from. */
   readonly groups: readonly FusedGroup[];
 }
 
-export function emitProgram(fused: FusedGraph, assembly: PlanAssembly, name: string): EmittedProgram {
-  return new ProgramEmitter(fused, assembly).run(name);
+export function emitProgram(
+  { fused, name, trains = false }: ProgramSource,
+  assembly: PlanAssembly,
+): EmittedProgram {
+  return new ProgramEmitter(fused, assembly, trains).run(name);
 }
 
 class ProgramEmitter {
@@ -41,11 +51,11 @@ class ProgramEmitter {
   readonly #steps: PlanStep[] = [];
   readonly #groups: FusedGroup[] = [];
 
-  constructor(fused: FusedGraph, assembly: PlanAssembly) {
+  constructor(fused: FusedGraph, assembly: PlanAssembly, trains: boolean) {
     this.#fused = fused;
     this.#assembly = assembly;
     this.#places = new Places(fused, assembly);
-    this.#site = { graph: fused.graph, assembly, places: this.#places, stored: fused.stored };
+    this.#site = { graph: fused.graph, assembly, places: this.#places, stored: fused.stored, trains };
   }
 
   get #graph() {

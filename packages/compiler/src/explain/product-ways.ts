@@ -58,8 +58,9 @@ function cpuWays(kernel: MatmulKernel, mostRows: number): readonly ProductWay[] 
 
 const tiledDtypes: ReadonlySet<string> = new Set(["bf16", "f8e4m3", "nvfp4"]);
 
-const multipliesByTiles = ({ inputDtype, groups, slots }: MatmulKernel) =>
+const multipliesByTiles = ({ inputDtype, orderedSums, groups, slots }: MatmulKernel) =>
   inputDtype === "bf16" &&
+  !orderedSums &&
   groups.every(({ weights }) => weights.every((slot) => tiledDtypes.has(slots[slot]!.dtype)));
 
 const rowsUpTo = (rows: number) => (rows === 1 ? "one row" : `up to ${rows} rows`);

@@ -1,8 +1,8 @@
 /** Assembles programs into one plan: shared buffers and kernels, memory, and the content hash. */
 import { createHash } from "node:crypto";
-import { emitProgram } from "../emit/program.ts";
+import { emitProgram, type ProgramSource } from "../emit/program.ts";
 import { PlanAssembly } from "../emit/storage.ts";
-import type { FusedGraph, FusedGroup } from "../fusion/types.ts";
+import type { FusedGroup } from "../fusion/types.ts";
 import { type ProgramMemory, planMemory } from "./memory.ts";
 import { type LayerRepeat, repeatLayers } from "./repeat/repeat-layers.ts";
 import { type Plan, planVersion } from "./types.ts";
@@ -12,11 +12,6 @@ export interface BuiltPlan {
   readonly programs: readonly ProgramMemory[];
   /** For each program and step, the group that it came from. */
   readonly groups: readonly (readonly FusedGroup[])[];
-}
-
-export interface ProgramSource {
-  readonly name: string;
-  readonly fused: FusedGraph;
 }
 
 /**
@@ -39,7 +34,7 @@ export function buildPlan(
   const assembly = new PlanAssembly();
   // Symbols are declared for all programs first: a larger bound in one must not change the other's indices.
   for (const source of sources) assembly.declareSymbols(source.fused.graph.symbols);
-  const emitted = sources.map((source) => emitProgram(source.fused, assembly, source.name));
+  const emitted = sources.map((source) => emitProgram(source, assembly));
   const assembled: Plan = {
     version: planVersion,
     name,

@@ -11,7 +11,7 @@ export type * from "./access.ts";
 export type * from "./instructions.ts";
 
 /** Raised whenever a runtime of the old version could misread a new plan. */
-export const planVersion = 3;
+export const planVersion = 4;
 
 /** A run-time integer. With `sum`, its value is the sum of these symbols (indices); else the caller of `run` gives it. */
 export interface PlanSymbol {
@@ -68,6 +68,11 @@ export interface MatmulKernel {
   rows: Loop[];
   contracted: number;
   inputDtype: PlanDtype;
+  /**
+   * Products with weights in nvfp4 are the same sums whatever the number of rows: units that add up tiles otherwise are not
+   * used. So of a training step, whose forward pass then agrees to the bit with decoding.
+   */
+  orderedSums: boolean;
   prologue: RowProgram;
   groups: MatmulGroup[];
 }

@@ -157,7 +157,7 @@ export function printKernel(plan: Plan, kernel: Kernel): string {
       break;
     case "matmul":
       lines.push(
-        `  x: ${kernel.inputDtype}[${formatLoops(plan, kernel.rows)}, ${kernel.contracted}] = prologue`,
+        `  x: ${kernel.inputDtype}[${formatLoops(plan, kernel.rows)}, ${kernel.contracted}] = prologue${kernel.orderedSums ? ", ordered sums" : ""}`,
       );
       lines.push(...formatProgram(plan, kernel.prologue, "    "));
       for (const group of kernel.groups) {

@@ -13,8 +13,10 @@ MatmulCode::MatmulCode(const plan::MatmulKernel& kernel, const plan::SymbolBound
     : kernel_(kernel), kernels_(kernels), prologue_(compile_row_program(kernel.prologue, kernel.slots, bounds)),
       depth_(kernel.contracted), most_rows_(1) {
   for (const plan::Loop& loop : kernel.rows) most_rows_ *= plan::highest_value(bounds, loop.extent);
-  // f16 inputs keep their rounding, but are stored as f32: kernels multiply f32 or bf16.
-  input_storage_ = kernel.input_dtype == plan::PlanDtype::bf16 ? plan::PlanDtype::bf16 : plan::PlanDtype::f32;
+  // f16 inputs keep their rounding, but are stored as f32: kernels multiply f32 or bf16. So do those whose sums are to be
+  // ordered: tiles, which add up otherwise, multiply bf16 only.
+  const bool is_bf16 = kernel.input_dtype == plan::PlanDtype::bf16 && !kernel.ordered_sums;
+  input_storage_ = is_bf16 ? plan::PlanDtype::bf16 : plan::PlanDtype::f32;
   input_type_ = kernel_dtype(input_storage_);
   for (const plan::MatmulGroup& group : kernel.groups) add_group(group, bounds, threads);
   for (const Group& group : groups_)
@@ -112,7 +114,7 @@ void MatmulCode::lay_out() {
       if (weight.is_blocks) {
         for (int64_t few = 1; few <= most_gemv; ++few)
           gemm = std::max(gemm, kernels_.nvfp4_scratch_bytes(static_cast<size_t>(few), static_cast<size_t>(group.gemv.panel),
-                                                             depth, input_type_, false));
+                                                             depth, input_type_, true));
         if (uses_gemm) gemm = std::max(gemm, kernels_.nvfp4_scratch_bytes(rows, panel, depth, input_type_, packs_));
       } else if (uses_gemm) {
         gemm = std::max(gemm, kernels_.gemm_scratch_bytes(rows, panel, depth, input_type_, weight.type, packs_));
@@ -122,14 +124,24 @@ void MatmulCode::lay_out() {
   own.add(program_bytes);
   const int64_t input_bytes = plan::element_bytes(input_storage_);
   layout_.input = own.add(static_cast<size_t>(std::min(most_rows_ * depth_, most_private_floats) * input_bytes));
+  // Few rows for blocks: of a private input each thread packs its own, others they pack together.
+  size_t private_packed = 0, packed = 0;
+  for (int64_t few = 1; has_blocks_ && few <= most_gemv; ++few) {
+    const size_t rows = static_cast<size_t>(few), depth = static_cast<size_t>(depth_);
+    if (kernels_.nvfp4_pack_items(rows, depth, input_type_) == 0) continue;
+    packed = std::max(packed, kernels_.nvfp4_pack_bytes(rows, depth, input_type_));
+    if (few * depth_ <= most_private_floats) private_packed = packed;
+  }
+  layout_.packed_few = own.add(private_packed);
   layout_.products = own.add(products * sizeof(float));
   layout_.gemm = own.add(gemm);
   layout_.per_thread = own.bytes();
   layout_.shared_input = shared.add(static_cast<size_t>(most_rows_ * depth_ * input_bytes));
   if (uses_gemm && packs_) {
     const int64_t tiles = (most_rows_ + gemm_row_tile - 1) / gemm_row_tile;
-    layout_.packed = shared.add(static_cast<size_t>(tiles) * packed_tile_bytes(tile_rows));
+    packed = std::max(packed, static_cast<size_t>(tiles) * packed_tile_bytes(tile_rows));
   }
+  layout_.packed = shared.add(packed);
   layout_.shared_products = shared.add(deferred * sizeof(float));
   layout_.shared = shared.bytes();
 }

@@ -46,7 +46,7 @@ class MatmulCode final : public KernelCode {
   // Offsets in scratch.
   struct Layout {
     RowScratch prologue;
-    size_t input = 0, products = 0, gemm = 0, per_thread = 0;
+    size_t input = 0, packed_few = 0, products = 0, gemm = 0, per_thread = 0;
     size_t shared_input = 0, packed = 0, shared_products = 0, shared = 0;
   };
   struct Run;
@@ -60,12 +60,14 @@ class MatmulCode final : public KernelCode {
 
   // Each returns true if execution should halt.
   bool make_input(const StepBinding& step, Worker& worker, Run& run) const noexcept;
+  bool pack_few_rows(Worker& worker, Run& run) const noexcept;
   bool pack_input(Worker& worker, Run& run) const noexcept;
   void make_panels(const StepBinding& step, Worker& worker, const Run& run) const noexcept;
   void make_panel(const StepBinding& step, Worker& worker, const Run& run, RowRunner& epilogue, const Group& group,
                   int64_t item) const noexcept;
   void multiply(const StepBinding& step, Worker& worker, const Run& run, const Group& group, int64_t tile,
                 int64_t first_column, int64_t columns, const Accumulators& out) const noexcept;
+  Nvfp4Arguments block_rows(const Run& run, int64_t tile) const noexcept;
   void multiply_blocks(const StepBinding& step, Worker& worker, const Run& run, int64_t slot, int64_t tile,
                        int64_t first_column, int64_t columns, float* products, int64_t pitch) const noexcept;
   void finish_deferred(const StepBinding& step, Worker& worker, const Run& run) const noexcept;

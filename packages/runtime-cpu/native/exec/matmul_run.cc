@@ -11,6 +11,7 @@ struct MatmulCode::Run {
   int64_t rows = 1;
   int64_t tiles = 1, tile_rows = 1;
   bool by_gemv = false;
+  bool has_private_input = false;
   const char* input = nullptr;
   const char* packed = nullptr;
 };
@@ -23,7 +24,7 @@ void MatmulCode::execute(const StepBinding& step, Worker& worker) const noexcept
   run.tile_rows = run.by_gemv ? run.rows : std::min(run.rows, gemm_row_tile);
   run.tiles = (run.rows + run.tile_rows - 1) / run.tile_rows;
   if (make_input(step, worker, run)) return;
-  if (!run.by_gemv && packs_ && pack_input(worker, run)) return;
+  if (run.by_gemv ? pack_few_rows(worker, run) : packs_ && pack_input(worker, run)) return;
   make_panels(step, worker, run);
   finish_deferred(step, worker, run);
 }
@@ -32,6 +33,7 @@ bool MatmulCode::make_input(const StepBinding& step, Worker& worker, Run& run) c
   bool is_private = !prologue_.has_stores && run.rows * depth_ <= most_private_floats;
   for (size_t slot = 0; slot < step.slots.size(); ++slot)
     if (prologue_.slots_read[slot] && step.slots[slot].is_written) is_private = false;
+  run.has_private_input = is_private;
   char* input = is_private ? worker.scratch + layout_.input : worker.shared + layout_.shared_input;
   run.input = input;
   RowRunner runner(worker.kernels);
@@ -46,6 +48,25 @@ bool MatmulCode::make_input(const StepBinding& step, Worker& worker, Run& run) c
   range.column_end = depth_;
   runner.run(range);
   return false;
+}
+
+bool MatmulCode::pack_few_rows(Worker& worker, Run& run) const noexcept {
+  if (!has_blocks_) return false;
+  const Nvfp4Arguments arguments = block_rows(run, 0);
+  const size_t items = kernels_.nvfp4_pack_items(arguments.rows, arguments.depth, input_type_);
+  if (items == 0) return false;
+  if (run.has_private_input) {
+    char* packed = worker.scratch + layout_.packed_few;
+    run.packed = packed;
+    kernels_.nvfp4_pack(arguments, packed, 0, items);
+    return false;
+  }
+  char* packed = worker.shared + layout_.packed;
+  run.packed = packed;
+  int64_t begin, end;
+  while (worker.take(static_cast<int64_t>(items), 1, begin, end))
+    kernels_.nvfp4_pack(arguments, packed, static_cast<size_t>(begin), static_cast<size_t>(end));
+  return worker.barrier();
 }
 
 bool MatmulCode::pack_input(Worker& worker, Run& run) const noexcept {
@@ -66,16 +87,11 @@ bool MatmulCode::pack_input(Worker& worker, Run& run) const noexcept {
     const int64_t tile = begin / full;
     const size_t item = static_cast<size_t>(begin - tile * full);
     char* place = packed + static_cast<size_t>(tile) * tile_bytes;
-    const char* input = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
     if (weight.is_blocks) {
-      Nvfp4Arguments arguments{};
-      arguments.rows = static_cast<size_t>(rows_of_tile(tile));
-      arguments.depth = arguments.x_stride = static_cast<size_t>(depth_);
-      arguments.x = input;
-      arguments.x_type = input_type_;
-      kernels_.nvfp4_pack(arguments, place, item, item + 1);
+      kernels_.nvfp4_pack(block_rows(run, tile), place, item, item + 1);
       continue;
     }
+    const char* input = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
     GemmArguments arguments{};
     arguments.rows = static_cast<size_t>(rows_of_tile(tile));
     arguments.depth = static_cast<size_t>(depth_);
@@ -195,15 +211,20 @@ void MatmulCode::multiply(const StepBinding& step, Worker& worker, const Run& ru
   }
 }
 
-void MatmulCode::multiply_blocks(const StepBinding& step, Worker& worker, const Run& run, int64_t slot, int64_t tile,
-                                 int64_t first_column, int64_t columns, float* products, int64_t pitch) const noexcept {
+Nvfp4Arguments MatmulCode::block_rows(const Run& run, int64_t tile) const noexcept {
   Nvfp4Arguments arguments{};
   arguments.rows = static_cast<size_t>(std::min(run.tile_rows, run.rows - tile * run.tile_rows));
-  arguments.columns = static_cast<size_t>(columns);
   arguments.depth = arguments.x_stride = static_cast<size_t>(depth_);
-  arguments.first_column = static_cast<size_t>(first_column);
   arguments.x = run.input + tile * run.tile_rows * depth_ * plan::element_bytes(input_storage_);
   arguments.x_type = input_type_;
+  return arguments;
+}
+
+void MatmulCode::multiply_blocks(const StepBinding& step, Worker& worker, const Run& run, int64_t slot, int64_t tile,
+                                 int64_t first_column, int64_t columns, float* products, int64_t pitch) const noexcept {
+  Nvfp4Arguments arguments = block_rows(run, tile);
+  arguments.columns = static_cast<size_t>(columns);
+  arguments.first_column = static_cast<size_t>(first_column);
   if (run.packed)
     arguments.packed_x = run.packed + static_cast<size_t>(tile) * packed_tile_bytes(std::min(most_rows_, gemm_row_tile));
   arguments.tiles = reinterpret_cast<const uint8_t*>(step.slots[static_cast<size_t>(slot)].data);

@@ -1,5 +1,5 @@
-// Everything that is compiled once per instruction set, in order. The including file has already defined Vec, PairDot
-// and Tiles. Only C headers: an inline function of the C++ library instantiated here could be merged by the linker with
+// Everything that is compiled once per instruction set, in order. The including file has already defined Vec,
+// PairDot, ByteDot and Tiles. Only C headers: an inline function of the C++ library instantiated here could be merged by the linker with
 // its copy from another file, and then run on a processor without these instructions.
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "e4m3.h"
 #include "kernels.h"
+#include "nvfp4_whole.h"
 #include "unroll.h"
 // clang-format off
 #include "vector_math.h"
@@ -31,6 +32,8 @@
 #include "nvfp4_gemv.h"
 #include "nvfp4_tile_gemm.h"
 #include "nvfp4_gemm.h"
+#include "nvfp4_whole_product.h"
+#include "nvfp4_product.h"
 #include "attention_decode.h"
 #include "attention_prefill.h"
 #include "attention_training.h"

@@ -12,6 +12,7 @@ extern const KernelTable portable_kernels;
 extern const KernelTable avx2_kernels;
 #if !defined(WEFT_TWINS_ONLY)
 extern const KernelTable avx512_kernels;
+extern const KernelTable avx512vnni_kernels;
 extern const KernelTable avx512bf16_kernels;
 #endif
 extern const KernelTable avx512bf16_emulated_kernels;
@@ -39,7 +40,8 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 #if !defined(WEFT_TWINS_ONLY)
-bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+bool has_avx512bf16() { return has_avx512vnni() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 #if defined(WEFT_AMX)
 bool has_amx() { return has_avx512bf16() && has_amx_bf16(); }
@@ -53,6 +55,7 @@ const Candidate candidates[] = {
     {&avx2_kernels, has_avx2},
 #if !defined(WEFT_TWINS_ONLY)
     {&avx512_kernels, has_avx512},
+    {&avx512vnni_kernels, has_avx512vnni},
     {&avx512bf16_kernels, has_avx512bf16},
 #endif
 #if defined(WEFT_AMX)

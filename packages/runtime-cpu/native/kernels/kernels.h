@@ -174,9 +174,12 @@ struct Nvfp4Encoding {
 };
 
 // Y[rows][columns] = X[rows][depth] * W[columns][depth]^T with W in tiles. For any number of rows an element is the same
-// sum: for each block b = 0, then b = fma(x, e2m1, b) for each of its 16 elements in order, and total = fma(b, scale,
-// total); all blocks in order. (`portable` rounds products.) A range of columns of W gives the bits of the whole, and
-// whole groups waste nothing. The tensor's scale is not part of it.
+// sum, over blocks in order: total = fma(b, scale, total), where b is the sum of the block,
+//  * in f32: b = 0, then b = fma(x, e2m1, b) for each of its 16 elements in order (`portable` rounds products);
+//  * or, on tables that multiply bytes (multiplies_bytes), in whole numbers: each x as the nearest multiple of 2^(e - 149),
+//    where e is the exponent, as it is stored and at least 30, of the largest of the 16; b is exact and then rounded once.
+//    A block of X with a value that is not finite has the sum NaN.
+// A range of columns of W gives the bits of the whole, and whole groups waste nothing. The tensor's scale is not part of it.
 // But with X in bf16 `amx` multiplies all rows by tiles when there are more than nvfp4_most_streamed_rows: each element is
 // then the sum of tiles that gemm_panel gives, of x and code times scale, and rounded otherwise than that of few rows.
 struct Nvfp4Arguments {
@@ -185,7 +188,7 @@ struct Nvfp4Arguments {
   const void* x;         // [rows][depth], f32 or bf16; not read when packed_x is given
   DType x_type;
   size_t x_stride;       // between rows of X
-  const void* packed_x;  // made by nvfp4_pack from the same rows, depth and x; or nullptr
+  const void* packed_x;  // made by nvfp4_pack from the same rows, depth and x, where it has items; or nullptr
   const uint8_t* tiles;  // of the whole W
   float* y;              // [rows][columns]
   size_t y_stride;       // between rows of Y
@@ -196,9 +199,10 @@ struct Nvfp4Arguments {
 inline constexpr size_t attention_chunk_keys = 256;
 
 struct KernelTable {
-  const char* name;       // "portable", "avx2", "avx512", "avx512bf16", "amx", "neon"
+  const char* name;       // "portable", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx", "neon"
   size_t vector_lanes;    // f32 lanes of one vector
   size_t gemm_column_tile;  // columns of one register block of gemm_panel
+  bool multiplies_bytes;    // NVFP4 times whole numbers
 
   // Row functions: n contiguous f32 elements, any n.
   void (*unary[unary_op_count])(float* out, const float* a, size_t n);
@@ -263,9 +267,8 @@ struct KernelTable {
   void (*nvfp4_from_tiles)(uint8_t* codes, uint8_t* scales, const uint8_t* tiles, size_t rows, size_t depth,
                            size_t group_begin, size_t group_end);
 
-  // The product. Up to nvfp4_most_streamed_rows(x_type) rows W is streamed from memory and X is read where it lies
-  // (packed_x is not used, scratch holds a bf16 X as f32); more rows are multiplied by unpacked panels of W, for which X
-  // may be packed once for the team, in items as by pack_a.
+  // The product. Up to nvfp4_most_streamed_rows(x_type) rows W is streamed from memory, more are multiplied by unpacked
+  // panels of W. X may be packed once for all calls, in items as by pack_a; no items: it is read where it lies.
   size_t (*nvfp4_most_streamed_rows)(DType x_type);
   void (*nvfp4_multiply)(const Nvfp4Arguments&);
   size_t (*nvfp4_scratch_bytes)(size_t rows, size_t columns, size_t depth, DType x_type, bool x_is_packed);

@@ -1,6 +1,7 @@
 // The kernels for any processor.
 #include "vec_portable.h"
 #include "pair_dot_none.h"
+#include "byte_dot_none.h"
 #include "tiles_none.h"
 #include "all_kernels.h"
 

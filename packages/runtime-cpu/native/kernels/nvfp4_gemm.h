@@ -145,58 +145,25 @@ void nvfp4_gemm(const Nvfp4Arguments& g) {
   }
 }
 
-size_t nvfp4_most_streamed_rows(DType x_type) {
-  return multiplies_by_tiles(x_type, DType::bf16) ? nvfp4_streamed_before_tiles : nvfp4_streamed_rows;
+inline size_t nvfp4_f32_scratch_bytes(size_t rows, size_t depth, DType x_type, bool x_is_packed) {
+  const size_t streamed = x_type == DType::f32 ? 0 : smaller(rows, nvfp4_streamed_rows) * depth;
+  if (rows <= nvfp4_streamed_rows) return whole_lines(streamed) * sizeof(float);
+  const size_t panel = (nvfp4_depth + nvfp4_depth / nvfp4_block) * nvfp4_tile;
+  const size_t own = panel + (x_is_packed ? 0 : rows * smaller(depth, nvfp4_depth));
+  return whole_lines(own < streamed ? streamed : own) * sizeof(float);
 }
 
-size_t nvfp4_pack_bytes(size_t rows, size_t depth, DType x_type) {
-  if constexpr (Tiles::available)
-    if (multiplies_by_tiles(x_type, DType::bf16)) return packed_tile_rows_bytes<Tiles>(rows, depth);
-  return whole_lines(rows * depth) * sizeof(float);
-}
-
-size_t nvfp4_pack_items(size_t rows, size_t depth, DType x_type) {
-  if constexpr (Tiles::available)
-    if (multiplies_by_tiles(x_type, DType::bf16)) return packed_tile_rows_items<Tiles>(rows, depth);
+inline size_t nvfp4_f32_pack_items(size_t rows, size_t depth) {
+  if (rows <= nvfp4_streamed_rows) return 0;  // which are read where they lie
   return RowBlocks(rows, nvfp4_rows).count * ((depth + nvfp4_depth - 1) / nvfp4_depth);
 }
 
-void nvfp4_pack(const Nvfp4Arguments& g, void* packed, size_t item_begin, size_t item_end) {
-  if constexpr (Tiles::available)
-    if (multiplies_by_tiles(g.x_type, DType::bf16)) return pack_tile_items<Tiles>(tile_rows_of(g), packed, item_begin, item_end);
+inline void nvfp4_f32_pack(const Nvfp4Arguments& g, float* packed, size_t item_begin, size_t item_end) {
   const RowBlocks row_blocks(g.rows, nvfp4_rows);
   for (size_t item = item_begin; item < item_end; ++item) {
     const size_t k = item / row_blocks.count * nvfp4_depth, rb = item % row_blocks.count;
     const size_t count = smaller(nvfp4_depth, g.depth - k), row = row_blocks.begin(rb);
-    nvfp4_pack_rows(g, row, row_blocks.size(rb), k, count, static_cast<float*>(packed) + k * g.rows + row * count);
-  }
-}
-
-size_t nvfp4_scratch_bytes(size_t rows, size_t columns, size_t depth, DType x_type, bool x_is_packed) {
-  const size_t most = nvfp4_most_streamed_rows(x_type), streamed = x_type == DType::f32 ? 0 : smaller(rows, most) * depth;
-  if (rows <= most) return whole_lines(streamed) * sizeof(float);
-  if constexpr (Tiles::available)
-    if (multiplies_by_tiles(x_type, DType::bf16)) {
-      const size_t tiles = nvfp4_tile_scratch_bytes<Tiles>(rows, columns, depth, x_is_packed);
-      const size_t few = whole_lines(streamed) * sizeof(float);
-      return tiles < few ? few : tiles;
-    }
-  const size_t panel = (nvfp4_depth + nvfp4_depth / nvfp4_block) * nvfp4_tile;
-  const size_t own = panel + (x_is_packed ? 0 : rows * smaller(depth, nvfp4_depth));
-  // The sizes' maximum serves fewer rows as well.
-  return whole_lines(own < streamed ? streamed : own) * sizeof(float);
-}
-
-void nvfp4_multiply(const Nvfp4Arguments& g) {
-  if (g.rows == 0 || g.columns == 0) return;
-  if (g.depth == 0) {
-    for (size_t r = 0; r < g.rows; ++r) fill_row(g.y + r * g.y_stride, 0.0f, g.columns);
-  } else if (g.rows <= nvfp4_most_streamed_rows(g.x_type)) {
-    nvfp4_stream(g);
-  } else {
-    if constexpr (Tiles::available)
-      if (multiplies_by_tiles(g.x_type, DType::bf16)) return nvfp4_by_tiles<Tiles>(g);
-    nvfp4_gemm(g);
+    nvfp4_pack_rows(g, row, row_blocks.size(rb), k, count, packed + k * g.rows + row * count);
   }
 }
 

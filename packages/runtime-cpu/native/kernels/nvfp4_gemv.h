@@ -57,6 +57,13 @@ inline void nvfp4_stream_strips(const Nvfp4Arguments& g, const float* x, size_t 
       else
         WEFT_UNROLL(8)
         for (size_t s = 0; s < strips; s += nvfp4_strips_per_group) prefetch(reinterpret_cast<uintptr_t>(words[s]) + ahead, 1);
+      if (half == 0 && block % 4 == 0) {
+        // The scales as well, of which four blocks fill a line.
+        const size_t scale = block * nvfp4_group_rows + prefetch_bytes / 8;
+        const size_t next = scale < g.depth ? scale : scale - g.depth + groups * matrix.group_bytes();
+        WEFT_UNROLL(8)
+        for (size_t s = 0; s < strips; s += nvfp4_strips_per_group) prefetch(reinterpret_cast<uintptr_t>(scales[s]) + next, 1);
+      }
       const float* k = x + nvfp4_block * block + Nvfp4Tiles::word_codes * half;
       // Words are loaded from a byte further on, which costs no shift; what comes in from the next lane is above the code.
       WEFT_UNROLL(4)

@@ -12,6 +12,16 @@ constexpr void set_binary(KernelTable& table, BinaryOp op) {
   table.binary_scalar_vector[index] = Row::scalar_vector;
 }
 
+constexpr void set_nvfp4_products(KernelTable& t) {
+  t.multiplies_bytes = ByteDot::available;
+  t.nvfp4_most_streamed_rows = nvfp4_most_streamed_rows;
+  t.nvfp4_multiply = nvfp4_multiply;
+  t.nvfp4_scratch_bytes = nvfp4_scratch_bytes;
+  t.nvfp4_pack_bytes = nvfp4_pack_bytes;
+  t.nvfp4_pack_items = nvfp4_pack_items;
+  t.nvfp4_pack = nvfp4_pack;
+}
+
 constexpr KernelTable make_table(const char* name) {
   KernelTable t{};
   t.name = name;
@@ -78,12 +88,7 @@ constexpr KernelTable make_table(const char* name) {
   t.nvfp4_store_row = nvfp4_store_row;
   t.nvfp4_to_tiles = nvfp4_to_tiles;
   t.nvfp4_from_tiles = nvfp4_from_tiles;
-  t.nvfp4_most_streamed_rows = nvfp4_most_streamed_rows;
-  t.nvfp4_multiply = nvfp4_multiply;
-  t.nvfp4_scratch_bytes = nvfp4_scratch_bytes;
-  t.nvfp4_pack_bytes = nvfp4_pack_bytes;
-  t.nvfp4_pack_items = nvfp4_pack_items;
-  t.nvfp4_pack = nvfp4_pack;
+  set_nvfp4_products(t);
 
   t.attention_decode_items = attention_decode_items;
   t.attention_decode_partials_bytes = attention_decode_partials_bytes;

@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
     if (multiplies_by_tiles(*kernels)) test_tiles(*kernels);
     std::printf("%-20s %s\n", *name, counts.failed == failed ? "ok" : "FAILED");
   }
-  for (const char* name : {"avx2", "avx512", "avx512bf16", "amx", "neon"})
+  for (const char* name : {"avx2", "avx512", "avx512vnni", "avx512bf16", "amx", "neon"})
     if (find_kernels(name) == nullptr) std::printf("%-20s skipped: this processor, system or build lacks it\n", name);
   check(find_kernels("no such") == nullptr, "an unknown name gives nullptr");
   check(std::strstr(best_kernels().name, "emulated") == nullptr, "the emulated table is never the best one");
