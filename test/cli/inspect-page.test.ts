@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hashPlan, type Plan, planVersion } from "@weft/compiler";
-import type { View } from "@weft/viewer";
+import { type PackedRows, unpackRows, type View } from "@weft/viewer";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { root, tiny, weft, withFolder } from "./command.ts";
@@ -112,21 +112,37 @@ test("measured times are those of this plan, step by step", async () => {
       writeFileSync(file, typeof value === "string" ? value : JSON.stringify(value));
       return weft("inspect", block, "--profile", file, "--json");
     };
-    const programs = [{ name: "main", nanoseconds: [1500, 250] }];
-    const { code, stdout: view } = await given({ version: 1, plan: hash, programs });
+    const at = { seq: 64 };
+    const programs = [{ name: "main", at, nanoseconds: [1500, 250] }];
+    const { code, stdout: view } = await given({ version: 2, plan: hash, programs });
     assert.is(code, 0);
-    assert.equal((JSON.parse(view) as View).programs[0]!.measured, [1500, 250]);
+    const [shown] = (JSON.parse(view) as View).programs;
+    assert.equal(shown!.measured, [1500, 250]);
+    // Times are held against what is moved and computed at the sizes that were measured, not at others.
+    assert.equal(shown!.at, at);
+    const { stdout: plain } = await weft("inspect", block, "--lead=seq=64", "--json");
+    const [small] = (JSON.parse(plain) as View).programs;
+    const costs = (steps: PackedRows) => unpackRows(steps).map((row) => row.slice(6, 9));
+    assert.equal(costs(shown!.steps), costs(small!.steps));
     const wrong: readonly (readonly [unknown, RegExp])[] = [
       ["{", /\[profile\] the file must hold JSON/],
-      [{ version: 1, plan: hash }, /must hold the programs that were measured/],
-      [{ version: 2, plan: hash, programs }, /must be of version 1; given 2/],
-      [{ version: 1, plan: "abc", programs }, /must be those of this plan; given plan "abc", not /],
+      [{ version: 2, plan: hash }, /must hold the programs that were measured/],
+      [{ version: 1, plan: hash, programs }, /must be of version 2; given 1/],
+      [{ version: 2, plan: "abc", programs }, /must be those of this plan; given plan "abc", not /],
       [
-        { version: 1, plan: hash, programs: [{ name: "main", nanoseconds: [1] }] },
+        { version: 2, plan: hash, programs: [{ name: "main", at, nanoseconds: [1] }] },
         /must have the times of all 2 steps; given "main" with 1 times/,
       ],
       [
-        { version: 1, plan: hash, programs: [{ name: "other", nanoseconds: [1, 2] }, null] },
+        { version: 2, plan: hash, programs: [{ name: "main", nanoseconds: [1, 2] }] },
+        /must have the sizes that it was measured at; given "main" at nothing/,
+      ],
+      [
+        { version: 2, plan: hash, programs: [{ name: "main", at: { seq: 513 }, nanoseconds: [1, 2] }] },
+        /must have the sizes that it was measured at; given "main" at {"seq":513}/,
+      ],
+      [
+        { version: 2, plan: hash, programs: [{ name: "other", nanoseconds: [1, 2] }, null] },
         /of a program of the plan; given "other" with 2 times; .*\n.*given nothing with nothing/,
       ],
     ];

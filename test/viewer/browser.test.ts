@@ -223,7 +223,7 @@ test("names are text, whatever is in them", async () => {
 
 test("of a plan alone kernels and memory are shown, and what is missing is said", async () => {
   const compiled = orThrow(compile([{ name: "main", graph: hostileGraph(), passes: [] }], { name: "alone" }));
-  const measured = new Map([["main", [2500]]]);
+  const measured = new Map([["main", { name: "main", at: {}, nanoseconds: [2500] }]]);
   const view = viewOf(compiled.plan, { target: "plan.json", device: "cpu", roofline, measured });
   const { page, complaints } = await openFile(browser!, written("plan", view));
   assert.match((await page.textContent(".notation"))!, "only a plan");

@@ -66,7 +66,7 @@ export interface KernelView {
 
 export interface ProgramView {
   readonly name: string;
-  /** The symbol values that costs are taken at. */
+  /** The symbol values that costs are taken at: those that it was measured at, where it was. */
   readonly at: Readonly<Record<string, number>>;
   /** The graph as it was given, then after each pass, then as fusion left it; none when there is only a plan. */
   readonly stages: readonly StageView[];
