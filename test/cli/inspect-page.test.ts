@@ -58,7 +58,7 @@ test("a plan in JSON is looked at without its graphs; one of another version, or
     assert.is(refused.code, 2);
     assert.is(
       refused.stderr,
-      `[inspect] the plan must be of version ${planVersion}; given version ${planVersion - 1}; at ${file}; compile it again with this version of Weft\n`,
+      `[plan] the plan must be of version ${planVersion}; given version ${planVersion - 1}; at ${file}; compile it again with this version of Weft, or use the version that wrote it\n`,
     );
     assert.match((await given(JSON.stringify({ ...plan, name: "x" }))).stderr, /hash must match its content/);
     assert.match((await given("{")).stderr, /\[plan\] the file must hold JSON; .*plan\.json/);
@@ -155,6 +155,43 @@ test("measured times are those of this plan, step by step", async () => {
       (await weft("inspect", block, "--profile", join(folder, "no.json"), "--json")).stderr,
       /\[--profile\] the file must be readable; given ENOENT/,
     );
+  });
+});
+
+test("of a plan nothing is left to be decided, and of another version nothing is believed", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "plan.json");
+    const { stdout } = await weft("dump", block, "--stage=plan", "--format=json");
+    writeFileSync(file, stdout);
+    for (const option of [
+      "--dtype=bf16",
+      "--capacity=8",
+      "--lead=seq=4",
+      "--export=x",
+      "--no-rescore",
+      "--train",
+    ]) {
+      const { code, stderr } = await weft("inspect", file, option, "--json");
+      assert.is(code, 2, option);
+      assert.match(stderr, `[${option.split("=")[0]}] `);
+      assert.match(stderr, "leave it out");
+    }
+    const both = await weft("inspect", file, "--json", "--out", join(folder, "page.html"));
+    assert.is(both.code, 2);
+    assert.match(both.stderr, /^\[--out\] must be left out with --json/);
+    // Its version is told before its hash, which may have been another one's way of hashing.
+    writeFileSync(file, stdout.replace(/"version": \d+/, '"version": 1'));
+    for (const argv of [
+      ["inspect", file, "--json"],
+      ["diff", file, file],
+    ]) {
+      const { code, stderr } = await weft(...argv);
+      assert.is(code, 2);
+      assert.match(
+        stderr,
+        /^\[plan\] the plan must be of version \d+; given version 1; at .*plan\.json; compile it again/,
+      );
+    }
   });
 });
 
