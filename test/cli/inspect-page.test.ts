@@ -5,12 +5,10 @@ import { hashPlan, type Plan, planVersion } from "@weft/compiler";
 import { type PackedRows, unpackRows, type View } from "@weft/viewer";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { viewInPage } from "../support/view-in-page.ts";
 import { root, tiny, weft, withFolder } from "./command.ts";
 
 const block = join(root, "examples/custom-block.ts");
-
-const viewIn = (page: string): View =>
-  JSON.parse(/<script type="application\/json" id="view">(.*)<\/script>/.exec(page)![1]!);
 
 test("a block becomes one page, and nothing else is written", async () => {
   await withFolder(async (folder) => {
@@ -19,7 +17,7 @@ test("a block becomes one page, and nothing else is written", async () => {
     assert.is(code, 0, stderr);
     assert.match(stdout, /block\.html: \d+\.\d+ KiB; main of 2 steps\n$/);
     assert.equal(readdirSync(join(folder, "pages")), ["block.html"]);
-    const view = viewIn(readFileSync(file, "utf8"));
+    const view = viewInPage(readFileSync(file, "utf8"));
     assert.is(view.target, block);
     assert.match(view.notation!.text, "->> softcap");
     assert.equal(
@@ -51,7 +49,7 @@ test("a plan in JSON is looked at without its graphs; one of another version, or
       return weft("inspect", file, "--out", join(folder, "plan.html"));
     };
     assert.is((await given(stdout)).code, 0);
-    assert.equal(viewIn(readFileSync(join(folder, "plan.html"), "utf8")).programs[0]!.stages, []);
+    assert.equal(viewInPage(readFileSync(join(folder, "plan.html"), "utf8")).programs[0]!.stages, []);
 
     const old = { ...plan, version: planVersion - 1 };
     const refused = await given(JSON.stringify({ ...old, hash: hashPlan(old) }));

@@ -2,13 +2,13 @@
  * The page in a browser: it draws itself without a complaint and without a network, what is chosen in one column is marked
  * in all, and no name of a model is read as markup. WEFT_SCREENSHOTS names a folder for pictures to be looked at.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
 import { compileQwen3, qwen3Model, usualOn } from "@weft/qwen3";
-import { pageOf, type View, viewOf, viewVersion } from "@weft/viewer";
+import { packedType, pageOf, type View, viewOf, viewVersion } from "@weft/viewer";
 import type { Browser, Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -118,7 +118,10 @@ test("passes say what they added and took away, in the outline node by node", as
   const { page, complaints } = await openFile(browser!, model());
   await page.click('.pass:has-text("decompose")');
   assert.match((await page.textContent(".pass.current"))!, /decompose.*\+\d+.*−\d+/);
+  // What makes a drawing larger or smaller is nothing for a list.
+  assert.is(await page.isDisabled('button:has-text("fit")'), false);
   await page.keyboard.press("o");
+  assert.is(await page.isDisabled('button:has-text("fit")'), true);
   assert.ok((await count(page, ".outline-row.added")) > 0);
   assert.ok((await count(page, ".outline-row.gone")) > 0);
   await picture(page, "outline");
@@ -257,6 +260,7 @@ test("a graph of 20,000 nodes is drawn, searched and followed while one waits", 
     const milliseconds = performance.now() - started;
     assert.ok(milliseconds < most, `${what}: ${milliseconds.toFixed(0)} ms`);
   };
+  assert.match(readFileSync(path, "utf8"), `<script type="${packedType}"`, "a large view is packed");
   const begun = performance.now();
   const { page, complaints } = await openFile(browser!, path);
   // A second on a quiet machine.

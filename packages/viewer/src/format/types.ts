@@ -7,6 +7,9 @@ import type { PackedRows } from "./rows.ts";
 /** Raised whenever a page of the old version could misread a new view. */
 export const viewVersion = 2;
 
+/** Of a view's script that holds JSON in base64 of raw deflate, where plain JSON would be large. */
+export const packedType = "application/x-deflate";
+
 export interface View {
   readonly version: number;
   readonly name: string;
