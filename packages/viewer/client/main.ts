@@ -14,7 +14,7 @@ const keys = [
   ["/", "search"],
   ["arrows, j k", "move in a list; left and right close and open"],
   ["Enter", "choose"],
-  ["[ ]", "pass before, pass behind"],
+  ["[ ]", "pass before, pass after"],
   ["d o", "graph as a diagram, as an outline"],
   ["s", "open the graph around the selection"],
   ["p", "next program"],
