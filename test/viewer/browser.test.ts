@@ -230,6 +230,16 @@ test("of a plan alone kernels and memory are shown, and what is missing is said"
   const view = viewOf(compiled.plan, { target: "plan.json", device: "cpu", roofline, measured });
   const { page, complaints } = await openFile(browser!, written("plan", view));
   assert.match((await page.textContent(".notation"))!, "only a plan");
+  // A sentence is not cut off at the end of a column.
+  assert.ok(
+    await page.evaluate(
+      "document.querySelector('.notation').scrollWidth <= document.querySelector('.notation').clientWidth",
+    ),
+  );
+  await page.fill("#search", "no such name");
+  assert.ok(await page.isVisible("text=nothing has all these words"));
+  await page.fill("#search", "");
+  await page.press("#search", "Escape");
   assert.match((await page.textContent(".graph"))!, "A plan alone has no graph");
   for (const key of ["]", "[", "s", "o", "d", "p"]) await page.keyboard.press(key);
   await page.locator(".step").first().click();
@@ -270,8 +280,8 @@ test("a graph of 20,000 nodes is drawn, searched and followed while one waits", 
   assert.ok((await count(page, ".diagram .box.linked")) > 0);
   await timed("search", 5000, () => page.fill("#search", "leaf.b4321"));
   await timed("choose", 5000, () => page.press("#search", "Enter"));
+  assert.ok(await page.isHidden("#results"));
   assert.match((await page.textContent(".detail h2"))!, "leaf.b4321");
-  await page.locator(".detail").focus();
   await timed("open what is around it", 10_000, () => page.keyboard.press("s"));
   await timed("the pass before", 5000, () => page.keyboard.press("["));
   await timed("the outline", 5000, () => page.keyboard.press("o"));

@@ -25,7 +25,7 @@ import {
   printBlock,
   printGraph,
 } from "@weft/dsl";
-import { type DumpOptions, type Format, type Stage, stages } from "../commands/dump.ts";
+import type { DumpOptions, Format, Stage } from "../commands/dump.ts";
 import { compileTarget } from "../target/compile-target.ts";
 import { graphAfter } from "../target/graph-after.ts";
 import { openTarget, type Target } from "../target/target.ts";
@@ -79,7 +79,7 @@ export async function dump(path: string, options: DumpOptions, stageGiven: boole
 function refuseOptionsOfPlans(options: DumpOptions): void {
   const { train, program, dtype, quantize, activations, capacity, chunk, lead } = options;
   const given = { train, program, dtype, quantize, activations, capacity, chunk, lead };
-  const remedy = `name another --stage, as in --stage graph; stages are ${stages.join(", ")}`;
+  const remedy = `name another --stage, as in --stage graph; stages are ${Object.keys(formatsOf).join(", ")}`;
   for (const [name, value] of Object.entries(given))
     if (value !== undefined)
       refuse(`--${name}`, "is of what a block is compiled to", { given: "--stage expr", remedy });
