@@ -337,6 +337,12 @@ test("dump prints the CUDA text of a plan, and its launches as JSON", async () =
   assert.is((await weft("dump", tiny, "--stage", "cuda", "--program", "decode")).code, 2);
 });
 
+test("a program that is not there is answered alike by explain", async () => {
+  const { code, stderr } = await weft("explain", tiny, "model.norm", "--program=decod");
+  assert.is(code, 2);
+  assert.match(stderr, /^\[--program\] must be one of prefill, decode; given decod; did you mean decode\?/);
+});
+
 test("options that a stage would ignore are refused", async () => {
   const ignored: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
     [

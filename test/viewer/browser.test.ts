@@ -256,6 +256,15 @@ test("of a plan alone kernels and memory are shown, and what is missing is said"
   assert.is.not(await share(), before);
   assert.equal(complaints, []);
   await page.close();
+  const instant = new Map([["main", { name: "main", at: {}, nanoseconds: [0] }]]);
+  const none = viewOf(compiled.plan, { target: "plan.json", device: "cpu", roofline, measured: instant });
+  const { page: other } = await openFile(browser!, written("instant", none));
+  await other.locator(".step").first().click();
+  assert.match(
+    (await other.textContent('.detail dt:text-is("measured") + dd'))!,
+    /^0\.0 ns, too short to be told$/,
+  );
+  await other.close();
 });
 
 test("a graph of 20,000 nodes is drawn, searched and followed while one waits", async () => {

@@ -20,12 +20,12 @@ import {
   graphToJson,
   graphToMermaid,
   graphToTypeScript,
-  nearestName,
   prettyBlock,
   printBlock,
   printGraph,
 } from "@weft/dsl";
 import type { DumpOptions, Format, Stage } from "../commands/dump.ts";
+import { checkProgram } from "../target/check-program.ts";
 import { compileTarget } from "../target/compile-target.ts";
 import { graphAfter } from "../target/graph-after.ts";
 import { openTarget, type Target } from "../target/target.ts";
@@ -100,14 +100,7 @@ function compiledStage(target: Target, stage: Exclude<Stage, "expr">, options: D
   const { compiled } = compileTarget(target, options, stage === "cuda" ? "cuda" : "cpu");
   const names = compiled.plan.programs.map((program) => program.name);
   const { program } = options;
-  if (program !== undefined && !names.includes(program)) {
-    refuse("--program", `must be one of ${names.join(", ")}`, {
-      given: program,
-      ...(nearestName(program, names) === undefined
-        ? {}
-        : { remedy: `did you mean ${nearestName(program, names)}?` }),
-    });
-  }
+  checkProgram(program, names);
   const chosen = program === undefined ? names : [program];
   switch (stage) {
     case "graph":

@@ -18,6 +18,7 @@ import {
 } from "@weft/compiler";
 import { oneLine } from "@weft/dsl";
 import type { ExplainOptions } from "../commands/explain.ts";
+import { checkProgram } from "../target/check-program.ts";
 import { compileTarget, refuseFp4OnCpu } from "../target/compile-target.ts";
 import { openTarget } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
@@ -53,10 +54,10 @@ export async function explain(target: string, path: string, options: ExplainOpti
   const { device } = options;
   refuseFp4OnCpu(options);
   const { compiled } = compileTarget(await openTarget(target, options.export), options, device);
-  const names = compiled.plan.programs.map((one) => one.name);
-  if (options.program !== undefined && !names.includes(options.program)) {
-    refuse("--program", `must be one of ${names.join(", ")}`, { given: options.program });
-  }
+  checkProgram(
+    options.program,
+    compiled.plan.programs.map(({ name }) => name),
+  );
   const found = explainPath(compiled, path, device === "cpu" ? "cpu" : "cuda");
   if (found === undefined) refusePath(compiled, path);
   const programs = found.programs

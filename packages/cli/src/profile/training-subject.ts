@@ -19,11 +19,12 @@ import type { ProfileOptions } from "../commands/profile.ts";
 import { configObject } from "../model/config-object.ts";
 import { gpuLimitOf } from "../model/open.ts";
 import { promptOf } from "../model/prompt.ts";
+import { checkProgram } from "../target/check-program.ts";
 import { refuseOption } from "../target/compile-target.ts";
 import { trainingFlags } from "../target/training-target.ts";
 import { refuse } from "../terminal/refuse.ts";
 import { trainingOptions } from "../train/plan.ts";
-import { checkProgram, type Subject } from "./subject.ts";
+import type { Subject } from "./subject.ts";
 
 const program = "train";
 const usualSequence = 256;
