@@ -51,6 +51,27 @@ async function withDumps<A>(
 
 const planOfTiny = [tiny, "--stage=plan", "--format=json"];
 
+test("a config.json is a TARGET, and so is the plan that trains it", async () => {
+  const config = join(tiny, "config.json");
+  const { plan } = await told(config, "--b=--dtype=bf16");
+  assert.equal(
+    plan.programs.map(({ name }) => name),
+    ["prefill", "decode"],
+  );
+  const trained = await told(
+    config,
+    "--train",
+    "--sequence=16",
+    "--a=--recompute nothing",
+    "--b=--recompute everything",
+  );
+  const [train] = trained.plan.programs;
+  assert.is(train!.name, "train");
+  assert.ok(train!.steps.before < train!.steps.after);
+  const refused = await weft("diff", config, "--b=--recompute everything");
+  assert.match(refused.stderr, /\[--recompute\] goes with --train/);
+});
+
 test("two precisions of one model: every kernel that multiplies is changed, none is added or gone", async () => {
   const { plan, same } = await told(tiny, "--a", "--dtype f32", "--b", "--dtype bf16");
   assert.not.ok(same);
@@ -223,7 +244,7 @@ test("a plan of another version, one that was edited, and one that was cut short
     const errors: readonly [string, RegExp][] = [
       [
         "older.json",
-        /the plan must be of version 3; given version 2; dump it again with this version of Weft/,
+        /the plan must be of version 3; given version 2; at .*; compile it again with this version of Weft/,
       ],
       ["edited.json", /the plan's hash must match its content/],
       ["cut.json", /cut\.json\] must be JSON, and all of it; given .*; write it with weft dump/],

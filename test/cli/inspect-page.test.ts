@@ -2,15 +2,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hashPlan, type Plan, planVersion } from "@weft/compiler";
-import type { View } from "@weft/viewer";
+import { type PackedRows, unpackRows, type View } from "@weft/viewer";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { viewInPage } from "../support/view-in-page.ts";
 import { root, tiny, weft, withFolder } from "./command.ts";
 
 const block = join(root, "examples/custom-block.ts");
-
-const viewIn = (page: string): View =>
-  JSON.parse(/<script type="application\/json" id="view">(.*)<\/script>/.exec(page)![1]!);
 
 test("a block becomes one page, and nothing else is written", async () => {
   await withFolder(async (folder) => {
@@ -19,7 +17,7 @@ test("a block becomes one page, and nothing else is written", async () => {
     assert.is(code, 0, stderr);
     assert.match(stdout, /block\.html: \d+\.\d+ KiB; main of 2 steps\n$/);
     assert.equal(readdirSync(join(folder, "pages")), ["block.html"]);
-    const view = viewIn(readFileSync(file, "utf8"));
+    const view = viewInPage(readFileSync(file, "utf8"));
     assert.is(view.target, block);
     assert.match(view.notation!.text, "->> softcap");
     assert.equal(
@@ -51,14 +49,14 @@ test("a plan in JSON is looked at without its graphs; one of another version, or
       return weft("inspect", file, "--out", join(folder, "plan.html"));
     };
     assert.is((await given(stdout)).code, 0);
-    assert.equal(viewIn(readFileSync(join(folder, "plan.html"), "utf8")).programs[0]!.stages, []);
+    assert.equal(viewInPage(readFileSync(join(folder, "plan.html"), "utf8")).programs[0]!.stages, []);
 
     const old = { ...plan, version: planVersion - 1 };
     const refused = await given(JSON.stringify({ ...old, hash: hashPlan(old) }));
     assert.is(refused.code, 2);
     assert.is(
       refused.stderr,
-      `[inspect] the plan must be of version ${planVersion}; given version ${planVersion - 1}; at ${file}; compile it again with this version of Weft\n`,
+      `[plan] the plan must be of version ${planVersion}; given version ${planVersion - 1}; at ${file}; compile it again with this version of Weft, or use the version that wrote it\n`,
     );
     assert.match((await given(JSON.stringify({ ...plan, name: "x" }))).stderr, /hash must match its content/);
     assert.match((await given("{")).stderr, /\[plan\] the file must hold JSON; .*plan\.json/);
@@ -112,21 +110,37 @@ test("measured times are those of this plan, step by step", async () => {
       writeFileSync(file, typeof value === "string" ? value : JSON.stringify(value));
       return weft("inspect", block, "--profile", file, "--json");
     };
-    const programs = [{ name: "main", nanoseconds: [1500, 250] }];
-    const { code, stdout: view } = await given({ version: 1, plan: hash, programs });
+    const at = { seq: 64 };
+    const programs = [{ name: "main", at, nanoseconds: [1500, 250] }];
+    const { code, stdout: view } = await given({ version: 2, plan: hash, programs });
     assert.is(code, 0);
-    assert.equal((JSON.parse(view) as View).programs[0]!.measured, [1500, 250]);
+    const [shown] = (JSON.parse(view) as View).programs;
+    assert.equal(shown!.measured, [1500, 250]);
+    // Times are held against what is moved and computed at the sizes that were measured, not at others.
+    assert.equal(shown!.at, at);
+    const { stdout: plain } = await weft("inspect", block, "--lead=seq=64", "--json");
+    const [small] = (JSON.parse(plain) as View).programs;
+    const costs = (steps: PackedRows) => unpackRows(steps).map((row) => row.slice(6, 9));
+    assert.equal(costs(shown!.steps), costs(small!.steps));
     const wrong: readonly (readonly [unknown, RegExp])[] = [
       ["{", /\[profile\] the file must hold JSON/],
-      [{ version: 1, plan: hash }, /must hold the programs that were measured/],
-      [{ version: 2, plan: hash, programs }, /must be of version 1; given 2/],
-      [{ version: 1, plan: "abc", programs }, /must be those of this plan; given plan "abc", not /],
+      [{ version: 2, plan: hash }, /must hold the programs that were measured/],
+      [{ version: 1, plan: hash, programs }, /must be of version 2; given 1/],
+      [{ version: 2, plan: "abc", programs }, /must be those of this plan; given plan "abc", not /],
       [
-        { version: 1, plan: hash, programs: [{ name: "main", nanoseconds: [1] }] },
+        { version: 2, plan: hash, programs: [{ name: "main", at, nanoseconds: [1] }] },
         /must have the times of all 2 steps; given "main" with 1 times/,
       ],
       [
-        { version: 1, plan: hash, programs: [{ name: "other", nanoseconds: [1, 2] }, null] },
+        { version: 2, plan: hash, programs: [{ name: "main", nanoseconds: [1, 2] }] },
+        /must have the sizes that it was measured at; given "main" at nothing/,
+      ],
+      [
+        { version: 2, plan: hash, programs: [{ name: "main", at: { seq: 513 }, nanoseconds: [1, 2] }] },
+        /must have the sizes that it was measured at; given "main" at {"seq":513}/,
+      ],
+      [
+        { version: 2, plan: hash, programs: [{ name: "other", nanoseconds: [1, 2] }, null] },
         /of a program of the plan; given "other" with 2 times; .*\n.*given nothing with nothing/,
       ],
     ];
@@ -139,6 +153,43 @@ test("measured times are those of this plan, step by step", async () => {
       (await weft("inspect", block, "--profile", join(folder, "no.json"), "--json")).stderr,
       /\[--profile\] the file must be readable; given ENOENT/,
     );
+  });
+});
+
+test("of a plan nothing is left to be decided, and of another version nothing is believed", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "plan.json");
+    const { stdout } = await weft("dump", block, "--stage=plan", "--format=json");
+    writeFileSync(file, stdout);
+    for (const option of [
+      "--dtype=bf16",
+      "--capacity=8",
+      "--lead=seq=4",
+      "--export=x",
+      "--no-rescore",
+      "--train",
+    ]) {
+      const { code, stderr } = await weft("inspect", file, option, "--json");
+      assert.is(code, 2, option);
+      assert.match(stderr, `[${option.split("=")[0]}] `);
+      assert.match(stderr, "leave it out");
+    }
+    const both = await weft("inspect", file, "--json", "--out", join(folder, "page.html"));
+    assert.is(both.code, 2);
+    assert.match(both.stderr, /^\[--out\] must be left out with --json/);
+    // Its version is told before its hash, which may have been another one's way of hashing.
+    writeFileSync(file, stdout.replace(/"version": \d+/, '"version": 1'));
+    for (const argv of [
+      ["inspect", file, "--json"],
+      ["diff", file, file],
+    ]) {
+      const { code, stderr } = await weft(...argv);
+      assert.is(code, 2);
+      assert.match(
+        stderr,
+        /^\[plan\] the plan must be of version \d+; given version 1; at .*plan\.json; compile it again/,
+      );
+    }
   });
 });
 

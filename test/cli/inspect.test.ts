@@ -219,14 +219,15 @@ test("explain says where products of two NVFP4 matrices are computed", async () 
     assert.is(code, 0, stderr);
     return stdout.split("\n").flatMap((line) => /products of two NVFP4 matrices: (.*)/.exec(line)?.[1] ?? []);
   };
-  assert.equal(await lines(), []);
+  assert.equal(await lines("--device=cuda"), []);
+  assert.equal(await lines("--activations=nvfp4"), [], "a CPU has no units for FP4");
   const few =
     "by the values of their codes: at most 1 row, and units for FP4 are worth their while from 128 on";
-  assert.equal(await lines("--activations=nvfp4"), [
+  assert.equal(await lines("--device=cuda", "--activations=nvfp4"), [
     "by the values of their codes; with --fp4 hardware in units for FP4, from 128 rows on",
     few,
   ]);
-  assert.equal(await lines("--activations=nvfp4", "--fp4=hardware"), [
+  assert.equal(await lines("--device=cuda", "--activations=nvfp4", "--fp4=hardware"), [
     "in units for FP4, from 128 rows on; fewer by the values of their codes",
     few,
   ]);
@@ -334,6 +335,41 @@ test("dump prints the CUDA text of a plan, and its launches as JSON", async () =
   );
   for (const { function: called } of programs[0].launches) assert.ok(called < functions.length);
   assert.is((await weft("dump", tiny, "--stage", "cuda", "--program", "decode")).code, 2);
+});
+
+test("a program that is not there is answered alike by explain", async () => {
+  const { code, stderr } = await weft("explain", tiny, "model.norm", "--program=decod");
+  assert.is(code, 2);
+  assert.match(stderr, /^\[--program\] must be one of prefill, decode; given decod; did you mean decode\?/);
+});
+
+test("options that a stage would ignore are refused", async () => {
+  const ignored: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
+    [
+      ["dump", tiny, "--stage=plan", "--fp4=hardware"],
+      /^\[--fp4\] .*CUDA kernels; given --stage plan; add --stage cuda/,
+    ],
+    [["dump", tiny, "--fp4=emulated"], /^\[--fp4\] .*given --stage expr/],
+    [["explain", tiny, "model.norm", "--fp4=hardware"], /^\[--fp4\] must go with a GPU; given --device cpu/],
+    [
+      ["dump", tiny, "--program=nope"],
+      /^\[--program\] is of what a block is compiled to; .* name another --stage/,
+    ],
+    [["dump", tiny, "--train"], /^\[--train\] is of what a block is compiled to/],
+    [["dump", tiny, "--batch=2"], /^\[--batch\] goes with --train/],
+    [["dump", block, "--lead=seq=4"], /^\[--lead\] is of what a block is compiled to/],
+    [["dump", tiny, "--no-rescore"], /^\[--no-rescore\] is of what a block is compiled to/],
+    [
+      ["dump", tiny, "--stage=plan", "--format=json", "--program=decode"],
+      /^\[--program\] must be left out for a plan in JSON/,
+    ],
+  ];
+  for (const [argv, message] of ignored) {
+    const { code, stdout, stderr } = await weft(...argv);
+    assert.is(code, 2, argv.join(" "));
+    assert.is(stdout, "");
+    assert.match(stderr, message);
+  }
 });
 
 test.run();

@@ -142,7 +142,7 @@ test("weft inspect reads the times of a block, and of a model with the same opti
       assert.is(code, 0, stderr);
       const shown = (JSON.parse(stdout) as View).programs.filter((one) => one.measured !== undefined);
       assert.equal(
-        shown.map(({ name, measured }) => ({ name, nanoseconds: measured })),
+        shown.map(({ name, at, measured }) => ({ name, at, nanoseconds: measured })),
         programs,
       );
       return shown.map(({ name }) => name);
@@ -151,6 +151,9 @@ test("weft inspect reads the times of a block, and of a model with the same opti
     assert.equal(await trip(tiny, [], [...quick, "--prompt-tokens=4"]), ["prefill", "decode"]);
     const options = ["--capacity=64", "--chunk=16", "--dtype=bf16", "--quantize=nvfp4"];
     assert.equal(await trip(tiny, options, [...quick, "--program=decode", "--four-over-six"]), ["decode"]);
+    const training = ["--train", "--sequence=16"];
+    assert.equal(await trip(tiny, training, quick), ["train"]);
+    assert.equal(await trip(join(tiny, "config.json"), [...training, "--dtype=bf16"], quick), ["train"]);
     const refused = await weft("inspect", tiny, "--profile", file, "--json");
     assert.match(refused.stderr, /the times must be those of this plan/);
   });
@@ -286,11 +289,6 @@ const mistakes: readonly (readonly [string, readonly string[], RegExp])[] = [
     "a length beyond the model",
     [tiny, "--train", "--sequence=100000"],
     /^\[--sequence\] must fit into the 512 positions/,
-  ],
-  [
-    "times of a training step",
-    [tiny, "--train", "--out=build/times.json"],
-    /^\[--out\] must be left out .*no training plan/,
   ],
   ["threads of a GPU", [block, "--device=cuda-sim", "--threads=2"], /^\[--threads\] must be left out/],
   ["a limit without a GPU", [block, "--gpu-limit-gb=1"], /^\[--gpu-limit-gb\] must go with a GPU/],

@@ -3,10 +3,10 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Plan, printPlan } from "@weft/compiler";
 import { compileTrainingModel, unfilledWeights } from "@weft/qwen3";
-import type { View } from "@weft/viewer";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { qwen3Of4B } from "../support/qwen3-config.ts";
+import { viewInPage } from "../support/view-in-page.ts";
 import { root, tiny, weft, withFolder } from "./command.ts";
 
 const planOf = async (...options: readonly string[]): Promise<Plan> => {
@@ -119,10 +119,7 @@ test("explain and inspect take it, from a config.json alone too", () =>
     const inspected = await weft("inspect", config, "--train", "--sequence=16", "--out", page);
     assert.is(inspected.code, 0, inspected.stderr);
     assert.match(inspected.stdout, /train of \d+ steps, loss of \d+ steps\n$/);
-    const json = /<script type="application\/json" id="view">(.*)<\/script>/.exec(
-      readFileSync(page, "utf8"),
-    )![1]!;
-    const passes = (JSON.parse(json) as View).programs[0]!.stages.map(({ pass }) => pass);
+    const passes = viewInPage(readFileSync(page, "utf8")).programs[0]!.stages.map(({ pass }) => pass);
     for (const pass of ["grad", "checkpoint", "optimizer", "fuse"])
       assert.ok(passes.includes(pass), passes.join());
     // Without --train it is the plan of inference, as for a directory without weights.

@@ -161,6 +161,14 @@ const steps: StepFigures[] = [
 ].map((one, step) => ({ ...one, step }));
 const roofline = { bytesPerSecond: 20e9, operationsPerSecond: 200e9 };
 
+test("steps of one kernel are put together in linear time", () => {
+  const many = Array.from({ length: 150_000 }, (_, step) => ({ ...made(0, 1, "norm"), step }));
+  const before = process.cpuUsage();
+  assert.is(sharesOf(many, "kernel", roofline)[0]!.steps, many.length);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 4e6, `${(user + system) / 1e6} s of the processor`);
+});
+
 test("shares by step, kernel and block", () => {
   const named = (by: "step" | "kernel" | "block") =>
     sharesOf(steps, by, roofline).map(({ name, steps: count, nanoseconds }) => [

@@ -2,13 +2,13 @@
  * The page in a browser: it draws itself without a complaint and without a network, what is chosen in one column is marked
  * in all, and no name of a model is read as markup. WEFT_SCREENSHOTS names a folder for pictures to be looked at.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile } from "@weft/compiler";
 import { orThrow } from "@weft/dsl";
 import { compileQwen3, qwen3Model, usualOn } from "@weft/qwen3";
-import { pageOf, type View, viewOf, viewVersion } from "@weft/viewer";
+import { packedType, pageOf, type View, viewOf, viewVersion } from "@weft/viewer";
 import type { Browser, Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -118,7 +118,10 @@ test("passes say what they added and took away, in the outline node by node", as
   const { page, complaints } = await openFile(browser!, model());
   await page.click('.pass:has-text("decompose")');
   assert.match((await page.textContent(".pass.current"))!, /decompose.*\+\d+.*−\d+/);
+  // What makes a drawing larger or smaller is nothing for a list.
+  assert.is(await page.isDisabled('button:has-text("fit")'), false);
   await page.keyboard.press("o");
+  assert.is(await page.isDisabled('button:has-text("fit")'), true);
   assert.ok((await count(page, ".outline-row.added")) > 0);
   assert.ok((await count(page, ".outline-row.gone")) > 0);
   await picture(page, "outline");
@@ -223,10 +226,20 @@ test("names are text, whatever is in them", async () => {
 
 test("of a plan alone kernels and memory are shown, and what is missing is said", async () => {
   const compiled = orThrow(compile([{ name: "main", graph: hostileGraph(), passes: [] }], { name: "alone" }));
-  const measured = new Map([["main", [2500]]]);
+  const measured = new Map([["main", { name: "main", at: {}, nanoseconds: [2500] }]]);
   const view = viewOf(compiled.plan, { target: "plan.json", device: "cpu", roofline, measured });
   const { page, complaints } = await openFile(browser!, written("plan", view));
   assert.match((await page.textContent(".notation"))!, "only a plan");
+  // A sentence is not cut off at the end of a column.
+  assert.ok(
+    await page.evaluate(
+      "document.querySelector('.notation').scrollWidth <= document.querySelector('.notation').clientWidth",
+    ),
+  );
+  await page.fill("#search", "no such name");
+  assert.ok(await page.isVisible("text=nothing has all these words"));
+  await page.fill("#search", "");
+  await page.press("#search", "Escape");
   assert.match((await page.textContent(".graph"))!, "A plan alone has no graph");
   for (const key of ["]", "[", "s", "o", "d", "p"]) await page.keyboard.press(key);
   await page.locator(".step").first().click();
@@ -243,6 +256,15 @@ test("of a plan alone kernels and memory are shown, and what is missing is said"
   assert.is.not(await share(), before);
   assert.equal(complaints, []);
   await page.close();
+  const instant = new Map([["main", { name: "main", at: {}, nanoseconds: [0] }]]);
+  const none = viewOf(compiled.plan, { target: "plan.json", device: "cpu", roofline, measured: instant });
+  const { page: other } = await openFile(browser!, written("instant", none));
+  await other.locator(".step").first().click();
+  assert.match(
+    (await other.textContent('.detail dt:text-is("measured") + dd'))!,
+    /^0\.0 ns, too short to be told$/,
+  );
+  await other.close();
 });
 
 test("a graph of 20,000 nodes is drawn, searched and followed while one waits", async () => {
@@ -257,6 +279,7 @@ test("a graph of 20,000 nodes is drawn, searched and followed while one waits", 
     const milliseconds = performance.now() - started;
     assert.ok(milliseconds < most, `${what}: ${milliseconds.toFixed(0)} ms`);
   };
+  assert.match(readFileSync(path, "utf8"), `<script type="${packedType}"`, "a large view is packed");
   const begun = performance.now();
   const { page, complaints } = await openFile(browser!, path);
   // A second on a quiet machine.
@@ -266,8 +289,8 @@ test("a graph of 20,000 nodes is drawn, searched and followed while one waits", 
   assert.ok((await count(page, ".diagram .box.linked")) > 0);
   await timed("search", 5000, () => page.fill("#search", "leaf.b4321"));
   await timed("choose", 5000, () => page.press("#search", "Enter"));
+  assert.ok(await page.isHidden("#results"));
   assert.match((await page.textContent(".detail h2"))!, "leaf.b4321");
-  await page.locator(".detail").focus();
   await timed("open what is around it", 10_000, () => page.keyboard.press("s"));
   await timed("the pass before", 5000, () => page.keyboard.press("["));
   await timed("the outline", 5000, () => page.keyboard.press("o"));

@@ -26,6 +26,18 @@ test("packed rows are the same rows", () => {
   );
 });
 
+test("rows whose turns break off again and again are packed as fast as others", () => {
+  // The last number breaks what 200 rows repeat, before a third turn of them is there.
+  const rows = Array.from(
+    { length: 60_000 },
+    (_, at): Row => [at % 40, at % 100, at, at % 512 === 0 ? 1 : 0],
+  );
+  const before = process.cpuUsage();
+  assert.equal(unpackRows(packRows(rows, 2)), rows);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 4e6, `${(user + system) / 1e6} s of the processor`);
+});
+
 test("turns are stored once, with what each number grows by", () => {
   const layer = (number: number): Row[] => [
     [1, 7, number, 100 + 3 * number],

@@ -13,6 +13,7 @@ import {
   addedNode,
   changedNode,
   nodeColumns,
+  packedType,
   pageOf,
   type Row,
   sameNode,
@@ -26,6 +27,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { layeredGraph } from "../support/layered-graph.ts";
 import { qwen3Of4B, threeLayers } from "../support/qwen3-config.ts";
+import { viewInPage } from "../support/view-in-page.ts";
 
 const test = suite("view");
 const roofline = { bytesPerSecond: 1e11, operationsPerSecond: 1e13, source: "a test" };
@@ -237,12 +239,17 @@ test("Qwen3-4B with every pass, all kernels and their CUDA text is a page of les
   assert.ok(programs(whole) < 2.5 * programs(view), `${programs(whole)} beside ${programs(view)}`);
 });
 
-test("training Qwen3-4B, with every pass, all kernels and their CUDA text, is a page of less than 2 MB", () => {
-  const training = compileTrainingModel(qwen3Of4B, unfilledWeights(qwen3Of4B), {
-    ...{ sequence: 1024, policy: "bf16", trainedDtype: "bf16", record: true },
-  });
-  const page = pageOf(viewOf(training, { ...options, target: "4B", block: qwen3Model(qwen3Of4B) }));
-  assert.ok(page.length < 2e6, `${page.length} characters`);
+test("training Qwen3-4B or its adapters, with every pass and the CUDA text of all kernels, is a page of less than 1 MB", () => {
+  const common = { sequence: 1024, policy: "bf16", record: true } as const;
+  for (const own of [{ trainedDtype: "bf16" }, { lora: { rank: 16, seed: 0 } }] as const) {
+    const training = compileTrainingModel(qwen3Of4B, unfilledWeights(qwen3Of4B), { ...common, ...own });
+    const made = viewOf(training, { ...options, target: "4B", block: qwen3Model(qwen3Of4B) });
+    const page = pageOf(made);
+    assert.ok(page.length < 1e6, `${page.length} characters`);
+    // Large views are packed, and are the same values.
+    assert.match(page, `<script type="${packedType}" id="view">`);
+    assert.equal(viewInPage(page), JSON.parse(JSON.stringify(made)));
+  }
 });
 
 test.run();

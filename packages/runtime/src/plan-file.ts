@@ -14,11 +14,14 @@ export function planHash(plan: Plan): string {
 export interface LoadPlanOptions {
   /** Accepts a plan whose hash does not match its content. Default false. The device checks it all the same. */
   readonly allowEdited?: boolean;
+  /** The only version that the caller understands. It is looked at first: a plan of another one may be hashed otherwise. */
+  readonly version?: number;
 }
 
 /**
  * Reads a plan from a JSON file and checks its hash.
- * @throws WeftError when the file cannot be read, is no JSON object, or was changed since it was compiled.
+ * @throws WeftError when the file cannot be read, is no JSON object, is of another version or was changed since it was
+ * compiled.
  */
 export async function loadPlan(path: string, options: LoadPlanOptions = {}): Promise<Plan> {
   const refuse = (requirement: string, given: string, remedy: string, cause?: unknown): never => {
@@ -49,6 +52,12 @@ export async function loadPlan(path: string, options: LoadPlanOptions = {}): Pro
       "give what `weft dump --stage plan --format json` prints",
     );
   const loaded = plan as Plan;
+  if (options.version !== undefined && loaded.version !== options.version)
+    refuse(
+      `the plan must be of version ${options.version}`,
+      `version ${JSON.stringify(loaded.version)}`,
+      "compile it again with this version of Weft, or use the version that wrote it",
+    );
   const hash = planHash(loaded);
   if (options.allowEdited !== true && loaded.hash !== hash)
     refuse(

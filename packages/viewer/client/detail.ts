@@ -204,7 +204,7 @@ export class Detail {
       ["written", bytes(sum((one) => one.written))],
       ["work", count(work, "flop")],
       ["least time", `${seconds(least)}, bound by ${isMemory ? "memory" : "arithmetic"}`],
-      ["measured", measured === undefined ? "" : `${seconds(taken)}, ${share(least, taken)} of the roofline`],
+      ["measured", measured === undefined ? "" : `${seconds(taken)}, ${share(least, taken)}`],
     ];
   }
 
@@ -215,7 +215,9 @@ export class Detail {
     const together = new Map<string, string[]>();
     for (const { rule, reason, path } of own) {
       const text = `${rule}: ${reason}`;
-      together.set(text, [...(together.get(text) ?? []), path]);
+      const places = together.get(text);
+      if (places === undefined) together.set(text, [path]);
+      else places.push(path);
     }
     return [
       section(
@@ -298,7 +300,9 @@ export class Detail {
   }
 }
 
-const share = (least: number, taken: number) => `${((100 * least) / taken).toFixed(0)} %`;
+/** A clock may be too coarse for a step. */
+const share = (least: number, taken: number) =>
+  taken === 0 ? "too short to be told" : `${((100 * least) / taken).toFixed(0)} % of the roofline`;
 
 const heading = (kind: string, text: string) =>
   element("h2", {}, element("span", { class: "kind", text: kind }), text);

@@ -4,7 +4,7 @@ import { element, svg } from "./dom.ts";
 import { type Box, type Line, type Point, place } from "./layout.ts";
 import type { Opened } from "./opened.ts";
 import type { State } from "./state.ts";
-import { type Entry, entryName, folded, nodeCount, nodesWithin, type Scope } from "./tree.ts";
+import { type Entry, entryName, folded, nodeCount, nodeName, nodesWithin, type Scope } from "./tree.ts";
 
 type ScopeEntry = Extract<Entry, { kind: "scope" }>;
 
@@ -296,10 +296,7 @@ function textsOf(entry: Entry, isCluster: boolean): readonly [label: string, det
       nodeCount(entry.scope),
     ];
   }
-  const { op, type, attributes } = entry.node;
-  const name = /"(?:name|state)":"((?:[^"\\]|\\.)*)"/.exec(attributes)?.[1];
-  const last = name?.split(".").slice(-2).join(".");
-  return [short(last === undefined ? op : `${op} ${last}`), short(type)];
+  return [short(nodeName(entry.node)), short(entry.node.type)];
 }
 
 function titleOf(entry: Entry): string {

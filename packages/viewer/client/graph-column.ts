@@ -23,6 +23,8 @@ export class GraphColumn {
   readonly #about = element("div", { class: "about" });
   readonly #body = element("div", { class: "graph-body" });
   readonly #modes: ReadonlyMap<Mode, HTMLElement>;
+  /** Of the drawing only: an outline has one size. */
+  readonly #sizes: readonly HTMLButtonElement[];
   readonly #trees = new Map<Stage, Scope>();
   #mode: Mode = "diagram";
 
@@ -36,6 +38,11 @@ export class GraphColumn {
       ["diagram", button("diagram", "draw what is open", () => this.setMode("diagram"), "mode-diagram")],
       ["outline", button("outline", "list what is open", () => this.setMode("outline"), "mode-outline")],
     ]);
+    this.#sizes = [
+      button("−", "smaller", () => this.#diagram.zoom(1 / 1.25)),
+      button("fit", "as wide as the column", () => this.#diagram.fit()),
+      button("+", "larger", () => this.#diagram.zoom(1.25)),
+    ];
     const tools = element(
       "div",
       { class: "tools" },
@@ -44,9 +51,7 @@ export class GraphColumn {
       button("show selected", "open what is around the selection (s)", () => this.openSelected()),
       button("close all", "close all blocks", () => this.#opened.closeAll()),
       element("span", { class: "gap" }),
-      button("−", "smaller", () => this.#diagram.zoom(1 / 1.25)),
-      button("fit", "as wide as the column", () => this.#diagram.fit()),
-      button("+", "larger", () => this.#diagram.zoom(1.25)),
+      ...this.#sizes,
     );
     this.root.append(this.#passes, this.#about, tools, this.#body);
     state.onChange((changed) => {
@@ -74,6 +79,7 @@ export class GraphColumn {
   setMode(mode: Mode): void {
     this.#mode = mode;
     this.#draw();
+    this.#reveal();
   }
 
   /** To the pass before or behind. */
@@ -134,6 +140,7 @@ export class GraphColumn {
   #draw(): void {
     const tree = this.#tree;
     for (const [mode, button] of this.#modes) button.classList.toggle("current", mode === this.#mode);
+    for (const button of this.#sizes) button.disabled = this.#mode !== "diagram";
     const shown = this.#mode === "diagram" ? this.#diagram : this.#outline;
     if (shown.root.parentElement !== this.#body) this.#body.replaceChildren(shown.root);
     if (tree !== undefined) shown.show(tree);

@@ -141,7 +141,7 @@ export class Kernels {
         "div",
         { class: "line dim" },
         element("span", { class: "kind", text: kernel.kind }),
-        element("span", { class: "name", text: step.origins[0] ?? "" }),
+        element("span", { class: "name", text: step.origins.join(", ") }),
       ),
       bar,
     );

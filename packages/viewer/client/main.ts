@@ -1,5 +1,5 @@
 /** The page: reads the view that stands in it, and puts the columns together. */
-import { type View, viewVersion } from "../src/format/types.ts";
+import { packedType, type View, viewVersion } from "../src/format/types.ts";
 import { Detail } from "./detail.ts";
 import { byId, element } from "./dom.ts";
 import { GraphColumn } from "./graph-column.ts";
@@ -14,7 +14,7 @@ const keys = [
   ["/", "search"],
   ["arrows, j k", "move in a list; left and right close and open"],
   ["Enter", "choose"],
-  ["[ ]", "pass before, pass behind"],
+  ["[ ]", "pass before, pass after"],
   ["d o", "graph as a diagram, as an outline"],
   ["s", "open the graph around the selection"],
   ["p", "next program"],
@@ -22,8 +22,17 @@ const keys = [
   ["Escape", "select nothing"],
 ] as const;
 
-function start(): void {
-  const view = JSON.parse(byId("view").textContent ?? "") as View;
+/** JSON as it stands in the page, or packed where it is large. */
+async function readView(): Promise<View> {
+  const script = byId("view");
+  const text = script.textContent ?? "";
+  if (script.getAttribute("type") !== packedType) return JSON.parse(text) as View;
+  const packed = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return (await new Response(stream).json()) as View;
+}
+
+function start(view: View): void {
   if (view.version !== viewVersion)
     throw new Error(`the view must be of version ${viewVersion}; given ${view.version}`);
   const state = new State(new Model(view));
@@ -165,7 +174,7 @@ function onKey(event: KeyboardEvent, state: State, search: Search, graph: GraphC
 }
 
 try {
-  start();
+  start(await readView());
 } catch (error) {
   // A page that shows nothing helps nobody.
   const text = `This page cannot be shown.\n${error instanceof Error ? error.message : String(error)}`;

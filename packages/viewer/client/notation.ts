@@ -24,7 +24,7 @@ export class Notation {
         state.program.stages.length === 0
           ? "There is only a plan: how its block was written is not in it."
           : "This is a graph, which was not made from a block.";
-      this.root.append(element("span", { class: "dim", text: reason }));
+      this.root.append(element("span", { class: "dim reason", text: reason }));
       return;
     }
     // Outer spans first, so that inner ones are nested in them.

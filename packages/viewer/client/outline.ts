@@ -3,7 +3,16 @@ import { addedNode, changedNode } from "../src/format/types.ts";
 import { element } from "./dom.ts";
 import type { Opened } from "./opened.ts";
 import type { State } from "./state.ts";
-import { type Counts, type Entry, entryName, folded, nodeCount, nodesWithin, type Scope } from "./tree.ts";
+import {
+  type Counts,
+  type Entry,
+  entryName,
+  folded,
+  nodeCount,
+  nodeName,
+  nodesWithin,
+  type Scope,
+} from "./tree.ts";
 import { VirtualList } from "./virtual-list.ts";
 
 interface OutlineRow {
@@ -79,7 +88,7 @@ export class Outline {
       );
       return made;
     }
-    const { id, op, type, state } = entry.node;
+    const { id, type, state } = entry.node;
     const change = entry.isGone
       ? "gone"
       : state === addedNode
@@ -91,7 +100,7 @@ export class Outline {
     made.title = `${entry.node.path}\n${entry.node.attributes}`;
     made.append(
       element("span", { class: "dim number", text: `%${id}` }),
-      element("span", { class: "op", text: op }),
+      element("span", { class: "op", text: nodeName(entry.node) }),
       element("span", { class: "dim", text: ` ${type}` }),
     );
     return made;

@@ -25,6 +25,7 @@ export class Search {
     },
   });
   readonly results = element("div", { class: "results", id: "results" });
+  readonly #nothing = element("div", { class: "dim", text: "nothing has all these words in its name" });
   readonly #state: State;
   readonly #list: VirtualList<Found>;
 
@@ -42,7 +43,7 @@ export class Search {
         ),
       onChoose: (row) => this.#choose(row),
     });
-    this.results.append(this.#list.root);
+    this.results.append(this.#list.root, this.#nothing);
     this.results.hidden = true;
     this.input.addEventListener("input", () => this.#search());
     this.input.addEventListener("keydown", (event) => this.#onKey(event));
@@ -58,6 +59,8 @@ export class Search {
     this.results.hidden = words.length === 0;
     this.results.style.height = `${Math.min(16, Math.max(1, found.length)) * 22 + 8}px`;
     this.results.dataset.count = String(found.length);
+    this.#nothing.hidden = found.length > 0;
+    this.#list.root.hidden = found.length === 0;
     this.#list.show(found);
     this.#list.root.scrollTop = 0;
   }
@@ -65,6 +68,8 @@ export class Search {
   #choose({ selection }: Found): void {
     this.#state.select(selection);
     this.results.hidden = true;
+    // Keys are those of the page again.
+    this.input.blur();
   }
 
   #onKey(event: KeyboardEvent): void {

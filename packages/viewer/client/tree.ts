@@ -165,6 +165,12 @@ export function entryName({ scope, turns }: Extract<Entry, { kind: "scope" }>): 
   return turns.length === 1 ? scope.name : `${scope.name} to ${turns.at(-1)!.name}`;
 }
 
+/** The op, and of what has a name the end of that. */
+export function nodeName({ op, attributes }: GraphNode): string {
+  const name = /"(?:name|state)":"((?:[^"\\]|\\.)*)"/.exec(attributes)?.[1];
+  return name === undefined ? op : `${op} ${name.split(".").slice(-2).join(".")}`;
+}
+
 export function nodeCount({ counts: { nodes } }: Scope): string {
   return nodes === 1 ? "1 node" : `${nodes} nodes`;
 }

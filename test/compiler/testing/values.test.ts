@@ -51,6 +51,11 @@ test("blocks that are put together in other ways are equivalent", () => {
   assertEquivalent(chain(table, softmax(hidden)), chain(table, id, softmax(hidden)), { lead });
 });
 
+test("blocks that were never run are not called equal", () => {
+  const said = failureOf(() => assertEquivalent(silu, silu, { lead: [hidden], runs: 0 }));
+  assert.is(said, "assertEquivalent: runs must be at least 1; given 0");
+});
+
 test("blocks that differ: seed, input, first place, and a call that repeats it", () => {
   const said = failureOf(() => assertEquivalent(chain(up, silu), chain(up, nearly), { lead, runs: 50 }));
   assert.match(said, /^assertEquivalent: the second gives another output than the first interpreted\n/);

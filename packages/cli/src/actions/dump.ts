@@ -20,15 +20,16 @@ import {
   graphToJson,
   graphToMermaid,
   graphToTypeScript,
-  nearestName,
   prettyBlock,
   printBlock,
   printGraph,
 } from "@weft/dsl";
 import type { DumpOptions, Format, Stage } from "../commands/dump.ts";
+import { checkProgram } from "../target/check-program.ts";
 import { compileTarget } from "../target/compile-target.ts";
 import { graphAfter } from "../target/graph-after.ts";
 import { openTarget, type Target } from "../target/target.ts";
+import { refuseTrainingOptions } from "../target/training-target.ts";
 import { print } from "../terminal/output.ts";
 import { refuse, refuseUnsupported } from "../terminal/refuse.ts";
 
@@ -57,8 +58,34 @@ export async function dump(path: string, options: DumpOptions, stageGiven: boole
   if (options.printAfter !== undefined && stage !== "graph") {
     refuse("--print-after", "prints a graph", { given: `--stage ${stage}`, remedy: "leave --stage out" });
   }
+  if (options.fp4 !== undefined && stage !== "cuda") {
+    refuse("--fp4", "decides about the text of CUDA kernels", {
+      given: `--stage ${stage}`,
+      remedy: "add --stage cuda, or leave it out",
+    });
+  }
+  if (stage === "expr") refuseOptionsOfPlans(options);
+  if (stage === "plan" && options.format === "json" && options.program !== undefined) {
+    refuse("--program", "must be left out for a plan in JSON: a part of it could not be loaded", {
+      given: options.program,
+      remedy: "use --format text for the steps of a program",
+    });
+  }
   const target = await openTarget(path, options.export);
   await print(stage === "expr" ? expression(target, options.format) : compiledStage(target, stage, options));
+}
+
+/** A block is as it was written, however it is compiled. */
+function refuseOptionsOfPlans(options: DumpOptions): void {
+  const { train, program, dtype, quantize, activations, capacity, chunk, lead } = options;
+  const given = { train, program, dtype, quantize, activations, capacity, chunk, lead };
+  const remedy = `name another --stage, as in --stage graph; stages are ${Object.keys(formatsOf).join(", ")}`;
+  for (const [name, value] of Object.entries(given))
+    if (value !== undefined)
+      refuse(`--${name}`, "is of what a block is compiled to", { given: "--stage expr", remedy });
+  if (options.rescore === false)
+    refuse("--no-rescore", "is of what a block is compiled to", { given: "--stage expr", remedy });
+  refuseTrainingOptions(options);
 }
 
 function expression(target: Target, format: Format): string {
@@ -73,14 +100,7 @@ function compiledStage(target: Target, stage: Exclude<Stage, "expr">, options: D
   const { compiled } = compileTarget(target, options, stage === "cuda" ? "cuda" : "cpu");
   const names = compiled.plan.programs.map((program) => program.name);
   const { program } = options;
-  if (program !== undefined && !names.includes(program)) {
-    refuse("--program", `must be one of ${names.join(", ")}`, {
-      given: program,
-      ...(nearestName(program, names) === undefined
-        ? {}
-        : { remedy: `did you mean ${nearestName(program, names)}?` }),
-    });
-  }
+  checkProgram(program, names);
   const chosen = program === undefined ? names : [program];
   switch (stage) {
     case "graph":
@@ -186,7 +206,6 @@ function planStage(compiled: Compiled, names: readonly string[], { format, fold 
     case "text":
       return printPlan(plan, options);
     case "json":
-      // The whole plan, whatever --program says: a part of it would no longer be a plan that can be loaded.
       return JSON.stringify(compiled.plan, undefined, 1);
     case "dot":
       return programToDot(plan, firstProgram(plan.programs));

@@ -18,7 +18,8 @@ import {
 } from "@weft/compiler";
 import { oneLine } from "@weft/dsl";
 import type { ExplainOptions } from "../commands/explain.ts";
-import { compileTarget } from "../target/compile-target.ts";
+import { checkProgram } from "../target/check-program.ts";
+import { compileTarget, refuseFp4OnCpu } from "../target/compile-target.ts";
 import { openTarget } from "../target/target.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { refuse } from "../terminal/refuse.ts";
@@ -51,16 +52,17 @@ interface Program extends ProgramExplanation {
 
 export async function explain(target: string, path: string, options: ExplainOptions): Promise<void> {
   const { device } = options;
+  refuseFp4OnCpu(options);
   const { compiled } = compileTarget(await openTarget(target, options.export), options, device);
-  const names = compiled.plan.programs.map((one) => one.name);
-  if (options.program !== undefined && !names.includes(options.program)) {
-    refuse("--program", `must be one of ${names.join(", ")}`, { given: options.program });
-  }
+  checkProgram(
+    options.program,
+    compiled.plan.programs.map(({ name }) => name),
+  );
   const found = explainPath(compiled, path, device === "cpu" ? "cpu" : "cuda");
   if (found === undefined) refusePath(compiled, path);
   const programs = found.programs
     .filter((one) => options.program === undefined || one.program === options.program)
-    .map((one) => withPlan(compiled, one, path));
+    .map((one) => withPlan(compiled, one, path, device !== "cpu"));
   if (options.json === true) await printJson({ path, programs });
   else await print([path, ...programs.flatMap((one) => formatProgram(one, options.fp4))].join("\n"));
 }
@@ -77,15 +79,20 @@ function refusePath(compiled: Compiled, path: string): never {
   });
 }
 
-/** Adds roles, buffers and costs to an explanation. */
-function withPlan(compiled: Compiled, explanation: ProgramExplanation, path: string): Program {
+/** Adds roles, buffers and costs to an explanation; for a GPU also what its units for FP4 would do. */
+function withPlan(
+  compiled: Compiled,
+  explanation: ProgramExplanation,
+  path: string,
+  isForGpu: boolean,
+): Program {
   const { plan } = compiled;
   const index = plan.programs.findIndex((one) => one.name === explanation.program);
   const program = plan.programs[index]!;
   const at = exampleSymbols(plan, program);
   const costs = costOf(plan, program, at);
   const { graph } = compiled.compiled[index]!.fused;
-  const decisions = fp4Decisions(plan);
+  const decisions = isForGpu ? fp4Decisions(plan) : [];
   const steps = explanation.steps.map((step): Step => {
     const { kernel, bindings } = program.steps[step.step]!;
     const buffers = bindings.map((buffer, slot): BufferUse => {

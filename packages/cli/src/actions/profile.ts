@@ -74,6 +74,10 @@ function measuredOf(plan: string, programs: readonly MeasuredProgram[]): Measure
   return {
     version: measuredVersion,
     plan,
-    programs: programs.map(({ name, steps }) => ({ name, nanoseconds: steps.map((one) => one.nanoseconds) })),
+    programs: programs.map(({ name, at, steps }) => ({
+      name,
+      at,
+      nanoseconds: steps.map((one) => one.nanoseconds),
+    })),
   };
 }

@@ -13,6 +13,7 @@ import {
   rescoreOption,
   type TargetOptions,
 } from "./options.ts";
+import { trainingTargetOptions } from "./training-options.ts";
 
 export interface SideOptions extends TargetOptions {
   readonly device?: "cpu" | "cuda" | "cuda-sim";
@@ -28,6 +29,7 @@ export const sideOptions = (): readonly Option[] => [
   rescoreOption(),
   capacityOption(),
   chunkOption(),
+  ...trainingTargetOptions(),
 ];
 
 /** Of these options those that the user gave. */

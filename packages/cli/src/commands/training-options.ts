@@ -86,15 +86,18 @@ export interface TrainingTargetOptions extends Omit<Partial<TrainingPlanFlags>, 
 
 const heading = "Options of --train, with the defaults of weft train:";
 
-/** Adds `--train`, and below all others the options that it takes. */
+/** `--train`, and in a group of their own the options that it takes. */
+export const trainingTargetOptions = (): readonly Option[] => [
+  new Option(
+    "--train",
+    "of a model: the plan of its training, with the options below, --dtype and --quantize",
+  ),
+  ...Object.values(trainingOption).map((make) => make().helpGroup(heading)),
+];
+
+/** Adds these below all others. */
 export function addTrainingOptions(command: Command): Command {
-  command.addOption(
-    new Option(
-      "--train",
-      "of a model: the plan of its training, with the options below, --dtype and --quantize",
-    ),
-  );
-  for (const make of Object.values(trainingOption)) command.addOption(make().helpGroup(heading));
+  for (const option of trainingTargetOptions()) command.addOption(option);
   return command;
 }
 

@@ -8,6 +8,7 @@ import type { Either } from "fp-ts/lib/Either.js";
 import type { SideOptions } from "../commands/diff-side.ts";
 import { compileTarget } from "../target/compile-target.ts";
 import { moduleExtensions } from "../target/load-module.ts";
+import { isConfiguration } from "../target/model-target.ts";
 import { openTarget } from "../target/target.ts";
 import { refuse } from "../terminal/refuse.ts";
 
@@ -31,7 +32,7 @@ const remedy =
 export function isDump(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return /^\.(json|txt)$/.test(extname(path));
-  return found.isFile() && !moduleExtensions.includes(extname(path));
+  return found.isFile() && !moduleExtensions.includes(extname(path)) && !isConfiguration(path);
 }
 
 export async function compileSide(path: string, options: SideOptions): Promise<Side> {
@@ -66,7 +67,7 @@ async function fromJson(path: string, text: string): Promise<Dump> {
   } catch (error) {
     refuse(path, "must be JSON, and all of it", { given: (error as Error).message, remedy });
   }
-  if (isPlan(data)) return { kind: "plan", plan: checkVersion(path, await loadPlan(path)) };
+  if (isPlan(data)) return { kind: "plan", plan: await loadPlan(path, { version: planVersion }) };
   const isGraph = (one: unknown) => typeof one === "object" && one !== null && "nodes" in one;
   if (Array.isArray(data) ? data.length > 0 && data.every(isGraph) : isGraph(data)) {
     const graphs = inFile(path, graphsFromJson(text));
@@ -92,14 +93,6 @@ function described(data: unknown): string {
       .slice(0, 6)
       .join(", ") || "nothing"
   }`;
-}
-
-function checkVersion(path: string, plan: Plan): Plan {
-  if (plan.version === planVersion) return plan;
-  return refuse(path, `the plan must be of version ${planVersion}`, {
-    given: `version ${plan.version}`,
-    remedy: "dump it again with this version of Weft, or compare with the version that wrote it",
-  });
 }
 
 /** The graphs of several programs stand one behind the other. */

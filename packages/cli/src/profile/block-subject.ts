@@ -5,9 +5,10 @@ import { makeDevice } from "@weft/qwen3";
 import type { InputArray, Weight } from "@weft/runtime";
 import type { ProfileOptions } from "../commands/profile.ts";
 import { gpuLimitOf } from "../model/open.ts";
+import { checkProgram } from "../target/check-program.ts";
 import { compileTarget, graphOf, refuseOption } from "../target/compile-target.ts";
 import type { Target } from "../target/target.ts";
-import { checkProgram, type Subject } from "./subject.ts";
+import type { Subject } from "./subject.ts";
 
 const seed = 0;
 

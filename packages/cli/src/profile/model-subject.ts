@@ -6,10 +6,11 @@ import type { InputArray } from "@weft/runtime";
 import type { ProfileOptions } from "../commands/profile.ts";
 import { openModel } from "../model/open.ts";
 import { promptOf } from "../model/prompt.ts";
+import { checkProgram } from "../target/check-program.ts";
 import { refuseOption } from "../target/compile-target.ts";
 import type { ModelTarget } from "../target/model-target.ts";
 import { refuse } from "../terminal/refuse.ts";
-import { checkProgram, type ProfiledProgram, type Subject } from "./subject.ts";
+import type { ProfiledProgram, Subject } from "./subject.ts";
 
 const usualPrompt = 128;
 

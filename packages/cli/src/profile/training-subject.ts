@@ -19,9 +19,12 @@ import type { ProfileOptions } from "../commands/profile.ts";
 import { configObject } from "../model/config-object.ts";
 import { gpuLimitOf } from "../model/open.ts";
 import { promptOf } from "../model/prompt.ts";
+import { checkProgram } from "../target/check-program.ts";
 import { refuseOption } from "../target/compile-target.ts";
+import { trainingFlags } from "../target/training-target.ts";
 import { refuse } from "../terminal/refuse.ts";
-import { checkProgram, type Subject } from "./subject.ts";
+import { trainingOptions } from "../train/plan.ts";
+import type { Subject } from "./subject.ts";
 
 const program = "train";
 const usualSequence = 256;
@@ -37,10 +40,9 @@ export async function openTrainingSubject(path: string, options: ProfileOptions)
   const { config, toPredict, load } = sourceOf(path);
   const sequence = sequenceOf(options, config);
   const memoryLimitBytes = gpuLimitOf(options);
+  // The plan of `weft train`, all of its programs: `weft inspect --train` finds its times by the plan's hash.
   const training: TrainingOptions = {
-    sequence,
-    programs: [program],
-    ...(options.dtype === undefined ? {} : { policy: options.dtype }),
+    ...trainingOptions({ ...trainingFlags(options), seed: 0 }, { config, toPredict }, sequence),
     ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
   };
   const compiled = compileTrainingModel(config, toPredict, training);
@@ -90,7 +92,6 @@ function checkOptions(options: ProfileOptions): void {
   refuseOption("--adapter", options.adapter, asStored);
   refuseOption("--no-rescore", options.rescore === false ? "it" : undefined, "nothing is drawn in training");
   refuseOption("--export", options.export, "it names an export of a file");
-  refuseOption("--out", options.out, "weft inspect shows no training plan; --trace and --json are there");
   if (options.device !== "cpu") refuseOption("--threads", options.threads, "threads are the CPU's");
   checkProgram(options.program, [program]);
 }

@@ -1,6 +1,6 @@
 /** A TARGET that is a model: a directory as Hugging Face writes it, or a configuration alone. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { extname, join } from "node:path";
 import { type AnyBlock, asBlock, orThrow } from "@weft/dsl";
 import { parseQwen3Config, type Qwen3Config, qwen3Model, readQwen3Config } from "@weft/qwen3";
 import { configObject } from "../model/config-object.ts";
@@ -32,6 +32,22 @@ export function configTarget(file: string): ModelTarget {
     });
   }
   return targetOf(file, undefined, orThrow(parseQwen3Config(json, file)));
+}
+
+/** Configurations take a few kilobytes; plans, which are asked about as well, a hundred megabytes. */
+const largestConfiguration = 1 << 20;
+
+/** A config.json is a TARGET as a model directory is; all other JSON is something that was written by a command. */
+export function isConfiguration(file: string): boolean {
+  if (extname(file) !== ".json") return false;
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found?.isFile() !== true || found.size > largestConfiguration) return false;
+  try {
+    const json: unknown = JSON.parse(readFileSync(file, "utf8"));
+    return typeof json === "object" && json !== null && "hidden_size" in json;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether a JSON object is a plan, of whatever version. */

@@ -58,6 +58,8 @@ export function assertEquivalent(
   options: EquivalenceOptions | DeviceEquivalenceOptions = {},
 ): void | Promise<void> {
   const { seed = 0, runs = 3 } = options;
+  // Nothing that was run is no proof.
+  if (!(runs >= 1)) throw new TestFailure(`assertEquivalent: runs must be at least 1; given ${runs}`);
   const graphs = [graphOf(a, options), graphOf(b, options)] as const;
   checkPorts(a, b, graphs);
   const trials: Trial[] = [];

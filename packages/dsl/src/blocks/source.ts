@@ -10,6 +10,8 @@ const traceDepth = 100;
 export type Entry = (...values: never[]) => unknown;
 
 const ownFolder = new URL("..", import.meta.url).href;
+/** What runs lies in `dist`; where source maps are on, as under tsx, the trace names the files of `src` instead. */
+const ownFolders = [ownFolder, ownFolder.replace(/\/dist\/$/, "/src/")];
 
 export interface Site {
   /** `model.ts:12:5`, or undefined where the engine gives no trace. */
@@ -53,7 +55,7 @@ function callerIn(stack: string): string | undefined {
     if (frame === null) continue;
     const [, file = "", row, column] = frame;
     const url = file.startsWith("file://") ? file : `file://${file}`;
-    if (url.startsWith(ownFolder)) continue;
+    if (ownFolders.some((folder) => url.startsWith(folder))) continue;
     return `${shortened(decodeURIComponent(new URL(url).pathname))}:${row}:${column}`;
   }
   return undefined;

@@ -32,7 +32,9 @@ export function sharesOf(steps: readonly StepFigures[], by: ShareKey, roofline?:
   const groups = new Map<string | number, StepFigures[]>();
   for (const step of steps) {
     const key = by === "step" ? step.step : by === "kernel" ? step.kernel : blockOf(step.origins);
-    groups.set(key, [...(groups.get(key) ?? []), step]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [step]);
+    else group.push(step);
   }
   return [...groups.values()]
     .map((group) => together(nameOf(group[0]!, by), group, roofline))

@@ -40,21 +40,43 @@ const lengthsTried = 24;
  * @param fixed How many numbers at the front of a row are names, which are equal in all turns.
  */
 export function packRows(rows: readonly Row[], fixed: number): PackedRows {
-  const keys = rows.map((row) => `${row.length},${row.slice(0, fixed)}`);
-  const next = nextWithKey(keys);
+  const keys = keysOf(rows, fixed);
+  const turns: Turns = { rows, keys, next: nextWithKey(keys), broken: new Map() };
   const packed: (Row | Repetition)[] = [];
   for (let start = 0; start < rows.length; ) {
-    const found = longestRepetition(rows, keys, next, start);
+    const found = longestRepetition(turns, start);
     packed.push(found ?? rows[start]!);
     start += found === undefined ? 1 : found.times * found.rows.length;
   }
   return packed;
 }
 
-/** For each row the next one with its key; -1 behind the last. */
-function nextWithKey(keys: readonly string[]): Int32Array {
+interface Turns {
+  readonly rows: readonly Row[];
+  readonly keys: Int32Array;
+  /** For each row the next one with its key; -1 behind the last. */
+  readonly next: Int32Array;
+  /**
+   * For each length of a turn the last row found whose like is not in the two turns behind it. Until the start is behind
+   * that row no turn of this length begins, and nothing has to be compared again: each row is looked at about once.
+   */
+  readonly broken: Map<number, number>;
+}
+
+/** A number for each row: equal where the names are, and as many numbers follow. */
+function keysOf(rows: readonly Row[], fixed: number): Int32Array {
+  const known = new Map<string, number>();
+  return Int32Array.from(rows, (row) => {
+    const text = `${row.length},${row.slice(0, fixed)}`;
+    const key = known.get(text) ?? known.size;
+    known.set(text, key);
+    return key;
+  });
+}
+
+function nextWithKey(keys: Int32Array): Int32Array {
   const next = new Int32Array(keys.length).fill(-1);
-  const last = new Map<string, number>();
+  const last = new Map<number, number>();
   for (let index = keys.length - 1; index >= 0; index--) {
     next[index] = last.get(keys[index]!) ?? -1;
     last.set(keys[index]!, index);
@@ -62,56 +84,46 @@ function nextWithKey(keys: readonly string[]): Int32Array {
   return next;
 }
 
-function longestRepetition(
-  rows: readonly Row[],
-  keys: readonly string[],
-  next: Int32Array,
-  start: number,
-): Repetition | undefined {
-  let best: Repetition | undefined;
+function longestRepetition(turns: Turns, start: number): Repetition | undefined {
+  const { next } = turns;
+  let best: { readonly length: number; readonly times: number } | undefined;
   let second = next[start]!;
   for (let tried = 0; tried < lengthsTried && second !== -1; tried++, second = next[second]!) {
     const length = second - start;
     if (length > longestTurn) break;
     // Whatever begins here, shorter turns that cover as much are shorter to store.
-    if (best !== undefined && length % best.rows.length === 0) continue;
-    const found = repetitionAt(rows, keys, start, length);
-    if (found === undefined) continue;
-    if (best === undefined || found.times * length > best.times * best.rows.length) best = found;
+    if (best !== undefined && length % best.length === 0) continue;
+    const times = timesAt(turns, start, length);
+    if (times === 0) continue;
+    if (best === undefined || times * length > best.times * best.length) best = { length, times };
   }
-  return best;
-}
-
-function repetitionAt(
-  rows: readonly Row[],
-  keys: readonly string[],
-  start: number,
-  length: number,
-): Repetition | undefined {
-  if (start + leastTurns * length > rows.length) return undefined;
-  for (let place = 0; place < length; place++)
-    if (keys[start + place] !== keys[start + length + place]) return undefined;
-  const first = rows.slice(start, start + length);
+  if (best === undefined) return undefined;
+  const { length, times } = best;
+  const first = turns.rows.slice(start, start + length);
   const growth = first.map((row, place) =>
-    row.map((value, column) => rows[start + length + place]![column]! - value),
+    row.map((value, column) => turns.rows[start + length + place]![column]! - value),
   );
-  let times = 2;
-  while (continues(rows, keys, start + (times - 1) * length, growth)) times++;
-  return times < leastTurns ? undefined : { times, rows: first, growth };
+  return { times, rows: first, growth };
 }
 
-/** Whether the turn behind this one is larger than it by `growth`. */
-function continues(
-  rows: readonly Row[],
-  keys: readonly string[],
-  from: number,
-  growth: readonly Row[],
-): boolean {
-  const length = growth.length;
-  if (from + 2 * length > rows.length) return false;
-  return growth.every((grows, place) => {
-    const [own, other] = [rows[from + place]!, rows[from + length + place]!];
-    if (keys[from + place] !== keys[from + length + place]) return false;
-    return own.every((value, column) => other[column]! - value === grows[column]!);
-  });
+/** How often a turn of this length is there from `start` on; 0 where that is too few times to be worth it. */
+function timesAt(turns: Turns, start: number, length: number): number {
+  const { rows, broken } = turns;
+  if (start + leastTurns * length > rows.length) return 0;
+  if ((broken.get(length) ?? -1) >= start) return 0;
+  // All turns grow alike where each row does so with those in its place one and two turns behind it.
+  const end = rows.length - 2 * length;
+  let place = start;
+  while (place < end && growsAlike(turns, place, length)) place++;
+  const times = 2 + Math.floor((place - start) / length);
+  if (times >= leastTurns) return times;
+  broken.set(length, place);
+  return 0;
+}
+
+function growsAlike({ rows, keys }: Turns, place: number, length: number): boolean {
+  const [one, two, three] = [place, place + length, place + 2 * length];
+  if (keys[one] !== keys[two] || keys[two] !== keys[three]) return false;
+  const [a, b, c] = [rows[one]!, rows[two]!, rows[three]!];
+  return a.every((value, column) => b[column]! - value === c[column]! - b[column]!);
 }

@@ -7,6 +7,9 @@ import type { PackedRows } from "./rows.ts";
 /** Raised whenever a page of the old version could misread a new view. */
 export const viewVersion = 2;
 
+/** Of a view's script that holds JSON in base64 of raw deflate, where plain JSON would be large. */
+export const packedType = "application/x-deflate";
+
 export interface View {
   readonly version: number;
   readonly name: string;
@@ -66,7 +69,7 @@ export interface KernelView {
 
 export interface ProgramView {
   readonly name: string;
-  /** The symbol values that costs are taken at. */
+  /** The symbol values that costs are taken at: those that it was measured at, where it was. */
   readonly at: Readonly<Record<string, number>>;
   /** The graph as it was given, then after each pass, then as fusion left it; none when there is only a plan. */
   readonly stages: readonly StageView[];

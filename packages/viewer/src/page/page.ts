@@ -1,7 +1,8 @@
 /** A view as one HTML file that needs nothing else: it opens from disk, and asks no network for anything. */
 import { existsSync, readFileSync } from "node:fs";
+import { deflateRawSync } from "node:zlib";
 import { userProblem, WeftError } from "@weft/dsl";
-import type { View } from "../format/types.ts";
+import { packedType, type View } from "../format/types.ts";
 
 const styles = new URL("../../client/viewer.css", import.meta.url);
 const script = new URL("../../dist/client/viewer.js", import.meta.url);
@@ -28,12 +29,22 @@ ${readFileSync(styles, "utf8")}</style>
 </head>
 <body>
 <div id="page"><noscript>This page is drawn by a script, which is part of it.</noscript></div>
-<script type="application/json" id="view">${jsonInMarkup(view)}</script>
+${viewInMarkup(view)}
 <script type="module">
 ${readFileSync(script, "utf8")}</script>
 </body>
 </html>
 `;
+}
+
+/** Characters of JSON above which a view is packed: a training step of a large model would be megabytes. */
+const largestPlain = 1 << 20;
+
+/** A view that is not large can be read by whoever looks into the page; the script reads both. */
+function viewInMarkup(view: View): string {
+  const json = jsonInMarkup(view);
+  if (json.length <= largestPlain) return `<script type="application/json" id="view">${json}</script>`;
+  return `<script type="${packedType}" id="view">${deflateRawSync(json).toString("base64")}</script>`;
 }
 
 const entities: Readonly<Record<string, string>> = {

@@ -1,10 +1,10 @@
-/** Times that were measured, from a file: which plan, which program, and the nanoseconds of each step. */
+/** Times that were measured, from a file: which plan, which program at which sizes, and the nanoseconds of each step. */
 import type { Plan } from "@weft/compiler";
 import { type Problem, type Problems, userProblem } from "@weft/dsl";
 import { type Either, left, right } from "fp-ts/lib/Either.js";
 
 /** Raised whenever a reader of the old version could misread a new file. */
-export const measuredVersion = 1;
+export const measuredVersion = 2;
 
 export interface Measured {
   readonly version: number;
@@ -15,6 +15,8 @@ export interface Measured {
 
 export interface MeasuredProgram {
   readonly name: string;
+  /** The symbol values that it was run with: what a step moves and computes, and how long that takes at least, follow from them. */
+  readonly at: Readonly<Record<string, number>>;
   /** By step. */
   readonly nanoseconds: readonly number[];
 }
@@ -27,7 +29,7 @@ export function readMeasured(
   text: string,
   plan: Plan,
   file: string,
-): Either<Problems, ReadonlyMap<string, readonly number[]>> {
+): Either<Problems, ReadonlyMap<string, MeasuredProgram>> {
   const refuse = (requirement: string, given: string, remedy = "measure this plan again") =>
     left<Problems>([userProblem("profile", requirement, { given, location: file, remedy })]);
   let value: Partial<Measured> | null;
@@ -47,7 +49,7 @@ export function readMeasured(
       "inspect with the options that were measured with",
     );
   const problems: Problem[] = [];
-  const found = new Map<string, readonly number[]>();
+  const found = new Map<string, MeasuredProgram>();
   for (const one of value.programs as readonly Partial<MeasuredProgram>[]) {
     const program = plan.programs.find(({ name }) => name === one?.name);
     const times = one?.nanoseconds;
@@ -56,7 +58,17 @@ export function readMeasured(
       Array.isArray(times) &&
       times.length === program.steps.length &&
       times.every((time) => typeof time === "number" && time >= 0 && Number.isFinite(time));
-    if (isUsable) found.set(program.name, times);
+    const at = one?.at;
+    if (isUsable && !areSizes(plan, at))
+      problems.push(
+        userProblem("profile", "each entry must have the sizes that it was measured at", {
+          given: `${shown(one?.name)} at ${shown(at)}`,
+          location: file,
+          remedy: "measure this plan again",
+        }),
+      );
+    else if (isUsable && areSizes(plan, at))
+      found.set(program.name, { name: program.name, at, nanoseconds: times });
     else {
       const wanted = program === undefined ? "a program of the plan" : `all ${program.steps.length} steps`;
       problems.push(
@@ -69,6 +81,16 @@ export function readMeasured(
   }
   const [first, ...rest] = problems;
   return first === undefined ? right(found) : left([first, ...rest]);
+}
+
+/** A value for every symbol that is not the sum of others, within its bounds. */
+function areSizes(plan: Plan, at: unknown): at is Readonly<Record<string, number>> {
+  if (typeof at !== "object" || at === null) return false;
+  const own = plan.symbols.filter(({ sum }) => sum.length === 0);
+  return own.every(({ name, max }) => {
+    const value = (at as Readonly<Record<string, unknown>>)[name];
+    return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= max;
+  });
 }
 
 const shown = (value: unknown) => (value === undefined ? "nothing" : JSON.stringify(value));

@@ -18,6 +18,7 @@ import {
   type View,
   viewVersion,
 } from "../format/types.ts";
+import type { MeasuredProgram } from "./measured.ts";
 import { bufferRows, memoryOf } from "./memory.ts";
 import { notationOf } from "./notation.ts";
 import { stagesOf } from "./stages.ts";
@@ -30,8 +31,8 @@ export interface ViewOptions extends CudaEmitOptions {
   readonly device: "cpu" | "cuda";
   readonly block?: AnyBlock | BlockLike | undefined;
   readonly roofline: RooflineView;
-  /** Nanoseconds of each step, by program. */
-  readonly measured?: ReadonlyMap<string, readonly number[]> | undefined;
+  /** By program: costs are taken at the sizes that it was measured at. */
+  readonly measured?: ReadonlyMap<string, MeasuredProgram> | undefined;
 }
 
 /**
@@ -45,11 +46,11 @@ export function viewOf(source: Compiled | Plan, options: ViewOptions): View {
   const texts = new TextTable();
   const programs = plan.programs.map((program, index): ProgramView => {
     const own = compiled?.compiled[index];
-    const at = exampleSymbols(plan, program);
+    const measured = options.measured?.get(program.name);
+    const at = measured?.at ?? exampleSymbols(plan, program);
     const origins =
       compiled === undefined || own === undefined ? undefined : stepOrigins(compiled, index, options.device);
     const planned = compiled?.programs.find((one) => one.program === program.name);
-    const measured = options.measured?.get(program.name);
     return {
       name: program.name,
       at,
@@ -57,7 +58,7 @@ export function viewOf(source: Compiled | Plan, options: ViewOptions): View {
       steps: stepRows(plan, program, at, texts, origins),
       refusals: refusalRows(own === undefined ? [] : refusalsOf(own), texts),
       memory: memoryOf(plan, program, planned),
-      ...(measured === undefined ? {} : { measured }),
+      ...(measured === undefined ? {} : { measured: measured.nanoseconds }),
     };
   });
   return {
