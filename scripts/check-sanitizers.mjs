@@ -57,6 +57,8 @@ function runSuites(folder, files = "") {
     ...options,
     LD_PRELOAD: library.stdout.trim(),
     CXX: compiler,
+    // Compiling takes longer than these kernels run, and is not what is checked.
+    WEFT_SIM_FLAGS: "-O0",
     WEFT_CPU_ADDON: join(build, "Release/weft_cpu.node"),
     WEFT_CUDA_ADDON: join(root, "packages/runtime-cuda/build-sanitize/Release/weft_cuda.node"),
     WEFT_FUZZ_CASES: process.env.WEFT_FUZZ_CASES ?? "400",

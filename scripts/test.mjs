@@ -4,7 +4,7 @@
 // Files run in several processes at once (WEFT_TEST_JOBS, default: as many as there are processors, at most 4), a few
 // files to a process; what a process prints is shown when it ends.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -33,6 +33,14 @@ for (let first = 0; first < short.length; first += filesOfProcess) {
   batches.push(short.slice(first, first + filesOfProcess));
 }
 
+const kernels = mkdtempSync(join(tmpdir(), "weft-test-kernels-"));
+process.on("exit", () => rmSync(kernels, { recursive: true, force: true }));
+
+// Kernels of tests run on small sizes, mostly once: the simulator's compiler takes more time than they do. The oracle's,
+// and whoever has flags of his own, have them as users do.
+const simulatorFlags = (batch) =>
+  process.env.WEFT_SIM_FLAGS ?? (batch.some((file) => /oracle/.test(file)) ? "" : "-O0");
+
 const counts = { Total: 0, Passed: 0, Skipped: 0 };
 let failed = 0;
 const running = new Set();
@@ -45,8 +53,9 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 
 /** One process over some files: its exit code is counted, and what it printed is shown. */
 function runBatch(batch) {
-  // Plans of this process are nobody else's.
+  // Plans of this process are nobody else's; kernels are found by all that they depend on, so they are everybody's.
   const cache = mkdtempSync(join(tmpdir(), "weft-test-cache-"));
+  symlinkSync(kernels, join(cache, "kernels"), "dir");
   const names = batch.map((file) => file.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
   return new Promise((done) => {
     const child = spawn(
@@ -57,6 +66,7 @@ function runBatch(batch) {
         env: {
           ...process.env,
           WEFT_CACHE_DIR: cache,
+          WEFT_SIM_FLAGS: simulatorFlags(batch),
           ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" }),
         },
         stdio: ["ignore", "pipe", "pipe"],

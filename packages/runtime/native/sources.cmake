@@ -23,3 +23,24 @@ set(weft_runtime_sources
   ${weft_runtime_folder}/weights/mapped_file.cc
   ${weft_runtime_folder}/weights/weight_origin.cc
 )
+# What most of the sources include, of the language and of Node.
+set(weft_common_headers
+  <napi.h>
+  <algorithm>
+  <array>
+  <cmath>
+  <cstdint>
+  <cstring>
+  <functional>
+  <map>
+  <memory>
+  <mutex>
+  <optional>
+  <span>
+  <string>
+  <string_view>
+  <unordered_map>
+  <utility>
+  <variant>
+  <vector>
+)

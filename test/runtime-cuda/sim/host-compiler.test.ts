@@ -8,6 +8,8 @@ import {
   compileForHost,
   findHostCompiler,
   type HostModule,
+  hostFlags,
+  hostKernelCompiler,
 } from "../../../packages/runtime-cuda/src/compile/host-compiler.ts";
 
 const test = suite("host compiler");
@@ -42,6 +44,27 @@ test("compiles to a shared object, the same from the same text", async () => {
   const [first, second] = [await compileForHost(good, compiler), await compileForHost(good, compiler)];
   assert.ok(first.length > 1000);
   assert.equal(Buffer.compare(first, second), 0);
+});
+
+test("WEFT_SIM_FLAGS come last, so that they decide, and belong to the key of the cache", async () => {
+  const { WEFT_SIM_FLAGS: _, ...environment } = process.env;
+  const usual = await findHostCompiler(environment);
+  assert.equal(usual.lastArgs, []);
+  const other = await findHostCompiler({ ...environment, WEFT_SIM_FLAGS: " -DTHREE=3  -O0 " });
+  assert.equal(other.lastArgs, ["-DTHREE=3", "-O0"]);
+  const asked = module(
+    "static_assert(THREE == 3);\n#ifdef __OPTIMIZE__\n#error it is optimised\n#endif\n  static_cast<void>(args);",
+  );
+  assert.ok((await compileForHost(asked, other)).length > 1000);
+  assert.match(await rejection(compileForHost(asked, usual)), /THREE/);
+  const before = process.env.WEFT_SIM_FLAGS;
+  try {
+    process.env.WEFT_SIM_FLAGS = "-DTHREE=3";
+    assert.equal((await hostKernelCompiler()).flags, [...hostFlags, "-DTHREE=3"]);
+  } finally {
+    if (before === undefined) delete process.env.WEFT_SIM_FLAGS;
+    else process.env.WEFT_SIM_FLAGS = before;
+  }
 });
 
 test("names file, line and text of an error", async () => {

@@ -21,6 +21,8 @@ export const hostFlags: readonly string[] = [
 export interface HostCompiler {
   readonly command: string;
   readonly args: readonly string[];
+  /** Behind `hostFlags`, so that they decide: those of WEFT_SIM_FLAGS. */
+  readonly lastArgs?: readonly string[];
   /** The first line that it says of itself. */
   readonly version: string;
 }
@@ -48,6 +50,7 @@ export async function findHostCompiler(
   const fromEnvironment = variables.CXX?.trim() ?? "";
   // Whoever sets CXX means this one.
   const candidates = fromEnvironment === "" ? ["c++", "g++", "clang++"] : [fromEnvironment];
+  const lastArgs = variables.WEFT_SIM_FLAGS?.split(/\s+/).filter((flag) => flag !== "") ?? [];
   const tried: string[] = [];
   for (const candidate of candidates) {
     const [command, ...args] = candidate.split(/\s+/) as [string, ...string[]];
@@ -55,7 +58,7 @@ export async function findHostCompiler(
       environment: environment(),
       timeoutSeconds: 30,
     });
-    if (code === 0) return { command, args, version: output.split("\n", 1)[0]!.trim() };
+    if (code === 0) return { command, args, lastArgs, version: output.split("\n", 1)[0]!.trim() };
     tried.push(`${candidate}: ${code === null ? output : `exit status ${code}`}`);
   }
   throw new WeftError([
@@ -78,7 +81,8 @@ export async function compileForHost(module: HostModule, compiler: HostCompiler)
   try {
     await writeFile(join(folder, module.file), module.source);
     const includes = [simulatorFolder, ...module.includeFolders].map((include) => `-I${include}`);
-    const args = [...compiler.args, ...hostFlags, ...includes, "-o", "module.so", module.file];
+    const flags = [...compiler.args, ...hostFlags, ...includes, ...(compiler.lastArgs ?? [])];
+    const args = [...flags, "-o", "module.so", module.file];
     const { code, output, timedOut } = await runProcess(compiler.command, args, {
       cwd: folder,
       environment: environment(),
@@ -112,7 +116,7 @@ export async function hostKernelCompiler(): Promise<Compiler> {
   return {
     name: [compiler.command, ...compiler.args].join(" "),
     version: compiler.version,
-    flags: hostFlags,
+    flags: [...hostFlags, ...(compiler.lastArgs ?? [])],
     preludeFolders: [simulatorFolder],
     compile: async (source) => ({
       image: await compileForHost({ file: "kernels.cu", source, includeFolders: [] }, compiler),
