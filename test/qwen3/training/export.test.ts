@@ -109,7 +109,42 @@ test("an export that cannot be written, or of a dtype that cannot be converted, 
     assert.equal(sentences(refused, folder), [
       "unsupported: [export] only F32 and BF16 can be converted to BF16; given I32; at a",
     ]);
-    assert.equal(readdirSync(join(folder, "out")), []);
+    assert.equal(readdirSync(folder), ["file"]);
+  }));
+
+test("an export that fails in the middle leaves the former model as it was, and nothing beside it", () =>
+  inDirectory(async (folder) => {
+    const directory = join(folder, "model");
+    const copy = filesBeside(tiny);
+    right(await exportHuggingFace({ directory, model: modelOf(tiny), copy }));
+    const before = readdirSync(directory).map((name) => readFileSync(join(directory, name)));
+    // The weights of the new one are whole before its config turns out to be none.
+    const broken = join(folder, "config.json");
+    writeFileSync(broken, "{");
+    const other = { directory, model: modelOf(tiny), copy: [broken], dtype: "bf16" } as const;
+    assert.match(sentences(await exportHuggingFace(other), folder)[0]!, /^\[config.json\] must be/);
+    assert.equal(
+      readdirSync(directory).map((name) => readFileSync(join(directory, name))),
+      before,
+    );
+    assert.equal(readdirSync(folder), ["config.json", "model"]);
+  }));
+
+test("what spoke of the former weights goes with them, and weights of another model are not written among", () =>
+  inDirectory(async (folder) => {
+    const directory = join(folder, "model");
+    const options = { directory, model: modelOf(tiny), copy: filesBeside(tiny) };
+    right(await exportHuggingFace(options));
+    writeFileSync(join(directory, "hf_quant_config.json"), '{"quantization":{"quant_algo":"W4A16_NVFP4"}}');
+    writeFileSync(join(directory, "notes.txt"), "mine");
+    right(await exportHuggingFace(options));
+    assert.ok(!readdirSync(directory).includes("hf_quant_config.json"));
+    assert.is(readFileSync(join(directory, "notes.txt"), "utf8"), "mine");
+    right(prepareQwen3(directory));
+    writeFileSync(join(directory, "model.safetensors.index.json"), "{}");
+    assert.equal(sentences(await exportHuggingFace(options), folder), [
+      "[model] must not hold weights of another model; given model.safetensors.index.json; give another directory, or remove them",
+    ]);
   }));
 
 test("a checkpoint holds config and tokenizer beside the weights, all with their hashes", () =>

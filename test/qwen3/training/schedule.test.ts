@@ -22,14 +22,24 @@ test("constant: stays, behind a warmup that reaches the peak at its last step", 
   assert.equal(rates(options, [1, 2, 3, 4, 5, 10, 11]), [0.25, 0.5, 0.75, 1, 1, 1, 1]);
 });
 
-test("linear: falls by equal amounts to the final share, and stays there", () => {
+test("linear: falls by equal amounts to the final share behind the last step, and stays there", () => {
   const options = { shape: "linear", learningRate: 2, steps: 6, warmup: 2, finalShare: 0.5 } as const;
-  assert.equal(rates(options, [1, 2, 3, 4, 5, 6, 9]), [1, 2, 1.75, 1.5, 1.25, 1, 1]);
+  assert.equal(rates(options, [1, 2, 3, 4, 5, 6, 7, 9]), [1, 2, 2, 1.75, 1.5, 1.25, 1, 1]);
 });
 
 test("cosine: half a period", () => {
   const options = { learningRate: 1, steps: 4 };
-  assert.equal(rates(options, [1, 2, 3, 4, 5]), [0.853553, 0.5, 0.146447, 0, 0]);
+  assert.equal(rates(options, [1, 2, 3, 4, 5]), [1, 0.853553, 0.5, 0.146447, 0]);
+});
+
+test("no update of a run has a rate of 0, and one alone has the whole rate", () => {
+  for (const shape of ["constant", "linear", "cosine"] as const) {
+    assert.equal(rates({ shape, learningRate: 0.5, steps: 1 }, [1]), [0.5]);
+    for (const warmup of [0, 1, 4, 5])
+      assert.ok(
+        rates({ shape, learningRate: 1, steps: 5, warmup }, [1, 2, 3, 4, 5]).every((rate) => rate > 0),
+      );
+  }
 });
 
 test("a schedule of warmup alone", () => {
@@ -40,10 +50,10 @@ test("options of nonsense are named together", () => {
   assert.is(
     sentences(() => schedule({ learningRate: Number.NaN, steps: 0, warmup: 1.5, finalShare: 2 })),
     [
-      "[schedule] learningRate must be a number of at least 0; given NaN",
-      "[schedule] steps must be an integer of at least 1; given 0",
-      "[schedule] warmup must be an integer from 0 to the steps; given 1.5",
-      "[schedule] finalShare must be from 0 to 1; given 2",
+      "[schedule] learningRate must be a number of at least 0; given NaN; correct the option",
+      "[schedule] steps must be an integer of at least 1; given 0; correct the option",
+      "[schedule] warmup must be an integer from 0 to the steps, 0; given 1.5; correct the option",
+      "[schedule] finalShare must be from 0 to 1; given 2; correct the option",
     ].join("\n"),
   );
 });

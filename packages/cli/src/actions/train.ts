@@ -7,6 +7,7 @@ import {
   batchStream,
   chatTemplateOf,
   compileTrainingModel,
+  dataStart,
   type ExportedModel,
   exportHuggingFace,
   filesBeside,
@@ -34,7 +35,7 @@ import { checkFormats, exportFormat } from "../train/formats.ts";
 import { printTrainingMemory } from "../train/memory-table.ts";
 import { lengthOf, trainingOptions } from "../train/plan.ts";
 import { sampleOptions } from "../train/sample.ts";
-import { formatOf, openSource, type TrainSource } from "../train/source.ts";
+import { formatOf, isText, openSource, type TrainSource } from "../train/source.ts";
 
 export async function train(model: string | undefined, flags: TrainFlags): Promise<void> {
   checkFlags(model, flags);
@@ -140,13 +141,13 @@ async function openData(
   flags: TrainFlags,
   sequence: number,
 ): Promise<{ readonly training: BatchStream; readonly heldOut: BatchStream | undefined }> {
-  const { data, skipBad = false, textUnit, evalShare, batch, seed, out } = flags;
+  const { data, skipBad = false, textUnit, packing, evalShare, batch, seed, out } = flags;
   const tokenizer = orThrow(openTokenizer(source.directory));
   const { tokens, skipped } = orThrow(
     await prepareData({
       files: data!,
       ...formatOf(flags),
-      textUnit,
+      ...(textUnit === undefined ? {} : { textUnit }),
       tokenizer,
       vocabSize: source.config.vocabSize,
       template: () => chatTemplateOf(tokenizer.config),
@@ -156,12 +157,13 @@ async function openData(
   );
   if (skipped > 0) remark(`documents left out because they cannot be read: ${skipped}`);
   const split = orThrow(splitDocuments(tokens, { share: evalShare }));
-  const isText =
-    flags.format === "text" || (flags.format === "auto" && data!.every((file) => /\.(txt|md)$/i.test(file)));
+  const longDocuments =
+    flags.longDocuments ?? (data!.every((file) => isText(file, flags)) ? "split" : "error");
   const common = {
     length: sequence * batch,
     context: sequence,
-    longDocuments: flags.longDocuments ?? (isText ? "split" : "error"),
+    packing,
+    ...(packing === "documents" ? { longDocuments } : {}),
   } as const;
   return {
     training: orThrow(batchStream(tokens, split.training, { ...common, shuffleSeed: seed })),
@@ -169,11 +171,16 @@ async function openData(
   };
 }
 
-/** Updates that so many passes over the data take. */
+/**
+ * Updates that so many passes over the data take. A batch goes on with the next pass where documents end, so that few of them
+ * may be passed over many times in one.
+ */
 function stepsOf(data: BatchStream, { epochs = 1, accumulate }: TrainFlags): number {
   let batches = 0;
-  for (const _ of data.once()) batches++;
-  const steps = Math.ceil((batches * epochs) / accumulate);
+  for (; data.epochs < 1; batches++) data.next();
+  const passes = data.epochs;
+  orThrow(data.seek(dataStart));
+  const steps = Math.ceil((batches * epochs) / passes / accumulate);
   if (Number.isSafeInteger(steps)) return steps;
   return refuse("--epochs", "must be fewer", { given: String(epochs), remedy: "give --steps" });
 }

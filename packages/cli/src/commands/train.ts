@@ -17,7 +17,8 @@ export interface TrainFlags extends TrainingPlanFlags {
   readonly tokenizer?: string;
   readonly data?: readonly string[];
   readonly format: "auto" | "text" | "jsonl" | "tsv";
-  readonly textUnit: "file" | "paragraph" | "line";
+  readonly textUnit?: "file" | "paragraph" | "line";
+  readonly packing: "documents" | "concatenate";
   readonly longDocuments?: "error" | "split";
   readonly skipBad?: boolean;
   readonly out?: string;
@@ -91,14 +92,24 @@ export function trainCommand(): Command {
         .default("auto"),
     )
     .addOption(
-      new Option("--text-unit <UNIT>", "one document of a text")
-        .choices(["file", "paragraph", "line"])
-        .default("file"),
+      new Option("--text-unit <UNIT>", "one document of a text (default: file)").choices([
+        "file",
+        "paragraph",
+        "line",
+      ]),
+    )
+    .addOption(
+      new Option(
+        "--packing <WAY>",
+        "documents: each sees itself only, and what is left is padding; concatenate: one text, cut at each sequence",
+      )
+        .choices(["documents", "concatenate"])
+        .default("documents"),
     )
     .addOption(
       new Option(
         "--long-documents <WAY>",
-        "longer than the sequence (default: split where all data is text, else error)",
+        "longer than the sequence, where each stands by itself (default: split where all data is text, else error)",
       ).choices(["error", "split"]),
     )
     .addOption(new Option("--skip-bad", "leave out documents that cannot be read, and count them"))

@@ -4,6 +4,7 @@ import { type Problem, userProblem } from "@weft/dsl";
 import type { TrainFlags } from "../commands/train.ts";
 import { refuseAll } from "../terminal/refuse.ts";
 import { planProblems } from "./plan.ts";
+import { isText } from "./source.ts";
 
 export function checkFlags(model: string | undefined, flags: TrainFlags): void {
   const problems: Problem[] = [];
@@ -20,7 +21,9 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
     require(tokenizers ===
       1, "--config", "needs one tokenizer", "give --train-tokenizer VOCAB or --tokenizer DIR");
   else
-    require(tokenizers === 0, "--tokenizer", "goes with --config only", "a MODEL has its own: leave it out");
+    require(tokenizers === 0, flags.tokenizer === undefined
+      ? "--train-tokenizer"
+      : "--tokenizer", "goes with --config only", "a MODEL has its own: leave it out");
   require(!(
     flags.steps !== undefined && flags.epochs !== undefined
   ), "--steps", "cannot be used with --epochs", "leave one out");
@@ -39,6 +42,22 @@ export function checkFlags(model: string | undefined, flags: TrainFlags): void {
   require(flags.weightDecay >= 0, "--weight-decay", "must be at least 0", "leave it out for 0.01");
   require(flags.evalShare >= 0 &&
     flags.evalShare < 1, "--eval-share", "must be at least 0 and below 1", "hold out 0.05, say");
+  require(flags.evalEvery === undefined ||
+    flags.evalShare > 0, "--eval-every", "needs documents that are held out", "add --eval-share 0.05, say");
+  require(flags.warmup <=
+    (flags.steps ??
+      flags.warmup), "--warmup", `must be at most the ${flags.steps} steps`, "give fewer of them");
+  require(!(
+    flags.adapterOnly === true && flags.export !== undefined
+  ), "--export", "says how the model is written, and --adapter-only writes none", "leave one of the two out");
+  require(flags.textUnit === undefined ||
+    flags.data === undefined ||
+    flags.data.some((file) =>
+      isText(file, flags),
+    ), "--text-unit", "divides plain text only", "leave it out for JSONL and TSV");
+  require(flags.longDocuments === undefined ||
+    flags.packing ===
+      "documents", "--long-documents", "goes with --packing documents only", "one text is cut anyway: leave it out");
   require((flags.sampleEvery === undefined) ===
     (flags.samplePrompt === undefined), "--sample-every", "goes with --sample-prompt", "give both, or none");
   for (const file of flags.data ?? [])

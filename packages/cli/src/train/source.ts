@@ -40,6 +40,10 @@ const layersInBlocks: FormatRule = { pattern: "model.layers.*", format: "nvfp4" 
 export const formatOf = ({ format }: TrainFlags): { readonly format?: DataFormat } =>
   format === "auto" ? {} : { format };
 
+/** Whether a file is plain text, by what the options or its name say. */
+export const isText = (file: string, { format }: Pick<TrainFlags, "format">): boolean =>
+  format === "text" || (format === "auto" && /\.(txt|md)$/i.test(file));
+
 export async function openSource(model: string | undefined, flags: TrainFlags): Promise<TrainSource> {
   if (model !== undefined) return checkpointSource(model, flags);
   if (flags.dryRun === true) return withoutText(flags);
@@ -89,8 +93,12 @@ export function checkpointSource(
 /** For questions about memory: nothing is written, and a learnt vocabulary is as large as it may become. */
 function withoutText(flags: TrainFlags): TrainSource {
   const given = configObject(flags.config!);
-  const size = flags.trainTokenizer === undefined ? {} : { vocab_size: flags.trainTokenizer };
-  const config = orThrow(parseQwen3Config({ ...given, ...size }, flags.config!));
+  // A run takes the ids of special tokens from the tokenizer that it makes; those of config.json belong to another.
+  const { eos_token_id: _, bos_token_id: __, pad_token_id: ___, ...others } = given;
+  const learnt = { ...others, vocab_size: flags.trainTokenizer };
+  const config = orThrow(
+    parseQwen3Config(flags.trainTokenizer === undefined ? given : learnt, flags.config!),
+  );
   return {
     config,
     ...randomWeights(config, given, flags),

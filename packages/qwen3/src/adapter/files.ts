@@ -3,19 +3,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { maxSize } from "@weft/dsl";
 import type { FileWeight } from "@weft/runtime";
-import { makeFolder } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
 import type { Qwen3Config } from "../config/index.ts";
 import { kindOfPath } from "../config/json-file.ts";
-import {
-  type Checked,
-  messageOf,
-  refuse,
-  unlessProblems,
-  unsupportedProblem,
-  WeftError,
-} from "../config/problems.ts";
+import { type Checked, refuse, unlessProblems, unsupportedProblem, WeftError } from "../config/problems.ts";
 import { storedShape } from "../inference/stored-shape.ts";
+import { writeDirectory } from "../training/checkpoint/whole-directory.ts";
 import type { Trainable } from "../training/trainable.ts";
 import { bindWeights } from "../weights/bind.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
@@ -145,26 +138,19 @@ export async function writeAdapter({ directory, model }: WriteAdapterOptions): P
     return refuse(directory, "only a model with adapters can be written as one", {
       remedy: "train with lora, or export the whole model",
     });
-  try {
-    makeFolder(directory);
+  return writeDirectory(directory, async (folder) => {
     const tensors = model.parameters().map((one) => ({
       ...one,
       pieces: async function* () {
         yield await model.readState(one.name);
       },
     }));
-    const written = await writeSafetensorsStream(join(directory, adapterFile), tensors);
+    const written = await writeSafetensorsStream(join(folder, adapterFile), tensors);
     if (Either.isLeft(written)) return written;
     const text = Buffer.from(adapterConfig);
-    const told = await writeWhole(join(directory, adapterConfigName), (put) => put(text));
-    return Either.isLeft(told) ? told : Either.right(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
-    return refuse(directory, "must be writable", {
-      given: messageOf(error),
-      remedy: "check the path and its permissions",
-    });
-  }
+    const told = await writeWhole(join(folder, adapterConfigName), (put) => put(text));
+    return Either.map(() => undefined)(told);
+  });
 }
 
 function attempt<A>(work: () => A): Checked<A> {

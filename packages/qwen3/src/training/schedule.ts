@@ -5,7 +5,10 @@ import { type Problem, userProblem, WeftError } from "../config/problems.ts";
 export type Schedule = (step: number) => number;
 
 export interface ScheduleOptions {
-  /** `constant`: stays at its peak. `linear`, `cosine`: falls to `finalRate` at the last step. Default `cosine`. */
+  /**
+   * `constant`: stays at its peak. `linear`, `cosine`: begins with it behind the warmup, and falls towards `finalShare`, which
+   * the update behind the last one would have: none of them is made with a rate of 0. Default `cosine`.
+   */
   readonly shape?: "constant" | "linear" | "cosine";
   /** The largest rate. */
   readonly learningRate: number;
@@ -13,13 +16,13 @@ export interface ScheduleOptions {
   readonly steps: number;
   /** The first updates, over which the rate rises from 0 by equal amounts, to its peak at the last of them. Default 0. */
   readonly warmup?: number;
-  /** The rate of the last update, as a share of the peak. Default 0. */
+  /** What the rate falls to, as a share of the peak. Default 0. */
   readonly finalShare?: number;
 }
 
 /**
  * A rate that rises, then stays or falls. Cosine: Loshchilov and Hutter 2017, "SGDR", half a period, without restarts.
- * Past the last step the rate stays what it was there.
+ * Past the last step the rate is what it falls to.
  * @throws WeftError with every option that makes no sense
  * @example const rate = schedule({ learningRate: 3e-4, steps: 1000, warmup: 50 })(step);
  */
@@ -27,21 +30,21 @@ export function schedule(options: ScheduleOptions): Schedule {
   const { shape = "cosine", learningRate, steps, warmup = 0, finalShare = 0 } = options;
   const problems: Problem[] = [];
   const require = (fits: boolean, requirement: string, given: number) => {
-    if (!fits) problems.push(userProblem("schedule", requirement, { given: String(given) }));
+    const remedy = "correct the option";
+    if (!fits) problems.push(userProblem("schedule", requirement, { given: String(given), remedy }));
   };
   require(learningRate >= 0 &&
     Number.isFinite(learningRate), "learningRate must be a number of at least 0", learningRate);
   require(Number.isSafeInteger(steps) && steps >= 1, "steps must be an integer of at least 1", steps);
   require(Number.isSafeInteger(warmup) &&
     warmup >= 0 &&
-    !(warmup > steps), "warmup must be an integer from 0 to the steps", warmup);
+    !(warmup > steps), `warmup must be an integer from 0 to the steps, ${steps}`, warmup);
   require(finalShare >= 0 && finalShare <= 1, "finalShare must be from 0 to 1", finalShare);
   const [first, ...rest] = problems;
   if (first !== undefined) throw new WeftError([first, ...rest]);
   return (step) => {
     if (step <= warmup) return (learningRate * Math.max(0, step)) / warmup;
-    const last = Math.max(1, steps - warmup);
-    const progress = Math.min(1, (step - warmup) / last);
+    const progress = step > steps ? 1 : (step - warmup - 1) / (steps - warmup);
     return learningRate * (finalShare + (1 - finalShare) * remaining[shape](progress));
   };
 }

@@ -2,15 +2,15 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { makeFolder } from "@weft/runtime";
 import * as Either from "fp-ts/lib/Either.js";
 import { type JsonObject, readJsonObject } from "../../config/json-file.ts";
-import { type Checked, messageOf, refuse, unsupportedProblem, WeftError } from "../../config/problems.ts";
+import { type Checked, unsupportedProblem, WeftError } from "../../config/problems.ts";
 import { headName, moduleOf } from "../../quantize/items.ts";
 import { configJson, hfQuantConfigJson, type WrittenConfig } from "../../quantize/written-config.ts";
 import { bfloat16ToFloat32, float32ToBfloat16, type TensorDtype } from "../../weights/dtype.ts";
 import { writeSafetensorsStream, writeWhole } from "../../weights/write-stream.ts";
 import type { StateTensor, Trainable } from "../trainable.ts";
+import { quantizationFile, writeDirectory } from "./whole-directory.ts";
 
 /** Files of a checkpoint that belong to the text, not to the weights; those that are there are copied. */
 export const companionFiles = [
@@ -35,7 +35,7 @@ export function filesBeside(directory: string): readonly string[] {
 }
 
 export interface ExportOptions {
-  /** Made where it is absent; files of the same names are replaced. */
+  /** Made where it is absent; files of the same names are replaced, once all of the new ones are written. */
   readonly directory: string;
   readonly model: ExportedModel;
   /** How weights are stored; F32 to bf16 rounds to nearest even. Default: as they are trained. */
@@ -44,15 +44,14 @@ export interface ExportOptions {
   readonly copy: readonly string[];
 }
 
-/** One tensor at a time is in memory. Left: the disk refuses, no config.json, a dtype that cannot be converted. */
+/** One tensor at a time is in memory. Left: the disk refuses, other weights there, no config.json, a dtype that cannot be converted. */
 export async function exportHuggingFace({
   directory,
   model,
   dtype,
   copy,
 }: ExportOptions): Promise<Checked<string>> {
-  try {
-    makeFolder(directory);
+  return writeDirectory(directory, async (folder) => {
     const { quantization } = model;
     const tensors = model.parameters();
     const stored = ({ name, dtype: from }: StateTensor): TensorDtype => {
@@ -60,7 +59,7 @@ export async function exportHuggingFace({
       return dtype === "bf16" ? "BF16" : "F32";
     };
     const written = await writeSafetensorsStream(
-      join(directory, "model.safetensors"),
+      join(folder, "model.safetensors"),
       tensors.map((tensor) => ({
         name: tensor.name,
         dtype: stored(tensor),
@@ -72,7 +71,6 @@ export async function exportHuggingFace({
     );
     if (Either.isLeft(written)) return written;
     for (const source of copy) {
-      const target = join(directory, basename(source));
       const text =
         basename(source) === "config.json"
           ? configText(source, {
@@ -85,23 +83,16 @@ export async function exportHuggingFace({
           : undefined;
       if (text !== undefined && Either.isLeft(text)) return text;
       const bytes = text === undefined ? await readFile(source) : Buffer.from(text.right);
-      const done = await writeWhole(target, (put) => put(bytes));
+      const done = await writeWhole(join(folder, basename(source)), (put) => put(bytes));
       if (Either.isLeft(done)) return done;
     }
     if (quantization?.config.format === "modelopt") {
       const text = Buffer.from(jsonText(hfQuantConfigJson(quantization.config)));
-      const done = await writeWhole(join(directory, "hf_quant_config.json"), (put) => put(text));
+      const done = await writeWhole(join(folder, quantizationFile), (put) => put(text));
       if (Either.isLeft(done)) return done;
     }
-    return Either.right(directory);
-  } catch (error) {
-    if (error instanceof WeftError) return Either.left(error.problems);
-    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
-    return refuse(directory, "must be writable", {
-      given: messageOf(error),
-      remedy: "check the path and its permissions",
-    });
-  }
+    return Either.right(undefined);
+  });
 }
 
 const jsonText = (object: JsonObject) => `${JSON.stringify(object, undefined, 2)}\n`;

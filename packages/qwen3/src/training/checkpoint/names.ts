@@ -5,8 +5,6 @@ import * as Either from "fp-ts/lib/Either.js";
 import { namesIn } from "../../config/json-file.ts";
 import { readManifest } from "./manifest.ts";
 
-export const temporarySuffix = ".tmp";
-
 export const checkpointName = (step: number): string => `step-${String(step).padStart(8, "0")}`;
 
 /** The step of a directory's name; undefined for any other name. */

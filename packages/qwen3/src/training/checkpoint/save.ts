@@ -2,8 +2,7 @@
  * Saves a checkpoint so that a kill at any moment, or a full disk, costs nothing but itself: everything is written to
  * a directory with a temporary name, forced to the disk, and renamed at the end. Older ones go only after that.
  */
-import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { makeFolder } from "@weft/runtime";
@@ -15,7 +14,8 @@ import { type WrittenFile, writeSafetensorsStream, writeWhole } from "../../weig
 import type { StateTensor, Trainable } from "../trainable.ts";
 import { configBeside } from "./export.ts";
 import { manifestName, manifestText, type RunIdentity, type TrainerState } from "./manifest.ts";
-import { checkpointsIn, quickCheck, temporarySuffix } from "./names.ts";
+import { checkpointsIn, quickCheck } from "./names.ts";
+import { removeLeftovers, temporaryName } from "./temporary.ts";
 
 export interface SaveOptions {
   /** Directory of all checkpoints of the run; made where it is absent. */
@@ -44,8 +44,7 @@ export const weightsFileOf = ({ adapterConfig }: Pick<Trainable, "adapterConfig"
 /** Left: the disk refuses; nothing of what was there before has changed then. Right: the new directory. */
 export async function saveCheckpoint(options: SaveOptions): Promise<Checked<string>> {
   const { folder, name } = options;
-  const unique = () => `.${name}.${process.pid}-${randomBytes(4).toString("hex")}${temporarySuffix}`;
-  const temporary = join(folder, unique());
+  const temporary = join(folder, temporaryName(name));
   const target = join(folder, name);
   try {
     makeFolder(folder);
@@ -53,7 +52,7 @@ export async function saveCheckpoint(options: SaveOptions): Promise<Checked<stri
     await mkdir(temporary);
     await fill(temporary, options);
     await syncDirectory(temporary);
-    const replaced = join(folder, unique());
+    const replaced = join(folder, temporaryName(name));
     if (existsSync(target)) await rename(target, replaced);
     await rename(temporary, target);
     await syncDirectory(folder);
@@ -124,31 +123,12 @@ async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
-/** What killed runs left unfinished. A process that still lives may be writing its own. */
-async function removeLeftovers(folder: string): Promise<void> {
-  for (const name of readdirSync(folder)) {
-    const owner = new RegExp(`^\\..*\\.(\\d+)-[\\da-f]{8}\\${temporarySuffix}$`).exec(name)?.[1];
-    if (owner === undefined || lives(Number(owner))) continue;
-    await rm(join(folder, name), { recursive: true, force: true });
-  }
-}
-
-function lives(id: number): boolean {
-  if (id === process.pid) return false;
-  try {
-    process.kill(id, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
 /** Renamed before it is removed: half a checkpoint must never look like one. Damaged ones do not count. */
 async function removeOld(folder: string, keep: number, newest: string): Promise<void> {
   const sound = checkpointsIn(folder).filter((name) => name === newest || quickCheck(join(folder, name)));
   for (const name of sound.slice(Math.max(1, keep))) {
     if (name === newest) continue;
-    const away = join(folder, `.${name}.${process.pid}-${randomBytes(4).toString("hex")}${temporarySuffix}`);
+    const away = join(folder, temporaryName(name));
     await rename(join(folder, name), away);
     await rm(away, { recursive: true, force: true });
   }
