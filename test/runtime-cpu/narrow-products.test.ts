@@ -80,9 +80,13 @@ function trained(rows: number, trains: boolean): ProgramInput {
   const x = builder.add("cast", [builder.add("mul", [input, gain], {})], { dtype: "bf16" });
   const weight = builder.add("parameter", [], { name: "frozen", dtype: "nvfp4", axes: [wide, hidden] });
   const y = builder.add("linear", [x, weight], { from: ["hidden"], to: ["wide"] });
-  const loss = builder.add("reduceSum", [builder.add("reduceSum", [builder.add("mul", [y, y], {})], { axis: "wide" })], {
-    axis: "seq",
-  });
+  const loss = builder.add(
+    "reduceSum",
+    [builder.add("reduceSum", [builder.add("mul", [y, y], {})], { axis: "wide" })],
+    {
+      axis: "seq",
+    },
+  );
   const name = trains ? "train" : "decode";
   const outputs = trains ? { y, loss } : { y };
   const graph = builder.finish(
@@ -107,7 +111,11 @@ for (const rows of [4, 5, 9, 40])
       for (let row = 0; row < rows; row++) {
         const inputs = { x: x.slice(row * width, (row + 1) * width) };
         const alone = (await executable.run("decode", { symbols: {}, inputs })).outputs.y!;
-        assert.equal(alone, outputs.y!.slice(row * alone.length, (row + 1) * alone.length), `${isa}, row ${row}`);
+        assert.equal(
+          alone,
+          outputs.y!.slice(row * alone.length, (row + 1) * alone.length),
+          `${isa}, row ${row}`,
+        );
       }
     }
   });
