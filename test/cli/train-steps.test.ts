@@ -65,6 +65,21 @@ test("a dry run of a tokenizer that is not learnt yet does not look at the speci
     assert.not(existsSync(join(folder, "run")));
   }));
 
+test("weights that are blown up: the step, the tensor that is to blame, and the state before it are told", () =>
+  withFolder(async (folder) => {
+    const argv =
+      `train ${tiny} --data ${fewIn(folder)} --out ${join(folder, "run")} --sequence 64 --steps 9 --schedule constant --lr 1e36`.split(
+        " ",
+      );
+    const { code, stderr } = await weft(...argv);
+    assert.is(code, 2);
+    assert.match(
+      stderr,
+      /first not finite is no weight: values overflow on their way, and the largest weight is -?\d\.\d+e\+3\d in (model|lm_head)\.[\w.]+, flat index \d+; at step 5; .*failed\/step-00000004$/m,
+    );
+    assert.ok(existsSync(join(folder, "run/failed/step-00000004/model.safetensors")));
+  }));
+
 for (const [what, given, sentences] of [
   [
     "evaluations without documents to evaluate on, and a warmup beyond the end",
