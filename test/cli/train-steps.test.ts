@@ -65,6 +65,47 @@ test("a dry run of a tokenizer that is not learnt yet does not look at the speci
     assert.not(existsSync(join(folder, "run")));
   }));
 
+test("weights that are blown up: the step, the tensor that is to blame, and the state before it are told", () =>
+  withFolder(async (folder) => {
+    const argv =
+      `train ${tiny} --data ${fewIn(folder)} --out ${join(folder, "run")} --sequence 64 --steps 9 --schedule constant --lr 1e36`.split(
+        " ",
+      );
+    const { code, stderr } = await weft(...argv);
+    assert.is(code, 2);
+    assert.match(
+      stderr,
+      /first not finite is no weight: values overflow on their way, and the largest weight is -?\d\.\d+e\+3\d in (model|lm_head)\.[\w.]+, flat index \d+; at step 5; .*failed\/step-00000004$/m,
+    );
+    assert.ok(existsSync(join(folder, "run/failed/step-00000004/model.safetensors")));
+  }));
+
+test("a tokenizer of a larger vocabulary is told apart from a broken config.json", () =>
+  withFolder(async (folder) => {
+    const config = join(folder, "config.json");
+    const given = JSON.parse(readFileSync(join(tiny, "config.json"), "utf8")) as object;
+    writeFileSync(config, JSON.stringify({ ...given, vocab_size: 100, eos_token_id: 1, bos_token_id: 1 }));
+    const argv = `train --config ${config} --tokenizer ${tiny} --data ${fewIn(folder)} --steps 1`.split(" ");
+    const { code, stderr } = await weft(...argv, "--out", join(folder, "run"));
+    assert.is(code, 2);
+    assert.match(
+      stderr,
+      /tokenizer.json\] ids must be below vocab_size of config.json, 100; given ids up to 319; /,
+    );
+  }));
+
+test("conversations for a checkpoint without a template: where it belongs", () =>
+  withFolder(async (folder) => {
+    const data = join(folder, "chat.jsonl");
+    writeFileSync(data, '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\n');
+    const { code, stderr } = await weft("train", tiny, "--data", data, "--out", join(folder, "run"));
+    assert.is(code, 2);
+    assert.match(
+      stderr,
+      /must have a chat template; .*; put the chat_template.jinja of the checkpoint there$/m,
+    );
+  }));
+
 for (const [what, given, sentences] of [
   [
     "evaluations without documents to evaluate on, and a warmup beyond the end",

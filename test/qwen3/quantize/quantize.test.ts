@@ -264,6 +264,19 @@ test("a directory that is there, a quantised source with exclusions, and a confi
       }),
       "quantised already: its codes are kept",
     );
+    refusedWith(
+      await quantizeCheckpoint({
+        model: quantized,
+        directory: join(directory, "x"),
+        format,
+        fourOverSix: true,
+      }),
+      "[four-over-six] needs weights that are encoded; given a checkpoint that is quantised already",
+    );
+    refusedWith(
+      await quantizeCheckpoint({ model: tied, directory: join(directory, "x"), format, exclude: ["*"] }),
+      "given all of them are excluded; exclude fewer",
+    );
     const mixed = join(directory, "mixed");
     mkdirSync(mixed);
     writeFileSync(

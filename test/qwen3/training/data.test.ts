@@ -223,7 +223,9 @@ test("a missing template is one problem, whether bad lines are skipped or not; a
       skipBad: true,
       template: undefined as never,
     });
-    assert.equal(sentences(without, folder), ["[data] conversations must have a chat template; given none"]);
+    assert.equal(sentences(without, folder), [
+      "[data] conversations must have a chat template; given none; put the chat_template.jinja of the checkpoint there",
+    ]);
     const absent = await prepared(folder, "a.txt", "a", { files: [join(folder, "b.txt")] });
     assert.match(sentences(absent, folder)[0]!, /^\[b\.txt\] must be readable; given ENOENT/);
     const noEnd = await prepared(folder, "a.txt", "a", { endToken: "<end>" });

@@ -128,6 +128,10 @@ test("an export that fails in the middle leaves the former model as it was, and 
       before,
     );
     assert.equal(readdirSync(folder), ["config.json", "model"]);
+    // What a killed one has left goes with the next.
+    mkdirSync(join(directory, ".model.4194303-0123abcd.tmp"));
+    right(await exportHuggingFace({ directory, model: modelOf(tiny), copy }));
+    assert.is(readdirSync(directory).length, before.length);
   }));
 
 test("what spoke of the former weights goes with them, and weights of another model are not written among", () =>

@@ -233,11 +233,6 @@ const damages: readonly [string, (directory: string) => void, RegExp][] = [
     /trainer.json\] must exist; given no such file; it was not finished: use another checkpoint$/,
   ],
   [
-    "a newer version",
-    (directory) => change(directory, { version: 2, weft: "9.0.0" }),
-    /trainer.json\] must be of version 1; given version 2, written by Weft "9.0.0"; resume with that Weft or a newer one$/,
-  ],
-  [
     "another format",
     (directory) => change(directory, { format: "x" }),
     /must be the state of a training run \(weft-training-checkpoint\); given "x"; use another checkpoint$/,
@@ -281,6 +276,20 @@ for (const [what, damage, sentence] of damages) {
       assert.equal(checkpointsOf(folder), ["step-00000003", "step-00000006"]);
     }));
 }
+
+test("a checkpoint of a newer version is neither passed over nor written over", () =>
+  inDirectory(async (folder) => {
+    right(await train(await runOptions(folder, { steps: 6 })));
+    const newest = join(folder, "run/checkpoints/step-00000006");
+    change(newest, { version: 2, weft: "9.0.0" });
+    const before = readFileSync(join(newest, "trainer.json"), "utf8");
+    const options = await runOptions(folder, { resume: true, steps: 9 });
+    assert.equal(sentences(await train(options), folder), [
+      '[run/checkpoints/step-00000006/trainer.json] must be of version 1; given version 2, written by Weft "9.0.0"; resume with that Weft or a newer one, or remove this checkpoint to go on from the one before it',
+    ]);
+    assert.is(options.model.steps, 0);
+    assert.is(readFileSync(join(newest, "trainer.json"), "utf8"), before);
+  }));
 
 test("where no checkpoint is whole, all are named and nothing begins anew", () =>
   inDirectory(async (folder) => {

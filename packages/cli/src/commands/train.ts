@@ -101,7 +101,7 @@ export function trainCommand(): Command {
     .addOption(
       new Option(
         "--packing <WAY>",
-        "documents: each sees itself only, and what is left is padding; concatenate: one text, cut at each sequence",
+        "each document by itself, with padding, or all as one text that is cut at each sequence",
       )
         .choices(["documents", "concatenate"])
         .default("documents"),
@@ -109,7 +109,7 @@ export function trainCommand(): Command {
     .addOption(
       new Option(
         "--long-documents <WAY>",
-        "longer than the sequence, where each stands by itself (default: split where all data is text, else error)",
+        "longer than the sequence (default: split where all data is text, else error)",
       ).choices(["error", "split"]),
     )
     .addOption(new Option("--skip-bad", "leave out documents that cannot be read, and count them"))

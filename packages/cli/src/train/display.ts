@@ -1,5 +1,6 @@
 /** How a run is followed: a bar where a person looks, plain lines elsewhere; always on stderr. */
 import { formatBytes } from "@weft/compiler";
+import { formatProblems } from "@weft/dsl";
 import type { TrainEvent } from "@weft/qwen3";
 import { Presets, SingleBar } from "cli-progress";
 import { remark } from "../terminal/output.ts";
@@ -24,7 +25,7 @@ export class TrainDisplay {
 
   show(event: TrainEvent): void {
     if (event.kind === "damaged")
-      this.#say(`${event.directory} is damaged and passed over: ${event.problems[0].requirement}`);
+      this.#say(`${event.directory} is damaged and passed over:\n${formatProblems(event.problems)}`);
     else if (event.kind === "resumed")
       this.#say(`goes on behind step ${event.step}, from ${event.directory}`);
     else if (event.kind === "step") this.#step(event.metrics, event.steps);

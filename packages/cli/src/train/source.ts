@@ -60,6 +60,9 @@ export async function openSource(model: string | undefined, flags: TrainFlags): 
     orThrow(await trainTokenizer({ texts, vocabSize: flags.trainTokenizer, directory }));
   }
   const tokenizer = orThrow(openTokenizer(directory));
+  // Before ids of its special tokens are written into a config.json that has no place for them.
+  if (flags.trainTokenizer === undefined && typeof given.vocab_size === "number")
+    orThrow(checkTokenizerFits(tokenizer, given.vocab_size));
   const changed = {
     ...given,
     // A small text may give fewer tokens than were asked for.

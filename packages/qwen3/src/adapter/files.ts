@@ -138,7 +138,7 @@ export async function writeAdapter({ directory, model }: WriteAdapterOptions): P
     return refuse(directory, "only a model with adapters can be written as one", {
       remedy: "train with lora, or export the whole model",
     });
-  return writeDirectory(directory, async (folder) => {
+  return writeDirectory(directory, "adapter", async (folder) => {
     const tensors = model.parameters().map((one) => ({
       ...one,
       pieces: async function* () {

@@ -89,7 +89,7 @@ export function linearsToEncode(
     problems.push(
       userProblem(checkpoint.source, "must hold linears of blocks to quantise", {
         given: exclude.length === 0 ? "none named model.layers.N..." : "all of them are excluded",
-        remedy: "check that this is a Qwen3 checkpoint",
+        remedy: exclude.length === 0 ? "check that this is a Qwen3 checkpoint" : "exclude fewer",
       }),
     );
   }

@@ -116,6 +116,7 @@ function sourceOf({
   head = false,
   embedding = false,
   plainHead = false,
+  fourOverSix = false,
 }: QuantizeOptions): Checked<Source> {
   if (plainHead && !head)
     return refuse("plainHead", "keeping the plain head needs a head that is quantised", {
@@ -136,6 +137,12 @@ function sourceOf({
   });
   if (Either.isLeft(found)) return found;
   const { stored, quantization, json } = found.right;
+  const encode = linearsToEncode(checkpoint.right, stored, { exclude, head, embedding, plainHead });
+  if (fourOverSix && Either.isRight(encode) && encode.right.length === 0)
+    return refuse("four-over-six", "needs weights that are encoded", {
+      given: "a checkpoint that is quantised already: its codes are kept",
+      remedy: "leave it out, or begin with a plain checkpoint",
+    });
   return Either.map(
     (encode: readonly LinearToEncode[]): Source => ({
       directory,
@@ -148,7 +155,7 @@ function sourceOf({
       headWasTable: config.right.plainHead !== undefined,
       plainHead,
     }),
-  )(linearsToEncode(checkpoint.right, stored, { exclude, head, embedding, plainHead }));
+  )(encode);
 }
 
 async function quantizeSource(source: Source, options: QuantizeOptions): Promise<Checked<QuantizeReport>> {

@@ -12,19 +12,38 @@ export async function nonFiniteParameter(model: Trainable): Promise<string | und
   return undefined;
 }
 
-function nonFiniteIndex({ dtype }: StateTensor, bytes: Uint8Array): number {
+/** Where every parameter is finite: the one from whose values the others are likeliest to overflow. */
+export async function largestParameter(model: Trainable): Promise<string | undefined> {
+  let largest: { readonly name: string; readonly index: number; readonly value: number } | undefined;
+  for (const tensor of model.parameters()) {
+    const values = valuesOf(tensor, await model.readState(tensor.name));
+    for (let index = 0; index < values.length; index++) {
+      const value = values[index]!;
+      if (Math.abs(value) > Math.abs(largest?.value ?? 0)) largest = { name: tensor.name, index, value };
+    }
+  }
+  return largest && `${largest.value.toPrecision(3)} in ${largest.name}, flat index ${largest.index}`;
+}
+
+function nonFiniteIndex(tensor: StateTensor, bytes: Uint8Array): number {
+  return valuesOf(tensor, bytes).findIndex((value) => !Number.isFinite(value));
+}
+
+/** None of a dtype that cannot be infinite. */
+function valuesOf({ dtype }: StateTensor, bytes: Uint8Array): Float32Array | Float64Array {
   const { buffer } = bytes.slice();
-  const values =
-    dtype === "F32"
-      ? new Float32Array(buffer)
-      : dtype === "F64"
-        ? new Float64Array(buffer)
-        : dtype === "BF16"
-          ? bfloat16ToFloat32(new Uint16Array(buffer))
-          : dtype === "F16"
-            ? float16ToFloat32(new Uint16Array(buffer))
-            : [];
-  return (values as Float32Array).findIndex((value) => !Number.isFinite(value));
+  switch (dtype) {
+    case "F32":
+      return new Float32Array(buffer);
+    case "F64":
+      return new Float64Array(buffer);
+    case "BF16":
+      return bfloat16ToFloat32(new Uint16Array(buffer));
+    case "F16":
+      return float16ToFloat32(new Uint16Array(buffer));
+    default:
+      return new Float32Array(0);
+  }
 }
 
 /** @param saved the directory with the state before the step */
@@ -33,16 +52,22 @@ export function nonFiniteProblem(
   { loss, gradientNorm, nonFinite }: StepResult,
   {
     parameter,
+    largest,
     inRow,
     saved,
-  }: { readonly parameter: string | undefined; readonly inRow: number; readonly saved: string },
+  }: {
+    readonly parameter: string | undefined;
+    readonly largest: string | undefined;
+    readonly inRow: number;
+    readonly saved: string;
+  },
 ): Problem {
   const tensor =
     parameter !== undefined
       ? `the weight ${parameter}`
       : nonFinite !== undefined
         ? `the gradient of ${nonFinite}`
-        : "no weight: the values overflow on their way";
+        : `no weight: values overflow on their way${largest === undefined ? "" : `, and the largest weight is ${largest}`}`;
   return userProblem("train", "loss and gradients must be finite", {
     given: `loss ${loss} and gradient norm ${gradientNorm} in step ${step}, number ${inRow} in a row; first not finite is ${tensor}`,
     location: `step ${step}`,

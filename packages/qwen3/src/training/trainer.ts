@@ -16,21 +16,22 @@ import {
 } from "../config/problems.ts";
 import { latestCheckpoint } from "./checkpoint/find.ts";
 import { restoreCheckpoint } from "./checkpoint/load.ts";
-import type { RunIdentity, TrainerState } from "./checkpoint/manifest.ts";
+import { isOfNewerVersion, type RunIdentity, type TrainerState } from "./checkpoint/manifest.ts";
 import { checkpointName } from "./checkpoint/names.ts";
 import { saveCheckpoint } from "./checkpoint/save.ts";
 import { type BatchStream, dataStart } from "./data/batches.ts";
 import { MemoryPhases } from "./metrics/memory-phases.ts";
 import { finite, MetricsFile, type StepMetrics } from "./metrics/metrics-file.ts";
 import { writeCurves } from "./metrics/plot.ts";
-import { nonFiniteParameter, nonFiniteProblem } from "./non-finite-step.ts";
+import { largestParameter, nonFiniteParameter, nonFiniteProblem } from "./non-finite-step.ts";
 import type { StepResult, Trainable } from "./trainable.ts";
 import { checkTrainOptions, type TrainOptions, type TrainResult } from "./trainer-options.ts";
 
 /**
  * Trains until `steps` or `epochs` are done or the signal comes, then saves.
  *
- * Left: options of nonsense; checkpoints in the folder without `resume`; none that is whole, or of another run, with it;
+ * Left: options of nonsense; checkpoints in the folder without `resume`; none that is whole, or of another run, or a newer
+ * Weft's, with it;
  * a disk that refuses; loss or gradients that stay not finite (the state before the step is saved under `failed/`).
  */
 export async function train(options: TrainOptions): Promise<Checked<TrainResult>> {
@@ -175,7 +176,9 @@ class Run {
     const name = checkpointName(before.step);
     // Not among the checkpoints: the run should be resumed from a sound one.
     const saved = await this.#write(join(folder, "failed"), name, before);
-    const problem = nonFiniteProblem(step, result, { parameter, inRow: this.#skippedInRow, saved });
+    const isKnown = parameter !== undefined || result.nonFinite !== undefined;
+    const largest = isKnown ? undefined : await largestParameter(model);
+    const problem = nonFiniteProblem(step, result, { parameter, largest, inRow: this.#skippedInRow, saved });
     throw new WeftError([problem]);
   }
 
@@ -224,6 +227,8 @@ class Run {
         }),
       );
     }
+    const newer = refused.find(({ directory }) => isOfNewerVersion(directory));
+    if (newer !== undefined) throw new WeftError(newer.problems);
     for (const one of refused) onEvent?.({ kind: "damaged", ...one });
     if (found === undefined) {
       orThrow(allDamaged(refused.map(({ problems }) => problems)));

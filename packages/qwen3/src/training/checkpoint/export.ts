@@ -51,7 +51,7 @@ export async function exportHuggingFace({
   dtype,
   copy,
 }: ExportOptions): Promise<Checked<string>> {
-  return writeDirectory(directory, async (folder) => {
+  return writeDirectory(directory, "model", async (folder) => {
     const { quantization } = model;
     const tensors = model.parameters();
     const stored = ({ name, dtype: from }: StateTensor): TensorDtype => {

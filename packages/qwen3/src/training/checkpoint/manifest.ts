@@ -67,9 +67,19 @@ export function manifestText(state: TrainerState, identity: RunIdentity, files: 
 }
 
 const damaged = "use another checkpoint";
+const isNewer = (version: unknown) => typeof version === "number" && version > manifestVersion;
 const isCount = (value: unknown) => typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Whether a newer Weft wrote it: then it is sound, for all that can be told, and must not be passed over and replaced. */
+export function isOfNewerVersion(directory: string): boolean {
+  const file = join(directory, manifestName);
+  const object = Either.chain((text: string) => parseJsonObject(text, file, damaged))(
+    readTextFile(file, damaged),
+  );
+  return Either.isRight(object) && object.right.format === format && isNewer(object.right.version);
+}
 
 /** Left: absent, no JSON, of another format, of a newer version, or with a value that cannot be; all of these named. */
 export function readManifest(directory: string): Checked<Manifest> {
@@ -86,10 +96,12 @@ export function readManifest(directory: string): Checked<Manifest> {
     });
   }
   if (version !== manifestVersion) {
-    const newer = typeof version === "number" && version > manifestVersion;
+    const newer = isNewer(version);
     return refuse(file, `must be of version ${manifestVersion}`, {
       given: newer ? `version ${version}, written by Weft ${showGiven(weft)}` : showGiven(version),
-      remedy: newer ? "resume with that Weft or a newer one" : damaged,
+      remedy: newer
+        ? "resume with that Weft or a newer one, or remove this checkpoint to go on from the one before it"
+        : damaged,
     });
   }
   const problems: Problem[] = [];

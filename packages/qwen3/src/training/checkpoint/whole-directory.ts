@@ -1,4 +1,4 @@
-/** A directory of a model that is written beside its place first, so that it is never half of one and half of another. */
+/** A directory of a model that is written under another name first, so that it is never half of one and half of another. */
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -14,11 +14,11 @@ import {
 } from "../../config/problems.ts";
 import { removeLeftovers, temporaryName } from "./temporary.ts";
 
-const weightsFiles: readonly string[] = ["model.safetensors", "adapter_model.safetensors"];
 export const quantizationFile = "hf_quant_config.json";
 
 /**
  * Writes a directory whole or not at all.
+ * @param what of adapters nothing that lies there speaks, of a model its configuration and other weights do
  * @param fill writes all files into the folder that it is given
  *
  * Left: what `fill` refuses, weights of another model in the directory, a disk that refuses; what was there is as it was then.
@@ -26,15 +26,18 @@ export const quantizationFile = "hf_quant_config.json";
  */
 export async function writeDirectory(
   directory: string,
+  what: "model" | "adapter",
   fill: (folder: string) => Promise<Checked<void>>,
 ): Promise<Checked<string>> {
   const target = resolve(directory);
-  const folder = dirname(target);
+  // What is there may be a disk of its own, which nothing beside it can be moved onto.
+  const exists = existsSync(target);
+  const folder = exists ? target : dirname(target);
   const temporary = join(folder, temporaryName(basename(target)));
   try {
     // Tells a file from a folder.
-    if (existsSync(target)) makeFolder(target);
-    const others = otherWeights(target);
+    if (exists) makeFolder(target);
+    const others = what === "model" && exists ? otherWeights(target) : [];
     if (others.length > 0) {
       return refuse(directory, "must not hold weights of another model", {
         given: others.join(", "),
@@ -46,7 +49,7 @@ export async function writeDirectory(
     await mkdir(temporary);
     const filled = await fill(temporary);
     if (Either.isLeft(filled)) return Either.left(renamed(filled.left, temporary, directory));
-    if (existsSync(target)) await replaceFiles(temporary, target);
+    if (exists) await replaceFiles(temporary, target, what);
     else await rename(temporary, target);
     return Either.right(directory);
   } catch (error) {
@@ -74,14 +77,15 @@ function renamed(problems: Problems, temporary: string, directory: string): Prob
 
 /** Shards with their index, or a stream: readers would find them beside what is written. */
 function otherWeights(target: string): readonly string[] {
-  if (!existsSync(target)) return [];
   return readdirSync(target).filter(
-    (name) => !weightsFiles.includes(name) && /\.(safetensors(\.index\.json)?|dat)$/.test(name),
+    (name) =>
+      /\.(safetensors(\.index\.json)?|dat)$/.test(name) && !/^(adapter_)?model\.safetensors$/.test(name),
   );
 }
 
-async function replaceFiles(from: string, target: string): Promise<void> {
+async function replaceFiles(from: string, target: string, what: "model" | "adapter"): Promise<void> {
   const names = readdirSync(from);
-  if (!names.includes(quantizationFile)) await rm(join(target, quantizationFile), { force: true });
+  if (what === "model" && !names.includes(quantizationFile))
+    await rm(join(target, quantizationFile), { force: true });
   for (const name of names) await rename(join(from, name), join(target, name));
 }

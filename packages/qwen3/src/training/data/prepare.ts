@@ -8,6 +8,7 @@ import {
   type Checked,
   messageOf,
   type Problem,
+  type Problems,
   refuse,
   unlessProblems,
   userProblem,
@@ -115,6 +116,15 @@ const found = (tokens: TokenFile, cached: boolean, skipped?: Skipped): Checked<P
     problems: skipped?.problems ?? [],
   });
 
+/** A model learns the form that it is asked in later: the checkpoint's own, and no other can be asked for. */
+const ownTemplate = (template: PrepareDataOptions["template"]): Checked<ChatTemplate> =>
+  Either.mapLeft(
+    ([first, ...rest]: Problems): Problems => [
+      { ...first, remedy: "put the chat_template.jinja of the checkpoint there" },
+      ...rest,
+    ],
+  )(template?.() ?? refuse("data", "conversations must have a chat template", { given: "none" }));
+
 async function tokenize(
   { tokenizer, vocabSize, template, skipBad = false, textUnit = "file" }: PrepareDataOptions,
   sources: readonly DataSource[],
@@ -127,7 +137,7 @@ async function tokenize(
   const chat = (): ConversationRenderer => {
     renderer ??= Either.map((one: ChatTemplate) =>
       conversationRenderer(one, tokenizer.config.eosToken ?? endText),
-    )(template?.() ?? refuse("data", "conversations must have a chat template", { given: "none" }));
+    )(ownTemplate(template));
     const made = renderer;
     return Either.isLeft(made) ? () => made : made.right;
   };
