@@ -40,13 +40,13 @@ void MatmulCode::add_group(const plan::MatmulGroup& plan_group, const plan::Symb
     group.column_bytes += is_blocks ? depth_ / 16 * 9 : depth_ * plan::element_bytes(dtype);
   }
   // gemv: pieces small enough that all threads finish together, large enough to be one long read each.
-  const int64_t even = plan_group.columns / (threads * gemv_pieces_per_thread);
+  const bool is_grouped = std::any_of(group.weights.begin(), group.weights.end(), [](const Operand& one) { return one.is_blocks; });
+  const int64_t even = plan_group.columns / (threads * (is_grouped ? gemv_block_pieces_per_thread : gemv_pieces_per_thread));
   const int64_t least = std::max<int64_t>(least_piece_bytes / group.column_bytes, 8);
   const int64_t most = std::max<int64_t>(most_piece_bytes / group.column_bytes, 8);
   const int64_t target = std::min(std::clamp(even, least, most), most_gemv_columns);
-  // Of a group of rows in tiles, all are read.
-  const bool is_grouped = std::any_of(group.weights.begin(), group.weights.end(), [](const Operand& one) { return one.is_blocks; });
-  group.gemv = cut(group, is_grouped ? (target + 15) / 16 * 16 : target);
+  // Four groups of rows in tiles are read side by side, and of a group all rows.
+  group.gemv = cut(group, is_grouped ? (target + 63) / 64 * 64 : target);
   // gemm: a few panels for each thread, in whole register tiles.
   const int64_t tile = static_cast<int64_t>(kernels_.gemm_column_tile);
   const int64_t share = plan_group.columns / (threads * gemm_panels_per_thread) / tile * tile;

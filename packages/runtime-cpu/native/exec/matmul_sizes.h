@@ -17,6 +17,8 @@ inline constexpr int64_t gemm_panels_per_thread = 4;
 inline constexpr int64_t least_piece_bytes = int64_t{32} << 10;
 inline constexpr int64_t most_piece_bytes = int64_t{256} << 10;
 inline constexpr int64_t gemv_pieces_per_thread = 8;
+// Blocks are fewer bytes, so what the last thread still does weighs more.
+inline constexpr int64_t gemv_block_pieces_per_thread = 24;
 // Neighbouring pieces that one thread takes together while many are left.
 inline constexpr int64_t gemv_run_items = 8;
 inline constexpr int64_t most_gemv_columns = 1024;
