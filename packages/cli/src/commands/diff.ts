@@ -47,7 +47,7 @@ Examples:
   $ weft diff models/Qwen3-0.6B --a "--dtype f32" --b "--dtype bf16"
   $ weft diff models/Qwen3-0.6B --b "--quantize nvfp4 --quantize lm_head=fp8"
   $ weft diff models/Qwen3-0.6B --train --a "--recompute nothing" --b "--recompute everything"
-  $ weft diff models/Qwen3-0.6B --passes decompose..simplify --program decode
+  $ weft diff models/Qwen3-0.6B --passes given..kvCache --program decode
   $ weft diff plan-before.json plan-after.json --exit-code
   $ weft diff graph.json my-block.ts --json`;
 
