@@ -58,6 +58,10 @@ class MatmulCode final : public KernelCode {
   const Operand& first_weight() const { return groups_.front().weights.front(); }
   size_t packed_tile_bytes(int64_t rows) const;
 
+  bool has_private_input(const StepBinding& step, int64_t rows) const noexcept;
+  int64_t items_of(const Run& run) const noexcept;
+  void fetch_blocks(const StepBinding& step, int64_t item) const noexcept;
+
   // Each returns true if execution should halt.
   bool make_input(const StepBinding& step, Worker& worker, Run& run) const noexcept;
   bool pack_few_rows(Worker& worker, Run& run) const noexcept;

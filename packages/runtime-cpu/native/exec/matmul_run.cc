@@ -12,6 +12,8 @@ struct MatmulCode::Run {
   int64_t tiles = 1, tile_rows = 1;
   bool by_gemv = false;
   bool has_private_input = false;
+  // The items that this thread begins with, where it has taken them before it makes its input.
+  int64_t begin = 0, end = 0;
   const char* input = nullptr;
   const char* packed = nullptr;
 };
@@ -23,17 +25,48 @@ void MatmulCode::execute(const StepBinding& step, Worker& worker) const noexcept
   run.by_gemv = run.rows <= most_gemv_rows && by_gemv(run.rows);
   run.tile_rows = run.by_gemv ? run.rows : std::min(run.rows, gemm_row_tile);
   run.tiles = (run.rows + run.tile_rows - 1) / run.tile_rows;
+  run.has_private_input = has_private_input(step, run.rows);
+  // Memory is busy with what comes first while the input is made.
+  if (run.by_gemv && has_blocks_ && run.has_private_input && worker.take_run(items_of(run), gemv_run_items, run.begin, run.end))
+    fetch_blocks(step, run.begin);
   if (make_input(step, worker, run)) return;
   if (run.by_gemv ? pack_few_rows(worker, run) : packs_ && pack_input(worker, run)) return;
   make_panels(step, worker, run);
   finish_deferred(step, worker, run);
 }
 
-bool MatmulCode::make_input(const StepBinding& step, Worker& worker, Run& run) const noexcept {
-  bool is_private = !prologue_.has_stores && run.rows * depth_ <= most_private_floats;
+bool MatmulCode::has_private_input(const StepBinding& step, int64_t rows) const noexcept {
+  bool is_private = !prologue_.has_stores && rows * depth_ <= most_private_floats;
   for (size_t slot = 0; slot < step.slots.size(); ++slot)
     if (prologue_.slots_read[slot] && step.slots[slot].is_written) is_private = false;
-  run.has_private_input = is_private;
+  return is_private;
+}
+
+int64_t MatmulCode::items_of(const Run& run) const noexcept {
+  int64_t items = 0;
+  for (const Group& group : groups_) items += (run.by_gemv ? group.gemv : group.gemm).count * run.tiles;
+  return items;
+}
+
+// What the product of an item does not fetch ahead itself: the beginnings of its first groups of rows.
+void MatmulCode::fetch_blocks(const StepBinding& step, int64_t item) const noexcept {
+  size_t at = 0;
+  for (; item >= groups_[at].gemv.count; ++at) item -= groups_[at].gemv.count;
+  const Group& group = groups_[at];
+  if (!group.weights.front().is_blocks) return;
+  const Cut& cut = group.gemv;
+  const int64_t column = item / cut.pieces * cut.unit + item % cut.pieces * cut.panel;
+  const int64_t group_bytes = 9 * depth_, last = (group.plan->columns + 15) / 16;
+  const char* data = step.slots[static_cast<size_t>(group.plan->weights.front())].data;
+  for (int64_t i = column / 16; i < std::min(column / 16 + 4, last); ++i) {
+    const char* codes = data + i * group_bytes;
+    for (int64_t byte = 0; byte < std::min<int64_t>(2048, 8 * depth_); byte += 64) __builtin_prefetch(codes + byte, 0, 2);
+    for (int64_t byte = 0; byte < std::min<int64_t>(256, depth_); byte += 64) __builtin_prefetch(codes + 8 * depth_ + byte, 0, 2);
+  }
+}
+
+bool MatmulCode::make_input(const StepBinding& step, Worker& worker, Run& run) const noexcept {
+  const bool is_private = run.has_private_input;
   char* input = is_private ? worker.scratch + layout_.input : worker.shared + layout_.shared_input;
   run.input = input;
   RowRunner runner(worker.kernels);
@@ -106,15 +139,14 @@ bool MatmulCode::pack_input(Worker& worker, Run& run) const noexcept {
 }
 
 void MatmulCode::make_panels(const StepBinding& step, Worker& worker, const Run& run) const noexcept {
-  int64_t items = 0;
-  for (const Group& group : groups_) items += (run.by_gemv ? group.gemv : group.gemm).count * run.tiles;
+  const int64_t items = items_of(run);
   RowRunner epilogue(worker.kernels);
   size_t current = 0, prepared = groups_.size();
   int64_t first = 0;  // item of the current group
-  int64_t begin, end;
+  int64_t begin = run.begin, end = run.end;
   // Neighbouring weights are read faster by one thread than in turns: long runs, and short ones at the end.
   const int64_t longest = run.by_gemv ? gemv_run_items : 1;
-  while (worker.take_run(items, longest, begin, end)) {
+  while (begin < end || worker.take_run(items, longest, begin, end)) {
     for (int64_t item = begin; item < end; ++item) {
       const auto size = [&] { return (run.by_gemv ? groups_[current].gemv : groups_[current].gemm).count * run.tiles; };
       while (item - first >= size()) first += size(), ++current;
@@ -124,6 +156,7 @@ void MatmulCode::make_panels(const StepBinding& step, Worker& worker, const Run&
       }
       make_panel(step, worker, run, epilogue, groups_[current], item - first);
     }
+    begin = end;
   }
 }
 
