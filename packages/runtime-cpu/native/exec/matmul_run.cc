@@ -56,12 +56,16 @@ void MatmulCode::fetch_blocks(const StepBinding& step, int64_t item) const noexc
   if (!group.weights.front().is_blocks) return;
   const Cut& cut = group.gemv;
   const int64_t column = item / cut.pieces * cut.unit + item % cut.pieces * cut.panel;
-  const int64_t group_bytes = 9 * depth_, last = (group.plan->columns + 15) / 16;
+  constexpr int64_t rows = nvfp4_group_rows, codes_ahead = prefetch_bytes, scales_ahead = prefetch_bytes / 8, side_by_side = 4;
+  const int64_t code_bytes = 8 * depth_, group_bytes = code_bytes + depth_;
+  const int64_t first = column / rows, last = std::min(first + side_by_side, (group.plan->columns + rows - 1) / rows);
   const char* data = step.slots[static_cast<size_t>(group.plan->weights.front())].data;
-  for (int64_t i = column / 16; i < std::min(column / 16 + 4, last); ++i) {
-    const char* codes = data + i * group_bytes;
-    for (int64_t byte = 0; byte < std::min<int64_t>(2048, 8 * depth_); byte += 64) __builtin_prefetch(codes + byte, 0, 2);
-    for (int64_t byte = 0; byte < std::min<int64_t>(256, depth_); byte += 64) __builtin_prefetch(codes + 8 * depth_ + byte, 0, 2);
+  const auto fetch = [](const char* from, int64_t bytes) {
+    for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(from + byte, 0, 2);
+  };
+  for (int64_t i = first; i < last; ++i) {
+    fetch(data + i * group_bytes, std::min(codes_ahead, code_bytes));
+    fetch(data + i * group_bytes + code_bytes, std::min(scales_ahead, depth_));
   }
 }
 

@@ -52,13 +52,8 @@ struct ByteDotAvx512 {
     return _mm512_cvtepi32_ps(_mm512_add_epi32(upper, add_limb(_mm512_set1_epi32(x.correction), 2)));
   }
 
-  // Sixteen scales over 256, NaN where they are, times `factor`.
-  static Vec::F32 scales(const uint8_t* codes, float factor) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
-    const __m256i halves = _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7), _mm256_set1_epi16(-0x4080));
-    const __mmask16 numbers = _mm_cmpneq_epi8_mask(_mm_or_si128(bytes, _mm_set1_epi8(-128)), _mm_set1_epi8(-1));
-    return _mm512_mask_mul_ps(_mm512_set1_ps(__builtin_nanf("")), numbers, _mm512_cvtph_ps(halves), _mm512_set1_ps(factor));
-  }
+  // Sixteen scales over 256, times `factor`.
+  static Vec::F32 scales(const uint8_t* codes, float factor) { return Vec::load_e4m3_times(codes, factor); }
 
   static void pack(WholeBlock& out, Vec::F32 x) {
     const __m512i magnitudes = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));

@@ -49,10 +49,6 @@ constexpr size_t gemv_columns(size_t rows) {
   return fit > gemv_column_limit ? gemv_column_limit : fit;
 }
 
-// How far ahead W is fetched. Rows are short (2 KB for 1024 bf16): the hardware's prefetcher starts anew in each, so
-// the code asks for the lines itself and goes on into the next group of rows at a row's end.
-constexpr size_t prefetch_bytes = 2048;
-
 // Asks for the bytes [address, address + bytes), which may lie anywhere.
 inline void prefetch(uintptr_t address, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(reinterpret_cast<const void*>(address + i), 0, 3);

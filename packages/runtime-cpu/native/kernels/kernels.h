@@ -195,6 +195,11 @@ struct Nvfp4Arguments {
   void* scratch;         // nvfp4_scratch_bytes(...) bytes, 64-byte aligned, one per thread
 };
 
+// How far ahead streamed products fetch W. Rows are short (2 KB for 1024 bf16): the hardware's prefetcher starts anew in
+// each, so the code asks for the lines itself and goes on into the next group of rows at a row's end. What lies before is
+// for the caller to ask for.
+inline constexpr size_t prefetch_bytes = 2048;
+
 // Keys per work item of attention_decode. A constant, so that the split never depends on the thread count.
 inline constexpr size_t attention_chunk_keys = 256;
 

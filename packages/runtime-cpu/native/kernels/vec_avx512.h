@@ -96,11 +96,13 @@ struct Vec {
     return _mm512_permutexvar_ps(codes, _mm512_setr_ps(0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6));
   }
   // By way of f16, which has one more bit of exponent, and a bias that is larger by 8.
-  static F32 load_e4m3(const uint8_t* p) {
+  static F32 load_e4m3(const uint8_t* p) { return load_e4m3_times(p, 256); }
+  // Codes over 256, times `factor`; NaN where they are.
+  static F32 load_e4m3_times(const uint8_t* p, float factor) {
     const __m128i codes = load_16_bytes(p);
     const __m256i halves = _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(codes), 7), _mm256_set1_epi16(-0x4080));
     const __mmask16 numbers = _mm_cmpneq_epi8_mask(_mm_or_si128(codes, _mm_set1_epi8(-128)), _mm_set1_epi8(-1));
-    return _mm512_mask_mul_ps(set(__builtin_nanf("")), numbers, _mm512_cvtph_ps(halves), set(256));
+    return _mm512_mask_mul_ps(set(__builtin_nanf("")), numbers, _mm512_cvtph_ps(halves), set(factor));
   }
   static I32 to_i32(F32 v) { return _mm512_cvtps_epi32(v); }
   static F32 to_f32(I32 v) { return _mm512_cvtepi32_ps(v); }
