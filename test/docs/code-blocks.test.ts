@@ -5,7 +5,7 @@ import { join, relative } from "node:path";
 import { orThrow, parseGraph, printGraph } from "@weft/dsl";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { compiler } from "../dsl/types/compile.ts";
+import { compiler, configurationOf } from "../dsl/types/compile.ts";
 import {
   BlockFolder,
   blocksOf,
@@ -48,22 +48,7 @@ test("no block stands outside of what is checked", () => {
 });
 
 test("every program has the types that it says", () => {
-  const configuration = {
-    extends: join(root, "tsconfig.base.json"),
-    compilerOptions: {
-      composite: false,
-      declaration: false,
-      declarationMap: false,
-      sourceMap: false,
-      noEmit: true,
-      types: ["node"],
-      typeRoots: [join(root, "node_modules/@types")],
-      noUnusedLocals: false,
-      allowImportingTsExtensions: true,
-      rewriteRelativeImportExtensions: false,
-    },
-    files: programs.map((one) => folder.fileOf(one)),
-  };
+  const configuration = configurationOf(programs.map((one) => folder.fileOf(one)));
   writeFileSync(join(folder.path, "tsconfig.json"), JSON.stringify(configuration));
   const { stdout } = spawnSync(process.execPath, [compiler, "-p", folder.path, "--pretty", "false"], {
     cwd: folder.path,

@@ -22,27 +22,30 @@ export interface Folder {
   remove(): void;
 }
 
+/** What tsconfig.json of a folder of programs says: the project's rules, and nothing is written. */
+export const configurationOf = (files: readonly string[]) => ({
+  extends: join(root, "tsconfig.base.json"),
+  compilerOptions: {
+    composite: false,
+    declaration: false,
+    declarationMap: false,
+    sourceMap: false,
+    noEmit: true,
+    types: ["node"],
+    typeRoots: [join(root, "node_modules/@types")],
+    noUnusedLocals: false,
+    allowImportingTsExtensions: true,
+    rewriteRelativeImportExtensions: false,
+  },
+  files,
+});
+
 /** A folder with one file per program. Programs may import "@weft/dsl". */
 export function folderOf(programs: ReadonlyMap<string, string>): Folder {
   const folder = mkdtempSync(join(tmpdir(), "weft-types-"));
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"), "dir");
   writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-  const configuration = {
-    extends: join(root, "tsconfig.base.json"),
-    compilerOptions: {
-      composite: false,
-      declaration: false,
-      declarationMap: false,
-      sourceMap: false,
-      noEmit: true,
-      types: ["node"],
-      typeRoots: [join(root, "node_modules/@types")],
-      noUnusedLocals: false,
-      allowImportingTsExtensions: true,
-      rewriteRelativeImportExtensions: false,
-    },
-    files: [...programs.keys()].map((name) => `${name}.ts`),
-  };
+  const configuration = configurationOf([...programs.keys()].map((name) => `${name}.ts`));
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(configuration));
   for (const [name, program] of programs) writeFileSync(join(folder, `${name}.ts`), program);
   return {
